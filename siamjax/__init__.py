@@ -1,0 +1,33 @@
+"""siamjax: the SiamRPN++ family of visual object trackers in JAX.
+
+    import siamjax
+    tracker = siamjax.load_tracker("configs/quickstart.py", "runs/quickstart")
+    tracker.init(frame, box_xywh)
+    tracker.update(frame)
+    tracker.box_xywh, tracker.score
+
+The public names are imported on first use, so that `import siamjax` costs nothing.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Config": "siamjax.config",
+    "ConfigError": "siamjax.config",
+    "load_config": "siamjax.config",
+    "load_model": "siamjax.api",
+    "load_tracker": "siamjax.api",
+}
+__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+
+
+def __getattr__(name: str):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'siamjax' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__():
+    return __all__

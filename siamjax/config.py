@@ -1,0 +1,526 @@
+"""Every knob of siamjax: frozen, typed dataclasses that check themselves.
+
+A configuration is a Python file with `get_config() -> Config`, holding values only. This
+module imports neither JAX nor anything else of ours, so that reading a configuration is
+instant. Comments name the PySOT key that a field replaces, where there is one.
+"""
+
+import dataclasses
+import difflib
+import importlib.util
+import json
+import math
+import re
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+# The stages that each backbone returns, in order; `ModelConfig.levels` picks from them.
+BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
+    "resnet18": ("stem", "layer1", "layer2", "layer3", "layer4"),
+    "resnet34": ("stem", "layer1", "layer2", "layer3", "layer4"),
+    "resnet50": ("stem", "layer1", "layer2", "layer3", "layer4"),
+    "alexnet": ("layer1", "layer2", "layer3", "layer4", "layer5"),
+    "siamfc_alexnet": ("conv1", "conv2", "conv3", "conv4", "conv5"),
+    "mobilenetv2": tuple(f"layer{i}" for i in range(8)),
+}
+
+
+class ConfigError(ValueError):
+    """A configuration breaks a rule; the message names the field, its value and the rule."""
+
+
+def _did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ConfigError(message)
+
+
+def _require_range(name: str, value: float, low: float, high: float) -> None:
+    _require(
+        math.isfinite(value) and low <= value <= high,
+        f"`{name}` (={value}) must lie in [{low}, {high}]",
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """Which feature extractor, how wide, and what it does at its borders."""
+
+    name: str = "resnet50"  # BACKBONE.TYPE
+    width: float = 1.0  # multiplies every channel count but the image's three
+    # ResNet, MobileNetV2: keep the last stages at stride 8 and dilate them instead
+    dilated: bool = True
+    # "cropped" removes every output that zero padding has touched (a control: no position
+    # can be read off the border); "zeros" is the published network
+    padding: Literal["zeros", "cropped"] = "zeros"
+
+    def __post_init__(self):
+        _require(
+            self.name in BACKBONE_STAGES,
+            f"`model.backbone.name` (={self.name!r}) must be one of "
+            f"{sorted(BACKBONE_STAGES)}{_did_you_mean(self.name, BACKBONE_STAGES)}",
+        )
+        _require(
+            math.isfinite(self.width) and self.width > 0,
+            f"`model.backbone.width` (={self.width}) must be positive",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AnchorConfig:
+    """The boxes that regression starts from, one set at every cell of the score map."""
+
+    stride: int = 8  # ANCHOR.STRIDE: pixels between cells
+    ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)  # ANCHOR.RATIOS: h / w
+    scales: tuple[float, ...] = (8.0,)  # ANCHOR.SCALES: side in strides
+
+    def __post_init__(self):
+        _require(
+            self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1"
+        )
+        for name in ("ratios", "scales"):
+            values = getattr(self, name)
+            _require(
+                len(values) > 0 and all(v > 0 for v in values),
+                f"`anchors.{name}` (={values}) must hold positive numbers",
+            )
+
+    @property
+    def count(self) -> int:
+        """Anchors at each cell."""
+        return len(self.ratios) * len(self.scales)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network: template and search image in, `cls_logits` and `loc` out."""
+
+    backbone: BackboneConfig = BackboneConfig()
+    levels: tuple[str, ...] = (
+        "layer2",
+        "layer3",
+        "layer4",
+    )  # BACKBONE.KWARGS.used_layers
+    channels: tuple[int, ...] = (
+        256,
+        256,
+        256,
+    )  # ADJUST, RPN: width of neck and head, by level
+    neck: bool = True  # ADJUST.ADJUST: 1x1 convolution and batch norm on every level
+    template_crop: int | None = 7  # the neck's centre crop of the template, in cells
+    correlation: Literal["depthwise", "up_channel", "plain"] = "depthwise"
+    xcorr_implementation: Literal["auto", "shift", "conv"] = "auto"
+    fusion: Literal["weighted", "mean"] = "weighted"  # RPN.KWARGS.weighted
+    anchors: AnchorConfig = AnchorConfig()
+    template_size: int = 127  # TRAIN.EXEMPLAR_SIZE
+    search_size: int = 255  # TRAIN.SEARCH_SIZE; the tracker has one of its own
+    base_size: int = 8  # TRAIN.BASE_SIZE: cells that the template's centre crop adds
+    score_size: int = 25  # TRAIN.OUTPUT_SIZE
+    dtype: Literal["float32", "bfloat16"] = (
+        "float32"  # of the computation; parameters: float32
+    )
+    remat: bool = False  # recompute the backbone's activations in the backward pass
+
+    def __post_init__(self):
+        stages = BACKBONE_STAGES[self.backbone.name]
+        _require(
+            len(self.levels) > 0, "`model.levels` is empty; name at least one stage"
+        )
+        for level in self.levels:
+            _require(
+                level in stages,
+                f"`model.levels` names {level!r}, which {self.backbone.name} does not "
+                f"have; its stages are {list(stages)}{_did_you_mean(level, stages)}",
+            )
+        _require(
+            len(set(self.levels)) == len(self.levels),
+            f"`model.levels` (={self.levels}) names a stage twice",
+        )
+        _require(
+            len(self.channels) == len(self.levels) and min(self.channels) > 0,
+            f"`model.channels` (={self.channels}) must give one positive width for each of "
+            f"`model.levels` (={self.levels})",
+        )
+        _require(
+            self.template_crop is None or self.template_crop > 0,
+            f"`model.template_crop` (={self.template_crop}) must be positive, or None",
+        )
+        _require(
+            0 < self.template_size < self.search_size,
+            f"`model.template_size` (={self.template_size}) must be positive and smaller "
+            f"than `model.search_size` (={self.search_size})",
+        )
+        follows = self.score_size_for(self.search_size)
+        _require(
+            self.score_size == follows,
+            f"`model.score_size` (={self.score_size}) must be (search_size - template_size) "
+            f"/ stride + 1 + base_size = ({self.search_size} - {self.template_size}) / "
+            f"{self.anchors.stride} + 1 + {self.base_size} = {follows}",
+        )
+
+    def score_size_for(self, search_size: int) -> int:
+        """Cells on a side of the score map that a search image of this side gives."""
+        stride = self.anchors.stride
+        _require(
+            search_size >= self.template_size
+            and (search_size - self.template_size) % stride == 0,
+            f"a search size (={search_size}) must exceed `model.template_size` "
+            f"(={self.template_size}) by a multiple of the stride (={stride})",
+        )
+        return (search_size - self.template_size) // stride + 1 + self.base_size
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrackerConfig:
+    """How a score map becomes a box."""
+
+    penalty_k: float = 0.04  # TRACK.PENALTY_K: punishes change of size and aspect
+    window_influence: float = 0.44  # TRACK.WINDOW_INFLUENCE: share of the cosine window
+    size_lr: float = 0.4  # TRACK.LR: how fast the size follows
+    search_size: int = 255  # TRACK.INSTANCE_SIZE
+    context_amount: float = 0.5  # TRACK.CONTEXT_AMOUNT
+
+    def __post_init__(self):
+        _require(
+            math.isfinite(self.penalty_k) and self.penalty_k >= 0,
+            f"`tracker.penalty_k` (={self.penalty_k}) must not be negative",
+        )
+        _require_range("tracker.window_influence", self.window_influence, 0, 1)
+        _require_range("tracker.size_lr", self.size_lr, 0, 1)
+        _require_range("tracker.context_amount", self.context_amount, 0, 10)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SyntheticConfig:
+    """A rendered set: deterministic from these numbers, nothing to download."""
+
+    split: Literal["train", "test"] = (
+        "train"  # the splits share no object and no background
+    )
+    seed: int = 0
+    sequences: int = 200
+    frames: int = 60  # in each sequence
+    frame_step: int = 1  # keep every n-th frame
+    width: int = 320  # of a frame, pixels
+    height: int = 240
+
+    def __post_init__(self):
+        for name in ("sequences", "frames", "frame_step"):
+            _require(
+                getattr(self, name) >= 1,
+                f"`synthetic.{name}` (={getattr(self, name)}) must be at least 1",
+            )
+        _require(
+            min(self.width, self.height) >= 96,
+            f"`synthetic` frames ({self.width} x {self.height}) must be at least 96 pixels "
+            "on each side",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """One training set: prepared records on disk, or rendered ones."""
+
+    path: str = ""  # a folder of prepared records; empty for a rendered set
+    synthetic: SyntheticConfig | None = None
+    frame_range: int = (
+        100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
+    )
+    weight: float = 1.0  # share of the pairs, relative to the other sources
+
+    def __post_init__(self):
+        _require(
+            bool(self.path) != (self.synthetic is not None),
+            f"a source needs either `path` (={self.path!r}) or `synthetic` "
+            f"(={self.synthetic}), and not both",
+        )
+        _require(
+            self.frame_range >= 0,
+            f"`frame_range` (={self.frame_range}) must not be negative",
+        )
+        _require(
+            math.isfinite(self.weight) and self.weight > 0,
+            f"`weight` (={self.weight}) of a source must be positive",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How one image of a pair is disturbed (DATASET.TEMPLATE.*, DATASET.SEARCH.*)."""
+
+    shift: float = 0.0  # pixels, uniform in +-shift on each axis
+    scale: float = 0.0  # uniform in +-scale on each axis
+    blur: float = 0.0  # probabilities, from here on
+    flip: float = 0.0
+    color: float = 1.0
+
+    def __post_init__(self):
+        _require(
+            math.isfinite(self.shift) and self.shift >= 0,
+            f"`shift` (={self.shift}) must not be negative",
+        )
+        _require_range("scale", self.scale, 0, 0.99)
+        for name in ("blur", "flip", "color"):
+            _require_range(name, getattr(self, name), 0, 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where pairs come from and how they are drawn."""
+
+    sources: tuple[SourceConfig, ...] = ()
+    crop_size: int = (
+        511  # side of a stored crop; the template's share of it is template_size
+    )
+    template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
+    search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
+    negative_prob: float = 0.2  # DATASET.NEG
+    gray_prob: float = 0.0  # DATASET.GRAY
+    positive_iou: float = 0.6  # TRAIN.THR_HIGH
+    negative_iou: float = 0.3  # TRAIN.THR_LOW
+    positives: int = 16  # TRAIN.POS_NUM: anchors chosen in one pair, at most
+    anchors: int = 64  # TRAIN.TOTAL_NUM: positives and negatives
+    negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM
+    num_workers: int = 0  # processes that read ahead; 0 reads in threads
+
+    def __post_init__(self):
+        for name in ("negative_prob", "gray_prob"):
+            _require_range(f"data.{name}", getattr(self, name), 0, 1)
+        _require(
+            0 <= self.negative_iou <= self.positive_iou <= 1,
+            f"`data.negative_iou` (={self.negative_iou}) must not exceed "
+            f"`data.positive_iou` (={self.positive_iou}), both in [0, 1]",
+        )
+        _require(
+            0 < self.positives <= self.anchors,
+            f"`data.positives` (={self.positives}) must be positive and at most "
+            f"`data.anchors` (={self.anchors})",
+        )
+        _require(
+            self.num_workers >= 0,
+            f"`data.num_workers` (={self.num_workers}) must not be negative",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the two losses."""
+
+    cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT
+    loc_weight: float = 1.2  # TRAIN.LOC_WEIGHT
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then log-spaced decay to `end_lr`."""
+
+    lr: float = 0.005
+    end_lr: float = 0.0005
+    warmup_lr: float = 0.001
+    warmup_epochs: int = 5
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    clip_norm: float = 10.0
+
+    def __post_init__(self):
+        for name in ("lr", "end_lr", "warmup_lr", "clip_norm"):
+            value = getattr(self, name)
+            _require(
+                math.isfinite(value) and value > 0,
+                f"`optim.{name}` (={value}) must be positive",
+            )
+        _require(
+            self.warmup_epochs >= 0,
+            f"`optim.warmup_epochs` (={self.warmup_epochs}) must not be negative",
+        )
+        _require_range("optim.momentum", self.momentum, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How long, how much at once, and what is written on the way."""
+
+    seed: int = 123456
+    batch_size: int = 28  # pairs in one step over all devices together
+    epochs: int = 20
+    pairs_per_epoch: int = 600_000
+    log_every: int = 20  # steps between two lines of metrics
+    checkpoint_every: int = (
+        1000  # steps between two checkpoints; the last step has one too
+    )
+    keep_checkpoints: int = 2
+
+    def __post_init__(self):
+        for name in (
+            "batch_size",
+            "epochs",
+            "pairs_per_epoch",
+            "log_every",
+            "checkpoint_every",
+            "keep_checkpoints",
+        ):
+            _require(
+                getattr(self, name) >= 1,
+                f"`train.{name}` (={getattr(self, name)}) must be at least 1",
+            )
+        _require(
+            self.pairs_per_epoch >= self.batch_size,
+            f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
+            f"`train.batch_size` (={self.batch_size})",
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch."""
+        return self.pairs_per_epoch // self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self.steps_per_epoch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything about one experiment."""
+
+    name: str
+    model: ModelConfig = ModelConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optim: OptimConfig = OptimConfig()
+    train: TrainConfig = TrainConfig()
+
+    def __post_init__(self):
+        _require(
+            re.fullmatch(r"[\w.+-]+", self.name) is not None,
+            f"`name` (={self.name!r}) may hold letters, digits and . _ + - only, since "
+            "folders are called after it",
+        )
+        self.model.score_size_for(self.tracker.search_size)
+        _require(
+            self.data.crop_size >= self.model.search_size,
+            f"`data.crop_size` (={self.data.crop_size}) must be at least "
+            f"`model.search_size` (={self.model.search_size})",
+        )
+        _require(
+            self.optim.warmup_epochs < self.train.epochs,
+            f"`optim.warmup_epochs` (={self.optim.warmup_epochs}) must be fewer than "
+            f"`train.epochs` (={self.train.epochs})",
+        )
+
+
+def load_config(path: str | Path) -> Config:
+    """Reads `get_config()` of a configuration file, or a resolved `config.json`.
+
+    Raises `ConfigError` when the file is missing, is no configuration, or breaks a rule.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = (
+            [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        )
+        raise ConfigError(
+            f"configuration {str(path)!r} does not exist{_did_you_mean(path.stem, known)}"
+        )
+    if path.suffix == ".json":
+        return config_from_dict(json.loads(path.read_text()))
+    spec = importlib.util.spec_from_file_location(f"siamjax_config_{path.stem}", path)
+    _require(
+        spec is not None, f"configuration {str(path)!r} must be a .py or .json file"
+    )
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        get_config = getattr(module, "get_config", None)
+        _require(
+            get_config is not None,
+            f"{str(path)!r} has no function `get_config() -> Config`",
+        )
+        config = get_config()
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except TypeError as error:
+        raise ConfigError(f"{path}: {_explain_type_error(error)}") from error
+    _require(
+        isinstance(config, Config),
+        f"`get_config()` of {str(path)!r} returned {type(config).__name__}, not Config",
+    )
+    return config
+
+
+def _explain_type_error(error: TypeError) -> str:
+    """Adds "did you mean" to Python's own complaint about an unknown keyword."""
+    match = re.match(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
+    )
+    owner = globals().get(match[1]) if match else None
+    if owner is None:
+        return str(error)
+    fields = [field.name for field in dataclasses.fields(owner)]
+    hint = _did_you_mean(match[2], fields) or f"; its fields are {fields}"
+    return f"{match[1]} has no field {match[2]!r}{hint}"
+
+
+def config_to_dict(config: Config) -> dict[str, Any]:
+    """The configuration as plain JSON-ready values."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def config_from_dict(values: dict[str, Any]) -> Config:
+    """The inverse of `config_to_dict`; raises `ConfigError` for unknown keys."""
+    return _build(Config, values, "config")
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        _require(
+            isinstance(value, dict),
+            f"`{where}` must hold the fields of {kind.__name__}, not {value!r}",
+        )
+        hints = typing.get_type_hints(kind)
+        for key in value:
+            _require(
+                key in hints,
+                f"`{where}` has no field {key!r}{_did_you_mean(key, hints)}",
+            )
+        return kind(
+            **{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()}
+        )
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return tuple(_build(arguments[0], item, where) for item in value)
+    if origin in (typing.Union, types.UnionType):
+        present = next(a for a in arguments if a is not type(None))
+        return None if value is None else _build(present, value, where)
+    return value
+
+
+def differences(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
+    """Fields in which two configurations differ: dotted name -> (ours, theirs)."""
+    ours, theirs = _flatten(config_to_dict(config)), _flatten(config_to_dict(other))
+    return {
+        key: (ours.get(key), theirs.get(key))
+        for key in sorted(ours.keys() | theirs.keys())
+        if ours.get(key) != theirs.get(key)
+    }
+
+
+def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(values, dict):
+        items: typing.Iterable = values.items()
+    elif isinstance(values, list) and any(isinstance(item, dict) for item in values):
+        items = enumerate(values)
+    else:
+        return {prefix: values}
+    flat: dict[str, Any] = {}
+    for key, value in items:
+        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat

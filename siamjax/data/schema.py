@@ -1,0 +1,56 @@
+"""What a record at rest and a batch in flight hold: keys, types and shapes.
+
+A record is one target in one frame: a square crop with context around it, encoded, and
+where the target lies in it. A batch is what one training step consumes.
+"""
+
+from typing import NamedTuple, TypedDict
+
+import numpy as np
+
+
+class Record(TypedDict):
+    """One target in one frame, as stored.
+
+    The crop is square with the target's centre at pixel (size // 2, size // 2); its side
+    covers `context_side * size / template_size` of the frame (PySOT's crop511 recipe).
+    """
+
+    image: bytes  # the crop, an encoded JPEG
+    box_xyxy: np.ndarray  # [4] float32, pixels of the crop
+    video: int  # which video or image, unique in the set
+    track: int  # which target in the video
+    frame: int  # when
+    category: int  # what, or -1 where unknown
+
+
+class Batch(NamedTuple):
+    """One training step's pairs. `b` pairs, `h w` cells of the score map, `a` anchors."""
+
+    template: np.ndarray  # [b, t, t, 3] float32, BGR 0..255
+    search: np.ndarray  # [b, s, s, 3] float32, BGR 0..255
+    label_cls: np.ndarray  # [b, h, w, a] int32: 1 target, 0 background, -1 ignored
+    label_loc: np.ndarray  # [b, h, w, a, 4] float32: (dx, dy, dw, dh)
+    label_loc_weight: (
+        np.ndarray
+    )  # [b, h, w, a] float32: 1 / positives of the pair, or 0
+    box_xyxy: np.ndarray  # [b, 4] float32: the target in the search image, pixels
+    is_negative_pair: np.ndarray  # [b] bool: the search image does not show the target
+    records: np.ndarray  # [b, 2] int64: record of the template and of the search image
+
+
+def batch_shapes(
+    batch_size: int, template_size: int, search_size: int, score_size: int, anchors: int
+) -> Batch:
+    """The `(shape, dtype)` of every array of a batch."""
+    labels = (batch_size, score_size, score_size, anchors)
+    return Batch(
+        template=((batch_size, template_size, template_size, 3), np.float32),
+        search=((batch_size, search_size, search_size, 3), np.float32),
+        label_cls=(labels, np.int32),
+        label_loc=((*labels, 4), np.float32),
+        label_loc_weight=(labels, np.float32),
+        box_xyxy=((batch_size, 4), np.float32),
+        is_negative_pair=((batch_size,), np.bool_),
+        records=((batch_size, 2), np.int64),
+    )

@@ -1,0 +1,1 @@
+"""Boxes, anchors and crops: pure mathematics for NumPy and JAX arrays alike."""

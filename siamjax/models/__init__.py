@@ -1,0 +1,1 @@
+"""The networks: Linen modules and pure functions."""

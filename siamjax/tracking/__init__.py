@@ -1,0 +1,1 @@
+"""The jitted tracking step and the classes over it."""

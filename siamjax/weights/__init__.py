@@ -1,0 +1,1 @@
+"""Other people's weights into our trees, and ours back."""
