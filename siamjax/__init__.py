@@ -20,7 +20,7 @@ _PUBLIC = {
     "load_model": "siamjax.api",
     "load_tracker": "siamjax.api",
 }
-__all__ = ["__version__", *sorted(_PUBLIC)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_PUBLIC)]
 
 
 def __getattr__(name: str):

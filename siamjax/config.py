@@ -81,9 +81,7 @@ class AnchorConfig:
     scales: tuple[float, ...] = (8.0,)  # ANCHOR.SCALES: side in strides
 
     def __post_init__(self):
-        _require(
-            self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1"
-        )
+        _require(self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1")
         for name in ("ratios", "scales"):
             values = getattr(self, name)
             _require(
@@ -122,16 +120,12 @@ class ModelConfig:
     search_size: int = 255  # TRAIN.SEARCH_SIZE; the tracker has one of its own
     base_size: int = 8  # TRAIN.BASE_SIZE: cells that the template's centre crop adds
     score_size: int = 25  # TRAIN.OUTPUT_SIZE
-    dtype: Literal["float32", "bfloat16"] = (
-        "float32"  # of the computation; parameters: float32
-    )
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
     remat: bool = False  # recompute the backbone's activations in the backward pass
 
     def __post_init__(self):
         stages = BACKBONE_STAGES[self.backbone.name]
-        _require(
-            len(self.levels) > 0, "`model.levels` is empty; name at least one stage"
-        )
+        _require(len(self.levels) > 0, "`model.levels` is empty; name at least one stage")
         for level in self.levels:
             _require(
                 level in stages,
@@ -200,9 +194,7 @@ class TrackerConfig:
 class SyntheticConfig:
     """A rendered set: deterministic from these numbers, nothing to download."""
 
-    split: Literal["train", "test"] = (
-        "train"  # the splits share no object and no background
-    )
+    split: Literal["train", "test"] = "train"  # the splits share no object and no background
     seed: int = 0
     sequences: int = 200
     frames: int = 60  # in each sequence
@@ -229,9 +221,7 @@ class SourceConfig:
 
     path: str = ""  # a folder of prepared records; empty for a rendered set
     synthetic: SyntheticConfig | None = None
-    frame_range: int = (
-        100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
-    )
+    frame_range: int = 100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
     weight: float = 1.0  # share of the pairs, relative to the other sources
 
     def __post_init__(self):
@@ -275,9 +265,7 @@ class DataConfig:
     """Where pairs come from and how they are drawn."""
 
     sources: tuple[SourceConfig, ...] = ()
-    crop_size: int = (
-        511  # side of a stored crop; the template's share of it is template_size
-    )
+    crop_size: int = 511  # side of a stored crop; the template's share of it is template_size
     template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
     search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
     negative_prob: float = 0.2  # DATASET.NEG
@@ -351,9 +339,7 @@ class TrainConfig:
     epochs: int = 20
     pairs_per_epoch: int = 600_000
     log_every: int = 20  # steps between two lines of metrics
-    checkpoint_every: int = (
-        1000  # steps between two checkpoints; the last step has one too
-    )
+    checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
     keep_checkpoints: int = 2
 
     def __post_init__(self):
@@ -424,18 +410,14 @@ def load_config(path: str | Path) -> Config:
     """
     path = Path(path)
     if not path.is_file():
-        known = (
-            [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        )
+        known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise ConfigError(
             f"configuration {str(path)!r} does not exist{_did_you_mean(path.stem, known)}"
         )
     if path.suffix == ".json":
         return config_from_dict(json.loads(path.read_text()))
     spec = importlib.util.spec_from_file_location(f"siamjax_config_{path.stem}", path)
-    _require(
-        spec is not None, f"configuration {str(path)!r} must be a .py or .json file"
-    )
+    _require(spec is not None, f"configuration {str(path)!r} must be a .py or .json file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -491,9 +473,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
                 key in hints,
                 f"`{where}` has no field {key!r}{_did_you_mean(key, hints)}",
             )
-        return kind(
-            **{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()}
-        )
+        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         return tuple(_build(arguments[0], item, where) for item in value)

@@ -31,9 +31,7 @@ class Batch(NamedTuple):
     search: np.ndarray  # [b, s, s, 3] float32, BGR 0..255
     label_cls: np.ndarray  # [b, h, w, a] int32: 1 target, 0 background, -1 ignored
     label_loc: np.ndarray  # [b, h, w, a, 4] float32: (dx, dy, dw, dh)
-    label_loc_weight: (
-        np.ndarray
-    )  # [b, h, w, a] float32: 1 / positives of the pair, or 0
+    label_loc_weight: np.ndarray  # [b, h, w, a] float32: 1 / positives of the pair, or 0
     box_xyxy: np.ndarray  # [b, 4] float32: the target in the search image, pixels
     is_negative_pair: np.ndarray  # [b] bool: the search image does not show the target
     records: np.ndarray  # [b, 2] int64: record of the template and of the search image
