@@ -1,0 +1,34 @@
+"""The `siamjax` command: a thin list of what `siamjax.commands` offers."""
+
+import os
+import sys
+
+import tyro
+from absl import flags
+
+from siamjax.commands.convert import convert
+from siamjax.commands.render import render
+from siamjax.commands.track import track
+
+COMMANDS = {"track": track, "convert": convert, "render": render}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one subcommand; returns the exit code (0 done, 1 bad input, 130 interrupted)."""
+    # grain's and TFDS's absl flags are never parsed by us; reading them must still work.
+    flags.FLAGS.mark_as_parsed()
+    # TensorFlow-free by choice: keeps TFDS from looking for credentials on a cluster.
+    os.environ.setdefault("NO_GCE_CHECK", "true")
+    try:
+        code = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="siamjax")
+    except (ValueError, OSError) as error:
+        print(f"siamjax: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("siamjax: interrupted", file=sys.stderr)
+        return 130
+    return code or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The subcommands of `siamjax`, one file and one function each."""
