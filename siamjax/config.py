@@ -27,6 +27,10 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
+# A whole number is accepted where a float is expected, and nothing else is converted.
+_SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
+
+
 class ConfigError(ValueError):
     """A configuration breaks a rule; the message names the field, its value and the rule."""
 
@@ -48,8 +52,29 @@ def _require_range(name: str, value: float, low: float, high: float) -> None:
     )
 
 
+class _Checked:
+    """Checks every field's type, then the class's own rules, when an instance is made."""
+
+    def __post_init__(self):
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            where = f"`{type(self).__name__}.{name}` (={value!r})"
+            if typing.get_origin(kind) is Literal:
+                choices = typing.get_args(kind)
+                hint = _did_you_mean(str(value), choices)
+                _require(value in choices, f"{where} must be one of {list(choices)}{hint}")
+            elif kind in _SCALARS:
+                fits = isinstance(value, _SCALARS[kind])
+                fits = fits and (kind is bool or not isinstance(value, bool))
+                _require(fits, f"{where} must be of type {kind.__name__}")
+        self._check()
+
+    def _check(self):
+        """Rules between fields; raises `ConfigError`."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BackboneConfig:
+class BackboneConfig(_Checked):
     """Which feature extractor, how wide, and what it does at its borders."""
 
     name: str = "resnet50"  # BACKBONE.TYPE
@@ -60,7 +85,7 @@ class BackboneConfig:
     # can be read off the border); "zeros" is the published network
     padding: Literal["zeros", "cropped"] = "zeros"
 
-    def __post_init__(self):
+    def _check(self):
         _require(
             self.name in BACKBONE_STAGES,
             f"`model.backbone.name` (={self.name!r}) must be one of "
@@ -73,14 +98,14 @@ class BackboneConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AnchorConfig:
+class AnchorConfig(_Checked):
     """The boxes that regression starts from, one set at every cell of the score map."""
 
     stride: int = 8  # ANCHOR.STRIDE: pixels between cells
     ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)  # ANCHOR.RATIOS: h / w
     scales: tuple[float, ...] = (8.0,)  # ANCHOR.SCALES: side in strides
 
-    def __post_init__(self):
+    def _check(self):
         _require(self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1")
         for name in ("ratios", "scales"):
             values = getattr(self, name)
@@ -96,7 +121,7 @@ class AnchorConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class ModelConfig(_Checked):
     """The network: template and search image in, `cls_logits` and `loc` out."""
 
     backbone: BackboneConfig = BackboneConfig()
@@ -123,7 +148,7 @@ class ModelConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
     remat: bool = False  # recompute the backbone's activations in the backward pass
 
-    def __post_init__(self):
+    def _check(self):
         stages = BACKBONE_STAGES[self.backbone.name]
         _require(len(self.levels) > 0, "`model.levels` is empty; name at least one stage")
         for level in self.levels:
@@ -171,7 +196,7 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrackerConfig:
+class TrackerConfig(_Checked):
     """How a score map becomes a box."""
 
     penalty_k: float = 0.04  # TRACK.PENALTY_K: punishes change of size and aspect
@@ -180,7 +205,7 @@ class TrackerConfig:
     search_size: int = 255  # TRACK.INSTANCE_SIZE
     context_amount: float = 0.5  # TRACK.CONTEXT_AMOUNT
 
-    def __post_init__(self):
+    def _check(self):
         _require(
             math.isfinite(self.penalty_k) and self.penalty_k >= 0,
             f"`tracker.penalty_k` (={self.penalty_k}) must not be negative",
@@ -191,7 +216,7 @@ class TrackerConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SyntheticConfig:
+class SyntheticConfig(_Checked):
     """A rendered set: deterministic from these numbers, nothing to download."""
 
     split: Literal["train", "test"] = "train"  # the splits share no object and no background
@@ -202,7 +227,7 @@ class SyntheticConfig:
     width: int = 320  # of a frame, pixels
     height: int = 240
 
-    def __post_init__(self):
+    def _check(self):
         for name in ("sequences", "frames", "frame_step"):
             _require(
                 getattr(self, name) >= 1,
@@ -216,7 +241,7 @@ class SyntheticConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceConfig:
+class SourceConfig(_Checked):
     """One training set: prepared records on disk, or rendered ones."""
 
     path: str = ""  # a folder of prepared records; empty for a rendered set
@@ -224,7 +249,7 @@ class SourceConfig:
     frame_range: int = 100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
     weight: float = 1.0  # share of the pairs, relative to the other sources
 
-    def __post_init__(self):
+    def _check(self):
         _require(
             bool(self.path) != (self.synthetic is not None),
             f"a source needs either `path` (={self.path!r}) or `synthetic` "
@@ -241,7 +266,7 @@ class SourceConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AugmentConfig:
+class AugmentConfig(_Checked):
     """How one image of a pair is disturbed (DATASET.TEMPLATE.*, DATASET.SEARCH.*)."""
 
     shift: float = 0.0  # pixels, uniform in +-shift on each axis
@@ -250,7 +275,7 @@ class AugmentConfig:
     flip: float = 0.0
     color: float = 1.0
 
-    def __post_init__(self):
+    def _check(self):
         _require(
             math.isfinite(self.shift) and self.shift >= 0,
             f"`shift` (={self.shift}) must not be negative",
@@ -261,7 +286,7 @@ class AugmentConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(_Checked):
     """Where pairs come from and how they are drawn."""
 
     sources: tuple[SourceConfig, ...] = ()
@@ -277,7 +302,7 @@ class DataConfig:
     negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
 
-    def __post_init__(self):
+    def _check(self):
         for name in ("negative_prob", "gray_prob"):
             _require_range(f"data.{name}", getattr(self, name), 0, 1)
         _require(
@@ -297,7 +322,7 @@ class DataConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LossConfig:
+class LossConfig(_Checked):
     """Weights of the two losses."""
 
     cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT
@@ -305,7 +330,7 @@ class LossConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OptimConfig:
+class OptimConfig(_Checked):
     """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then log-spaced decay to `end_lr`."""
 
     lr: float = 0.005
@@ -316,7 +341,7 @@ class OptimConfig:
     weight_decay: float = 1e-4
     clip_norm: float = 10.0
 
-    def __post_init__(self):
+    def _check(self):
         for name in ("lr", "end_lr", "warmup_lr", "clip_norm"):
             value = getattr(self, name)
             _require(
@@ -331,7 +356,7 @@ class OptimConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(_Checked):
     """How long, how much at once, and what is written on the way."""
 
     seed: int = 123456
@@ -342,7 +367,7 @@ class TrainConfig:
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
     keep_checkpoints: int = 2
 
-    def __post_init__(self):
+    def _check(self):
         for name in (
             "batch_size",
             "epochs",
@@ -373,7 +398,7 @@ class TrainConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(_Checked):
     """Everything about one experiment."""
 
     name: str
@@ -384,7 +409,7 @@ class Config:
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
 
-    def __post_init__(self):
+    def _check(self):
         _require(
             re.fullmatch(r"[\w.+-]+", self.name) is not None,
             f"`name` (={self.name!r}) may hold letters, digits and . _ + - only, since "
@@ -415,7 +440,10 @@ def load_config(path: str | Path) -> Config:
             f"configuration {str(path)!r} does not exist{_did_you_mean(path.stem, known)}"
         )
     if path.suffix == ".json":
-        return config_from_dict(json.loads(path.read_text()))
+        try:
+            return config_from_dict(json.loads(path.read_text()))
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{path} is not valid JSON: {error}") from None
     spec = importlib.util.spec_from_file_location(f"siamjax_config_{path.stem}", path)
     _require(spec is not None, f"configuration {str(path)!r} must be a .py or .json file")
     module = importlib.util.module_from_spec(spec)
@@ -429,6 +457,8 @@ def load_config(path: str | Path) -> Config:
         config = get_config()
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    except SyntaxError as error:
+        raise ConfigError(f"{path} is not valid Python: {error}") from None
     except TypeError as error:
         raise ConfigError(f"{path}: {_explain_type_error(error)}") from error
     _require(

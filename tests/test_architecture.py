@@ -1,0 +1,122 @@
+"""The import rules: who may know whom, and where each third-party package is spelled."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "siamjax"
+
+# What each room may import of ours, besides itself. The top may import anything.
+ALLOWED = {
+    "config": set(),
+    "geometry": set(),
+    "video": set(),
+    "models": {"geometry"},
+    "weights": {"models", "geometry", "config"},
+    "data": {"geometry", "config", "video"},
+    "training": {"data.schema", "data.pipeline", "models", "geometry", "config"},
+    "tracking": {"models", "geometry", "config"},
+    "evaluation": {"geometry", "config", "video"},
+}
+TOP = {"__init__", "api", "cli", "commands"}
+
+# Third-party packages and the only places that may import them.
+FENCES = {
+    "grain": ["data/pipeline.py"],
+    "orbax": ["training/checkpoints.py"],
+    "tensorflow_datasets": ["data/"],
+    "optax": ["training/"],
+    "flax": ["models/", "training/state.py"],
+    "cv2": ["data/", "evaluation/sequences.py", "evaluation/strips.py", "video.py"],
+    "av": ["video.py"],
+    "tyro": ["cli.py", "commands/"],
+    "torch": [],
+    "tensorflow": [],
+}
+# NumPy is all that metrics and the data room compute with.
+WITHOUT_JAX = ["config.py", "geometry/", "data/", "evaluation/", "video.py"]
+
+
+def imports_of(path):
+    """Every module that a file imports, wherever in the file, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; spell the package"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path):
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def is_inside(path, places):
+    name = path.relative_to(PACKAGE).as_posix()
+    return any(
+        name == place or (place.endswith("/") and name.startswith(place)) for place in places
+    )
+
+
+def test_every_room_has_a_rule():
+    assert {room_of(path) for path in files()} <= ALLOWED.keys() | TOP
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_rooms_import_only_what_they_may(path):
+    room = room_of(path)
+    if room in TOP:
+        return
+    for module in imports_of(path):
+        if not module.startswith("siamjax."):
+            continue
+        inner = module.removeprefix("siamjax.")
+        permitted = ALLOWED[room] | {room}
+        assert any(
+            inner == rule or inner.startswith(rule + ".") or rule.startswith(inner + ".")
+            for rule in permitted
+        ), f"{path.relative_to(ROOT)} imports {module}; {room} may import {sorted(permitted)}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_third_party_packages_stay_behind_their_fences(path):
+    for module in imports_of(path):
+        package = module.split(".")[0]
+        if package in FENCES:
+            assert is_inside(path, FENCES[package]), (
+                f"{path.relative_to(ROOT)} imports {package}, "
+                f"which belongs in {FENCES[package] or 'the tests'}"
+            )
+        if package in ("jax", "jaxlib"):
+            assert not is_inside(path, WITHOUT_JAX), (
+                f"{path.relative_to(ROOT)} imports jax; it must work with NumPy alone"
+            )
+
+
+def test_the_entry_points_stay_short():
+    for name, limit in {"train.py": 60, "eval.py": 80}.items():
+        assert len((ROOT / name).read_text().splitlines()) <= limit, name
+
+
+@pytest.mark.parametrize("module", ["siamjax", "siamjax.config", "siamjax.geometry.boxes"])
+def test_the_ground_imports_no_heavy_package(module):
+    program = (
+        f"import sys, {module}\n"
+        "print(*sorted({'jax', 'flax', 'cv2', 'matplotlib', 'grain'} & sys.modules.keys()))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == ""

@@ -1,0 +1,166 @@
+"""Configurations check themselves, say the rule they break, and survive a round trip."""
+
+import dataclasses
+import json
+
+import pytest
+
+from siamjax.config import (
+    AugmentConfig,
+    BackboneConfig,
+    Config,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    OptimConfig,
+    SourceConfig,
+    SyntheticConfig,
+    TrackerConfig,
+    TrainConfig,
+    config_from_dict,
+    config_to_dict,
+    differences,
+    load_config,
+)
+
+QUICK = Config(
+    name="quick",
+    data=DataConfig(sources=(SourceConfig(synthetic=SyntheticConfig(sequences=3)),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: BackboneConfig(name="resnet51"), "did you mean 'resnet50'"),
+        (
+            lambda: BackboneConfig(width=0.0),
+            r"`model.backbone.width` \(=0.0\) must be positive",
+        ),
+        (
+            lambda: ModelConfig(levels=("layer2", "layer3", "layer5")),
+            "names 'layer5', which resnet50 does not have",
+        ),
+        (lambda: ModelConfig(fusion="weigthed"), "did you mean 'weighted'"),
+        (lambda: TrainConfig(epochs="3"), r"`TrainConfig.epochs` \(='3'\) must be of type int"),
+        (lambda: ModelConfig(remat=1), "must be of type bool"),
+        (lambda: ModelConfig(levels=(), channels=()), "`model.levels` is empty"),
+        (
+            lambda: ModelConfig(levels=("layer2", "layer2"), channels=(256, 256)),
+            "names a stage twice",
+        ),
+        (lambda: ModelConfig(channels=(256,)), "one positive width for each"),
+        (
+            lambda: ModelConfig(score_size=17),
+            r"\(255 - 127\) / 8 \+ 1 \+ 8 = 25",
+        ),
+        (lambda: ModelConfig(search_size=256), "by a multiple of the stride"),
+        (lambda: ModelConfig(template_size=255), "smaller than `model.search_size`"),
+        (lambda: TrackerConfig(window_influence=1.5), r"must lie in \[0, 1\]"),
+        (lambda: TrackerConfig(penalty_k=float("nan")), "`tracker.penalty_k` \\(=nan\\)"),
+        (
+            lambda: Config(name="x", tracker=TrackerConfig(search_size=260)),
+            "by a multiple of the stride",
+        ),
+        (lambda: Config(name="../x"), "letters, digits"),
+        (lambda: SourceConfig(), "either `path`"),
+        (lambda: SourceConfig(path="a", weight=0.0), "`weight` \\(=0.0\\)"),
+        (lambda: AugmentConfig(shift=-1.0), "must not be negative"),
+        (lambda: DataConfig(negative_prob=2.0), r"must lie in \[0, 1\]"),
+        (lambda: DataConfig(positive_iou=0.2), "must not exceed"),
+        (lambda: OptimConfig(lr=0.0), "`optim.lr` \\(=0.0\\) must be positive"),
+        (lambda: TrainConfig(batch_size=0), "must be at least 1"),
+        (lambda: TrainConfig(batch_size=8, pairs_per_epoch=4), "must be at least"),
+        (lambda: Config(name="x", train=TrainConfig(epochs=5)), "must be fewer than"),
+    ],
+)
+def test_a_broken_rule_is_named(build, message):
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
+def test_published_score_sizes():
+    deep = ModelConfig()
+    assert [deep.score_size_for(size) for size in (255, 831)] == [25, 97]
+    shallow = ModelConfig(base_size=0, score_size=17, template_crop=None, neck=False)
+    assert [shallow.score_size_for(size) for size in (255, 271, 287)] == [17, 19, 21]
+
+
+def test_round_trip_through_json():
+    values = json.loads(json.dumps(config_to_dict(QUICK)))
+    assert config_from_dict(values) == QUICK
+
+
+def test_an_unknown_key_in_json_is_named():
+    values = config_to_dict(QUICK)
+    values["optim"]["momentun"] = 0.9
+    with pytest.raises(ConfigError, match="no field 'momentun'; did you mean 'momentum'"):
+        config_from_dict(values)
+
+
+def test_differences_name_the_dotted_field():
+    other = dataclasses.replace(QUICK, optim=OptimConfig(lr=0.01))
+    assert differences(QUICK, other) == {"optim.lr": (0.005, 0.01)}
+    longer = dataclasses.replace(
+        QUICK,
+        data=DataConfig(sources=(SourceConfig(synthetic=SyntheticConfig(sequences=4)),)),
+    )
+    assert differences(QUICK, longer) == {"data.sources.0.synthetic.sequences": (3, 4)}
+
+
+def test_configs_are_hashable():
+    assert hash(QUICK) == hash(dataclasses.replace(QUICK))
+
+
+class TestFiles:
+    def write(self, tmp_path, body):
+        path = tmp_path / "mine.py"
+        path.write_text(body)
+        return path
+
+    def test_a_file(self, tmp_path):
+        path = self.write(
+            tmp_path,
+            "from siamjax.config import Config\n"
+            "def get_config():\n    return Config(name='x')\n",
+        )
+        assert load_config(path) == Config(name="x")
+
+    def test_a_resolved_configuration(self, tmp_path):
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(config_to_dict(QUICK)))
+        assert load_config(path) == QUICK
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ("x = 1", "has no function `get_config"),
+            ("def get_config():\n    return 3", "returned int, not Config"),
+            (
+                "from siamjax.config import Config, OptimConfig\n"
+                "def get_config():\n"
+                "    return Config(name='x', optim=OptimConfig(momentun=0.9))",
+                "OptimConfig has no field 'momentun'; did you mean 'momentum'",
+            ),
+            (
+                "from siamjax.config import Config, TrainConfig\n"
+                "def get_config():\n    return Config(name='x', train=TrainConfig(epochs=0))",
+                "mine.py: `train.epochs`",
+            ),
+            ("def get_config(:", "is not valid Python"),
+        ],
+    )
+    def test_a_broken_file(self, tmp_path, body, message):
+        with pytest.raises(ConfigError, match=message):
+            load_config(self.write(tmp_path, body))
+
+    def test_a_missing_file_suggests_a_near_one(self, tmp_path):
+        self.write(tmp_path, "")
+        with pytest.raises(ConfigError, match="did you mean 'mine'"):
+            load_config(tmp_path / "mime.py")
+
+    def test_broken_json(self, tmp_path):
+        path = tmp_path / "config.json"
+        path.write_text("{")
+        with pytest.raises(ConfigError, match="is not valid JSON"):
+            load_config(path)
