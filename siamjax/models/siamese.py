@@ -1,0 +1,118 @@
+"""The siamese networks: encode the template once, then score every search image."""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+from jax import Array
+
+from siamjax.models.crop import center_crop
+from siamjax.models.heads import mean_fusion
+from siamjax.models.xcorr import Implementation, xcorr_plain
+
+
+class TemplateFeatures(NamedTuple):
+    """All that a frame needs of the template: what the heads correlate with, by level."""
+
+    kernels: tuple[Any, ...]
+
+
+class Prediction(NamedTuple):
+    """Score maps of `h x w` cells with `a` anchors each, float32.
+
+    `cls_logits` `[b, h, w, a, 2]` holds background and foreground, `loc` `[b, h, w, a, 4]`
+    holds (dx, dy, dw, dh). SiamFC has one response, `[b, h, w, 1, 1]`, and no `loc`.
+    """
+
+    cls_logits: Array
+    loc: Array | None
+
+
+class SiameseRPN(nn.Module):
+    """A backbone shared by template and search, a neck, heads, and their fusion.
+
+    Images are `[b, h, w, 3]` float32, BGR 0..255. `train` makes every batch norm use and
+    update batch statistics; template and search are two batches, one after the other, as in
+    PySOT, so that running statistics are updated twice in a joint call.
+
+    Attributes:
+        backbone: image to named stages.
+        neck: stages to levels of the heads' width, or None.
+        head: a `LevelHeads`.
+        fusion: a `WeightedFusion`, or None for the mean.
+        levels: the stages in use.
+        anchors: at each cell.
+        template_crop: cells on a side of the template's features that are kept, from the
+            centre; None keeps them all. Search features are never cropped.
+    """
+
+    backbone: nn.Module
+    neck: nn.Module | None
+    head: nn.Module
+    fusion: nn.Module | None
+    levels: tuple[str, ...]
+    anchors: int
+    template_crop: int | None
+
+    def extract(self, image: Array, *, train: bool = False) -> dict[str, Array]:
+        """The levels' features `[b, h, w, c]` after the neck, uncropped."""
+        stages = self.backbone(image, train)
+        features = {level: stages[level] for level in self.levels}
+        return features if self.neck is None else self.neck(features, train)
+
+    def encode_template(self, template: Array, *, train: bool = False) -> TemplateFeatures:
+        """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
+        features = self.extract(template, train=train)
+        if self.template_crop is not None:
+            side = self.template_crop
+            features = {k: center_crop(x, side, side) for k, x in features.items()}
+        return TemplateFeatures(self.head.encode(features, train))
+
+    def predict(
+        self, features: TemplateFeatures, search: Array, *, train: bool = False
+    ) -> Prediction:
+        """Scores the search image `[b, s, s, 3]`."""
+        outputs = self.head(features.kernels, self.extract(search, train=train), train)
+        cls, loc = mean_fusion(outputs) if self.fusion is None else self.fusion(outputs)
+        return Prediction(self._by_anchor(cls), self._by_anchor(loc))
+
+    def __call__(self, template: Array, search: Array, *, train: bool = False) -> Prediction:
+        """Both in turn: the joint call of training."""
+        return self.predict(self.encode_template(template, train=train), search, train=train)
+
+    @nn.nowrap
+    def _by_anchor(self, x: Array) -> Array:
+        # The anchor is the fast index of PyTorch's channels, and ours is the slow one.
+        return x.reshape(*x.shape[:3], -1, self.anchors).swapaxes(-1, -2)
+
+
+class SiamFC(nn.Module):
+    """A backbone and a plain correlation. (Bertinetto et al., ECCV 2016 workshops)
+
+    Attributes:
+        backbone: image to named stages.
+        level: the stage that is correlated.
+        xcorr: implementation of the correlation.
+        scale: of the response; keeps the logits near one. Reference: siamfc-pytorch.
+    """
+
+    backbone: nn.Module
+    level: str
+    xcorr: Implementation = "auto"
+    scale: float = 0.001
+
+    def encode_template(self, template: Array, *, train: bool = False) -> TemplateFeatures:
+        """The template's features."""
+        return TemplateFeatures((self.backbone(template, train)[self.level],))
+
+    def predict(
+        self, features: TemplateFeatures, search: Array, *, train: bool = False
+    ) -> Prediction:
+        """The response to the search image, `cls_logits` `[b, h, w, 1, 1]`; no `loc`."""
+        x = self.backbone(search, train)[self.level]
+        (kernel,) = features.kernels
+        response = xcorr_plain(x, kernel, implementation=self.xcorr) * self.scale
+        return Prediction(response[..., None], None)
+
+    def __call__(self, template: Array, search: Array, *, train: bool = False) -> Prediction:
+        """Both in turn: the joint call of training."""
+        return self.predict(self.encode_template(template, train=train), search, train=train)
