@@ -1,0 +1,73 @@
+"""The two losses of a SiamRPN: which anchors are the target, and how to move them onto it.
+
+Both are computed in float32, whatever the network computes in.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from siamjax.config import LossConfig
+from siamjax.data.schema import Batch
+from siamjax.models.siamese import Prediction
+
+
+class Losses(NamedTuple):
+    """Scalars, float32: `total = cls_weight * cls + loc_weight * loc`."""
+
+    total: Array
+    cls: Array
+    loc: Array
+
+
+def classification_loss(cls_logits: Array, label_cls: Array) -> Array:
+    """Cross entropy, half of it from the batch's positives and half from its negatives.
+
+    `cls_logits` `[b, h, w, a, 2]` holds (background, foreground), `label_cls`
+    `[b, h, w, a]` holds 1, 0, or -1 for ignored. Positives are pooled over the whole batch
+    and averaged, and so are negatives; a kind that the batch lacks adds 0.
+
+    Reference: PySOT's `select_cross_entropy_loss`, but for one quirk: there a batch with
+    exactly one positive counts as having none. Here a single one counts as it is.
+    """
+    _check_shape("label_cls", label_cls, cls_logits.shape[:-1])
+    log_scores = jax.nn.log_softmax(cls_logits.astype(jnp.float32))
+    positive = _mean_where(-log_scores[..., 1], label_cls == 1)
+    negative = _mean_where(-log_scores[..., 0], label_cls == 0)
+    return 0.5 * positive + 0.5 * negative
+
+
+def location_loss(loc: Array, label_loc: Array, label_loc_weight: Array) -> Array:
+    """Weighted L1 distance of (dx, dy, dw, dh), summed, over the batch size.
+
+    `loc` and `label_loc` are `[b, h, w, a, 4]`, `label_loc_weight` is `[b, h, w, a]`: the
+    data give every positive of a pair 1 / positives, so that each pair weighs the same.
+
+    Reference: PySOT's `weight_l1_loss`. (The paper's text says smooth L1.)
+    """
+    _check_shape("label_loc", label_loc, loc.shape)
+    _check_shape("label_loc_weight", label_loc_weight, loc.shape[:-1])
+    distance = jnp.abs(loc.astype(jnp.float32) - label_loc).sum(-1)
+    return jnp.sum(distance * label_loc_weight) / loc.shape[0]
+
+
+def pair_losses(prediction: Prediction, batch: Batch, config: LossConfig) -> Losses:
+    """Both losses of a batch of pairs and their weighted sum."""
+    cls = classification_loss(prediction.cls_logits, batch.label_cls)
+    loc = location_loss(prediction.loc, batch.label_loc, batch.label_loc_weight)
+    return Losses(config.cls_weight * cls + config.loc_weight * loc, cls, loc)
+
+
+def _mean_where(values: Array, chosen: Array) -> Array:
+    count = jnp.maximum(chosen.sum(), 1).astype(values.dtype)
+    return jnp.sum(values, where=chosen) / count
+
+
+def _check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
+    if array.shape != expected:
+        raise ValueError(
+            f"`{name}` has shape {array.shape}, but the network's prediction asks for "
+            f"{expected}: the data and the network were built for different score maps"
+        )

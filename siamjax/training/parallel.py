@@ -1,0 +1,87 @@
+"""One mesh over all devices: state on each of them, the batch divided among them.
+
+Under `jit` the compiler sees the whole batch, so that the loss, the gradient and the batch
+statistics are those of the global batch, whatever the number of devices.
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from siamjax.config import ConfigError
+from siamjax.data.schema import Batch
+from siamjax.training.state import TrainState
+from siamjax.training.step import Metrics
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """All devices (or those given) in one row, called `data`."""
+    devices = jax.devices() if devices is None else devices
+    # Explicit axes, JAX's default, refuse the reshapes inside a depthwise correlation.
+    return jax.make_mesh(
+        (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
+    )
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """A whole copy on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def divided(mesh: Mesh) -> NamedSharding:
+    """The first axis divided among the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(batch_size: int, devices: int) -> None:
+    """Raises `ConfigError`, naming sizes that would do, unless `devices` divides it."""
+    below = batch_size // devices * devices
+    if below != batch_size:
+        above = below + devices
+        sizes = f"{below} or {above}" if below else f"{above}"
+        raise ConfigError(
+            f"`train.batch_size` (={batch_size}) must be divisible by the {devices} devices "
+            f"that share it; use {sizes}"
+        )
+
+
+def put_batch(batch: Batch, mesh: Mesh) -> Batch:
+    """Moves what the step reads of a NumPy batch to the devices that will read it.
+
+    The rest becomes None: it is for people, and record numbers do not fit in int32.
+    """
+
+    def put(array: np.ndarray) -> jax.Array:
+        return jax.make_array_from_process_local_data(divided(mesh), array)
+
+    return jax.tree.map(put, _on_devices(batch))
+
+
+def abstract_batch(shapes: Batch, mesh: Mesh) -> Batch:
+    """What `put_batch` returns, as shapes: `shapes` is `schema.batch_shapes(...)`."""
+    kept = (None if leaf is None else _abstract(leaf, mesh) for leaf in _on_devices(shapes))
+    return Batch(*kept)
+
+
+def jit_step(
+    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]], mesh: Mesh
+) -> jax.stages.Wrapped:
+    """`step` compiled for the mesh. The state that goes in is donated: use what comes out."""
+    whole = replicated(mesh)
+    return jax.jit(
+        step,
+        in_shardings=(whole, divided(mesh)),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
+    )
+
+
+def _on_devices(batch: Batch) -> Batch:
+    return batch._replace(box_xyxy=None, is_negative_pair=None, records=None)
+
+
+def _abstract(leaf: tuple, mesh: Mesh) -> jax.ShapeDtypeStruct:
+    shape, dtype = leaf
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=divided(mesh))

@@ -1,0 +1,82 @@
+"""The schedule against the reference's rates; the update against PyTorch's SGD."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from siamjax.config import OptimConfig, TrainConfig
+from siamjax.training.optimizer import build_optimizer, epoch_rates, learning_rate
+
+# The head's rate in each of the 20 epochs of PySOT's siamrpn_r50_l234_dwxcorr_8gpu, computed
+# with its own lr scheduler and rounded to six digits.
+R50 = [0.001, 0.00138, 0.001904, 0.002627, 0.003624]
+R50 += [0.005, 0.004242, 0.003598, 0.003053, 0.00259, 0.002197, 0.001864, 0.001581]
+R50 += [0.001341, 0.001138, 0.000965, 0.000819, 0.000695, 0.000589, 0.0005]
+
+
+def test_rates_of_the_reference_recipe():
+    np.testing.assert_allclose(epoch_rates(OptimConfig(), 20), R50, atol=5.1e-7)
+
+
+def test_rates_at_the_edges():
+    no_warmup = OptimConfig(lr=0.1, end_lr=0.001, warmup_epochs=0)
+    np.testing.assert_allclose(epoch_rates(no_warmup, 3), [0.1, 0.01, 0.001], rtol=1e-6)
+    np.testing.assert_allclose(epoch_rates(no_warmup, 1), [0.1], rtol=1e-6)
+    one_left = OptimConfig(lr=0.1, end_lr=0.001, warmup_lr=0.025, warmup_epochs=2)
+    np.testing.assert_allclose(epoch_rates(one_left, 3), [0.025, 0.05, 0.1], rtol=1e-6)
+
+
+def test_rate_is_constant_within_an_epoch_and_the_same_on_host_and_device():
+    optim, train = OptimConfig(), TrainConfig(batch_size=10, pairs_per_epoch=35, epochs=20)
+    assert train.steps_per_epoch == 3
+    on_device = jax.jit(lambda step: learning_rate(step, optim, train))
+    for step in (0, 2, 3, 14, 15, 59, 60, 1000):
+        expected = R50[min(step // 3, 19)]
+        assert learning_rate(step, optim, train) == pytest.approx(expected, abs=5.1e-7)
+        assert on_device(jnp.int32(step)) == learning_rate(step, optim, train)
+
+
+def test_updates_equal_pytorch_sgd(rng):
+    torch = pytest.importorskip("torch")
+    optim = OptimConfig(warmup_epochs=2, clip_norm=1.0, weight_decay=0.05, lr=0.3, end_lr=0.01)
+    train = TrainConfig(batch_size=1, pairs_per_epoch=3, epochs=5)
+    start = {"kernel": rng.normal(size=(4, 3)), "bias": rng.normal(size=3)}
+    start = {k: v.astype(np.float32) for k, v in start.items()}
+    # Norms on both sides of the clip.
+    scales = [0.01, 0.1, 5.0, 0.2, 30.0, 0.1, 1.0, 0.05, 2.0, 0.3, 0.1, 0.1]
+    gradients = [
+        {k: (scale * rng.normal(size=v.shape)).astype(np.float32) for k, v in start.items()}
+        for scale in scales
+    ]
+
+    theirs = {k: torch.nn.Parameter(torch.from_numpy(v.copy())) for k, v in start.items()}
+    sgd = torch.optim.SGD(theirs.values(), lr=1.0, momentum=0.9, weight_decay=0.05)
+    for step, gradient in enumerate(gradients):
+        for key, parameter in theirs.items():
+            parameter.grad = torch.from_numpy(gradient[key].copy())
+        torch.nn.utils.clip_grad_norm_(theirs.values(), 1.0)
+        sgd.param_groups[0]["lr"] = float(epoch_rates(optim, 5)[step // 3])
+        sgd.step()
+
+    optimizer = build_optimizer(optim, train)
+
+    @jax.jit
+    def update(params, state, gradient):
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    params = jax.tree.map(jnp.asarray, start)
+    state = optimizer.init(params)
+    for gradient in gradients:
+        params, state = update(params, state, gradient)
+    for key, parameter in theirs.items():
+        np.testing.assert_allclose(params[key], parameter.detach().numpy(), atol=2e-6)
+
+
+def test_optimizer_state_mirrors_the_parameters():
+    params = {"a": {"kernel": jnp.ones((2, 3))}, "b": {"bias": jnp.ones(4)}}
+    state = build_optimizer(OptimConfig(), TrainConfig()).init(params)
+    shapes = sorted(leaf.shape for leaf in jax.tree.leaves(state))
+    assert shapes == [(), (2, 3), (4,)]  # the schedule's counter and one momentum each
