@@ -515,7 +515,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
 
 def differences(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
     """Fields in which two configurations differ: dotted name -> (ours, theirs)."""
-    ours, theirs = _flatten(config_to_dict(config)), _flatten(config_to_dict(other))
+    ours, theirs = flatten(config_to_dict(config)), flatten(config_to_dict(other))
     return {
         key: (ours.get(key), theirs.get(key))
         for key in sorted(ours.keys() | theirs.keys())
@@ -523,7 +523,8 @@ def differences(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested JSON-ready values as one dictionary: dotted name -> value."""
     if isinstance(values, dict):
         items: typing.Iterable = values.items()
     elif isinstance(values, list) and any(isinstance(item, dict) for item in values):
@@ -532,5 +533,5 @@ def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: values}
     flat: dict[str, Any] = {}
     for key, value in items:
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
