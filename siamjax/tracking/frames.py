@@ -1,0 +1,91 @@
+"""What enters the tracker from outside: frames and first boxes, checked on the host."""
+
+from typing import Literal
+
+import numpy as np
+
+BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
+Color = Literal["bgr", "rgb"]
+
+
+class FrameError(ValueError):
+    """An array is no frame that the tracker can use; the message says what it is instead."""
+
+
+class BoxError(ValueError):
+    """A first box cannot be tracked in its frame; the message shows both."""
+
+
+def pad_frame(frame: np.ndarray) -> np.ndarray:
+    """The frame with zeros to the right and below, up to multiples of `BUCKET` pixels.
+
+    `[h, w, 3]` uint8 to `[H, W, 3]`: every video whose size falls into the same bucket runs
+    the same compiled step.
+    """
+    height, width = frame.shape[:2]
+    padded_height, padded_width = (-(-side // BUCKET) * BUCKET for side in (height, width))
+    padded = np.empty((padded_height, padded_width, 3), np.uint8)
+    padded[:height, :width] = frame
+    padded[height:] = 0
+    padded[:, width:] = 0
+    return padded
+
+
+def as_bgr(frame, color: Color = "bgr") -> np.ndarray:
+    """A caller's frame as `[h, w, 3]` uint8 BGR.
+
+    Takes NumPy arrays and whatever converts to one: colour `[h, w, 3]`, in the order that
+    `color` names, or grey `[h, w]` or `[h, w, 1]`, which is shown to the network three
+    times. Raises `FrameError` for anything else.
+    """
+    if color not in ("bgr", "rgb"):
+        raise ValueError(f'`color` (={color!r}) must be "bgr" or "rgb"')
+    if frame is None:
+        raise FrameError("`frame` is None: it could not be read")
+    frame = np.asarray(frame)
+    if frame.dtype != np.uint8:
+        raise FrameError(
+            f"`frame` is {frame.dtype} and must be uint8, grey levels 0..255; convert it "
+            "with `frame.astype(np.uint8)`, after scaling if it lies in 0..1"
+        )
+    if frame.ndim == 2:
+        frame = frame[:, :, None]
+    if frame.ndim != 3 or frame.shape[2] not in (1, 3):
+        raise FrameError(
+            f"`frame` has shape {frame.shape} and must be (height, width, 3), or (height, "
+            "width) for grey; drop an alpha channel with `frame[..., :3]`"
+        )
+    if 0 in frame.shape:
+        raise FrameError(f"`frame` has shape {frame.shape}: it holds no pixel")
+    if frame.shape[2] == 1:
+        return np.broadcast_to(frame, (*frame.shape[:2], 3))
+    return frame if color == "bgr" else frame[..., ::-1]
+
+
+def as_box_xywh(box_xywh, width: int, height: int) -> np.ndarray:
+    """A caller's first box as `[4]` float32, in a frame of `width` x `height` pixels.
+
+    It may reach out of the frame, but not lie outside or cover all of it. Raises `BoxError`.
+    """
+    try:
+        box = np.asarray(box_xywh, np.float32)
+    except (TypeError, ValueError):
+        box = np.empty(0, np.float32)
+    if box.shape != (4,):
+        raise BoxError(
+            f"`box_xywh` (={box_xywh!r}) must be four numbers: left, top, width, height"
+        )
+    x, y, w, h = (float(value) for value in box)
+    shown = f"`box_xywh` (={x:g}, {y:g}, {w:g}, {h:g})"
+    where = f"the frame of {width} x {height} pixels"
+    if not np.isfinite(box).all():
+        raise BoxError(f"{shown} must be four finite numbers")
+    if w <= 0 or h <= 0:
+        raise BoxError(f"{shown} must have a positive width and height")
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise BoxError(f"{shown} lies outside {where}; give left, top, width, height in pixels")
+    if w > width and h > height:
+        raise BoxError(
+            f"{shown} is larger than {where}: there is nothing to tell it apart from"
+        )
+    return box

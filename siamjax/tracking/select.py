@@ -1,0 +1,96 @@
+"""From score maps to one box: penalty, window, choice, smoothing. Pure functions of arrays.
+
+Reference: PySOT's SiamRPN tracker; Li et al., SiamRPN (CVPR 2018), section 4.3.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from siamjax.config import TrackerConfig
+from siamjax.geometry.anchors import decode
+from siamjax.geometry.crops import context_side
+
+MIN_SIZE = 10.0  # pixels: a target never shrinks below this
+
+
+class Selection(NamedTuple):
+    """The chosen box, float32, pixels of the frame, and what its anchor scored."""
+
+    center: Array  # [2] x, y
+    size: Array  # [2] width, height
+    score: Array  # []
+
+
+def cosine_window(score_size: int) -> np.ndarray:
+    """Outer product of two symmetric Hann windows, zero at the ends: `[h, w]` float32."""
+    line = np.hanning(score_size)
+    return np.outer(line, line).astype(np.float32)
+
+
+def size_penalty(box_size: Array, target_size: Array, penalty_k: float) -> Array:
+    """How little a box changes scale and aspect: `[...]` in (0, 1], 1 for no change.
+
+    `box_size` `[..., 2]` and `target_size` `[2]` are (width, height) in the same pixels.
+    exp(-penalty_k (r s - 1)), r the larger of the change of aspect and its inverse, s the
+    same of the side of the box with its context. (SiamRPN, equation 13)
+    """
+    width, height = box_size[..., 0], box_size[..., 1]
+    scale = _change(context_side(width, height) / context_side(*target_size))
+    aspect = _change((target_size[0] / target_size[1]) / (width / height))
+    return jnp.exp(-penalty_k * (aspect * scale - 1.0))
+
+
+def _change(ratio: Array) -> Array:
+    return jnp.maximum(ratio, 1.0 / ratio)
+
+
+def select(
+    cls_logits: Array,
+    loc: Array,
+    center: Array,
+    size: Array,
+    scale: Array,
+    frame_size: Array,
+    *,
+    anchors: np.ndarray,
+    config: TrackerConfig,
+) -> Selection:
+    """Chooses an anchor and moves the target there.
+
+    `cls_logits` `[h, w, a, 2]`, `loc` `[h, w, a, 4]` and `anchors` `[h, w, a, 4]` (cxcywh,
+    pixels of the crop, relative to its centre) describe the crop; `center` `[2]`, `size` `[2]`
+    and `frame_size` `[2]` are pixels of the frame, `scale` is the crop's pixels for one of
+    the frame's. The position jumps, the size follows by `size_lr` times the anchor's
+    penalised score, and both are held within the frame.
+    """
+    # Anchor by anchor, as the reference goes through them: of equals, the first wins.
+    scores = _anchor_major(jax.nn.softmax(cls_logits, axis=-1)[..., 1])
+    boxes = _anchor_major(decode(loc, jnp.asarray(anchors)))
+    window = jnp.tile(jnp.asarray(cosine_window(loc.shape[0])).ravel(), loc.shape[2])
+
+    penalties = size_penalty(boxes[:, 2:], size * scale, config.penalty_k)
+    share = config.window_influence
+    ranked = penalties * scores * (1.0 - share) + window * share
+    # A box that overflowed must not win, and argmax takes NaN for the largest number.
+    moves = boxes / scale
+    usable = jnp.isfinite(ranked) & jnp.isfinite(moves).all(axis=-1)
+    best = jnp.argmax(jnp.where(usable, ranked, -jnp.inf))
+    move, score = moves[best], scores[best]
+
+    rate = penalties[best] * score * config.size_lr
+    moved = jnp.clip(center + move[:2], 0.0, frame_size)
+    sized = size * (1.0 - rate) + move[2:] * rate
+    sized = jnp.maximum(jnp.minimum(sized, frame_size), MIN_SIZE)
+    # Where no box is usable (an untrained network overflows), the target stays.
+    return Selection(
+        jnp.where(usable[best], moved, center), jnp.where(usable[best], sized, size), score
+    )
+
+
+def _anchor_major(x: Array) -> Array:
+    """`[h, w, a, ...]` to `[a * h * w, ...]`."""
+    return jnp.moveaxis(x, 2, 0).reshape(-1, *x.shape[3:])

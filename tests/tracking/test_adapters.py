@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from siamjax.config import Config
+from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.frames import BoxError, FrameError
+from tests.tracking.networks import SeesBrightness
+
+FRAME = np.full((120, 160, 3), 90, np.uint8)
+BOX = (40, 30, 20, 24)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return SeesBrightness()
+
+
+@pytest.fixture
+def follower(network):
+    return Tracker(network, {}, Config(name="test"))
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((40, 30, 0, 24), "positive width and height"),
+        ((40, 30, 20, -3), "positive width and height"),
+        ((160, 30, 20, 24), "outside the frame of 160 x 120"),
+        ((-20, 30, 20, 24), "outside the frame"),
+        ((40, 500, 20, 24), "outside the frame"),
+        ((np.nan, 30, 20, 24), "finite"),
+        ((40, 30, np.inf, 24), "finite"),
+        ((40, 30, 20), "four numbers"),
+        ("40,30,20,24", "four numbers"),
+        (None, "four numbers"),
+        ([[40, 30, 20, 24]], "four numbers"),
+        ((-10, -10, 400, 400), "larger than the frame"),
+    ],
+)
+def test_a_box_that_cannot_be_tracked_is_refused(follower, box, message):
+    with pytest.raises(BoxError, match=message):
+        follower.init(FRAME, box)
+
+
+@pytest.mark.parametrize("box", [(-5, -5, 20, 24), (150, 110, 40, 40), np.array(BOX), [*BOX]])
+def test_a_box_may_reach_out_of_the_frame_and_be_any_sequence(follower, box):
+    follower.init(FRAME, box)
+    np.testing.assert_array_equal(follower.box_xywh, np.asarray(box, np.float32))
+    assert follower.score == 1.0
+
+
+BAD_FRAMES = [
+    (FRAME.astype(np.float32), "float32 and must be uint8"),
+    (FRAME > 3, "bool and must be uint8"),
+    (np.zeros((120, 160, 4), np.uint8), "alpha"),
+    (np.zeros((2, 120, 160, 3), np.uint8), "must be \\(height, width, 3\\)"),
+    (np.zeros((0, 160, 3), np.uint8), "no pixel"),
+    (np.zeros(5, np.uint8), "must be \\(height, width, 3\\)"),
+    (None, "could not be read"),
+    ("frame.jpg", "must be uint8"),
+]
+
+
+@pytest.mark.parametrize(("frame", "message"), BAD_FRAMES)
+def test_what_is_no_frame_is_refused(follower, frame, message):
+    with pytest.raises(FrameError, match=message):
+        follower.init(frame, BOX)
+    follower.init(FRAME, BOX)
+    with pytest.raises(FrameError, match=message):
+        follower.update(frame)
+
+
+def test_a_frame_of_another_size_is_refused_and_tracking_goes_on(follower):
+    follower.init(FRAME, BOX)
+    follower.update(FRAME)
+    before = follower.box_xywh
+    with pytest.raises(FrameError, match="100 x 80 pixels, but tracking began at 160 x 120"):
+        follower.update(np.zeros((80, 100, 3), np.uint8))
+    np.testing.assert_array_equal(follower.box_xywh, before)
+    follower.update(FRAME)
+
+
+def test_a_refused_init_keeps_the_old_target(follower):
+    follower.init(FRAME, BOX)
+    with pytest.raises(BoxError):
+        follower.init(np.zeros((50, 50, 3), np.uint8), (60, 0, 4, 4))
+    np.testing.assert_array_equal(follower.box_xywh, BOX)
+    follower.update(FRAME)
+
+
+def test_nothing_is_known_before_init(follower):
+    for ask in (
+        lambda: follower.update(FRAME),
+        lambda: follower.box_xywh,
+        lambda: follower.score,
+    ):
+        with pytest.raises(RuntimeError, match="call `init"):
+            ask()
+
+
+def test_grey_and_rgb_are_the_same_picture_as_bgr(network, rng):
+    colour = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    grey = colour[..., 0]
+    as_colour = np.repeat(grey[..., None], 3, axis=2)
+
+    def follow(frame, **options):
+        follower = Tracker(network, {}, Config(name="test"))
+        follower.init(frame, BOX, **options)
+        follower.update(frame, **options)
+        return follower.box_xywh
+
+    np.testing.assert_array_equal(follow(colour), follow(colour[..., ::-1], color="rgb"))
+    np.testing.assert_array_equal(follow(grey), follow(as_colour))
+    np.testing.assert_array_equal(follow(grey[..., None]), follow(as_colour))
+
+
+def test_an_unknown_colour_order_is_refused(follower):
+    with pytest.raises(ValueError, match='must be "bgr" or "rgb"'):
+        follower.init(FRAME, BOX, color="hsv")
+
+
+def test_the_caller_may_reuse_its_frame(follower):
+    frame = FRAME.copy()
+    follower.init(frame, BOX)
+    follower.update(frame)
+    expected = follower.box_xywh
+    follower.init(frame, BOX)
+    follower.update(frame)
+    frame[:] = 0  # before anybody has asked for the box
+    np.testing.assert_array_equal(follower.box_xywh, expected)
