@@ -1,0 +1,124 @@
+"""Augmentation of one image: grey, shift and scale, colour, blur, flip, in this order.
+
+What is random is drawn first, as numbers; applying the numbers is a pure function. Images
+are BGR. Reference: PySOT's augmentation (SiamRPN++, section 3: the target is shifted
+uniformly, so that no position is learnt).
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from siamjax.config import AugmentConfig
+
+# What one standard normal number on each of three axes does to the RGB values.
+_COLOR_AXES = np.array(
+    [
+        [-0.55919361, 0.98062831, -0.41940627],
+        [1.72091413, 0.19879334, -1.82968581],
+        [4.64467907, 4.73710203, 4.88324118],
+    ]
+)
+_BLUR_SIZES = np.arange(5, 46, 2)
+
+
+class Augmentation(NamedTuple):
+    """Numbers that decide what happens to one image."""
+
+    scale: np.ndarray = np.ones(2)  # [2] x, y: side of the window, relative to the output
+    shift: np.ndarray = np.zeros(2)  # [2] x, y: how far the window is moved, stored pixels
+    color: np.ndarray | None = None  # [3] BGR, subtracted; None for none
+    blur_size: int = 0  # pixels, odd; 0 for none
+    blur_mix: float = 0.0  # share of the stroke that runs down the column
+    flip: bool = False
+
+
+def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> Augmentation:
+    """One image's numbers. The same count of random numbers whatever the configuration."""
+    scale, shift = rng.uniform(-1, 1, (2, 2))
+    color, blur, flip, mix = rng.random(4)
+    offset = rng.standard_normal(3)
+    size = int(rng.choice(_BLUR_SIZES))
+    return Augmentation(
+        scale=1 + config.scale * scale,
+        shift=config.shift * shift,
+        color=(_COLOR_AXES @ offset)[::-1] if color < config.color else None,
+        blur_size=size if blur < config.blur else 0,
+        blur_mix=float(mix),
+        flip=bool(flip < config.flip),
+    )
+
+
+def to_gray(image: np.ndarray) -> np.ndarray:
+    """Luminance in all three channels, `[h, w, 3]` uint8."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+
+
+def window_xyxy(params: Augmentation, crop_size: int, size: int) -> np.ndarray:
+    """The part of a stored crop that becomes the image: corners `[4]`, stored pixels.
+
+    Its corners land on the centres of the image's corner pixels, so the undisturbed window
+    is `size - 1` wide about the crop's centre. It may reach beyond the stored crop.
+    """
+    half = (size - 1) / 2 * np.minimum(params.scale, crop_size / (size - 1))
+    center = crop_size // 2 + params.shift
+    return np.concatenate([center - half, center + half])
+
+
+def cut(
+    image: np.ndarray, box_xyxy: np.ndarray, window: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Resamples a window (corners `[4]`) of a stored crop to `[size, size, 3]` uint8.
+
+    Returns the image and `box_xyxy` `[4]` float32 moved with it. What lies beyond the stored
+    crop is filled with the crop's mean colour, as the frame's border was.
+    """
+    low, high = window[:2], window[2:]
+    zoom = (size - 1) / (high - low)
+    matrix = np.array([[zoom[0], 0, -zoom[0] * low[0]], [0, zoom[1], -zoom[1] * low[1]]])
+    inside = low.min() >= 0 and high.max() <= min(image.shape[:2]) - 1
+    cropped = cv2.warpAffine(
+        image,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0, 0, 0) if inside else cv2.mean(image)[:3],
+    )
+    moved = (box_xyxy.reshape(2, 2) - low) * ((high - low) / (size - 1)) ** -1
+    return cropped, moved.reshape(4).astype(np.float32)
+
+
+def apply_augmentation(
+    image: np.ndarray, box_xyxy: np.ndarray, params: Augmentation, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The disturbed image `[size, size, 3]` and the target's box `[4]` in it, float32.
+
+    `image` is a stored square crop, uint8, with the target in its middle; `box_xyxy` the
+    target there. Colour may leave 0..255.
+    """
+    image, box_xyxy = cut(image, box_xyxy, window_xyxy(params, image.shape[0], size), size)
+    image = image.astype(np.float32)
+    if params.color is not None:
+        image = cv2.subtract(image, (*params.color, 0.0))
+    if params.blur_size:
+        image = motion_blur(image, params.blur_size, params.blur_mix)
+    if params.flip:
+        image = cv2.flip(image, 1)
+        box_xyxy = np.array(
+            [size - 1 - box_xyxy[2], box_xyxy[1], size - 1 - box_xyxy[0], box_xyxy[3]],
+            np.float32,
+        )
+    return image, box_xyxy
+
+
+def motion_blur(image: np.ndarray, size: int, mix: float) -> np.ndarray:
+    """A cross-shaped stroke: `mix` of it along the column, the rest along the row.
+
+    The kernel of size x size holds two lines, and each of them is a box filter, which costs
+    the same whatever its length.
+    """
+    column = cv2.blur(image, (1, size))
+    row = cv2.blur(image, (size, 1))
+    return cv2.addWeighted(column, mix, row, 1 - mix, 0)

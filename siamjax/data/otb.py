@@ -1,0 +1,83 @@
+"""Rendered sequences as a benchmark folder in OTB layout.
+
+<out>/list.txt                        the sequences' names
+<out>/<name>/img/0001.jpg ...         the frames
+<out>/<name>/groundtruth_rect.txt     x,y,w,h of every frame, the first pixel being 1,1
+<out>/rendered.json                   the configuration that it was rendered from
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from siamjax.config import SyntheticConfig
+from siamjax.data import synthetic
+from siamjax.data.crops import encode_jpeg
+
+RENDERED_FILE = "rendered.json"
+
+
+def sequence_name(config: SyntheticConfig, index: int) -> str:
+    """What a rendered sequence is called."""
+    return f"{config.split}-{config.seed}-{index:04d}"
+
+
+def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
+    """Renders a set into `out`; returns the sequences' names.
+
+    Every sequence appears at once when it is complete. Those that are there are kept, so an
+    interrupted run goes on where it stopped; raises ValueError when `out` holds a set of
+    another configuration or something else.
+    """
+    out = Path(out)
+    _claim(config, out)
+    names = [sequence_name(config, index) for index in range(config.sequences)]
+    for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
+        if not (out / name).is_dir():
+            with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as scratch:
+                _write_sequence(config, index, Path(scratch) / name)
+                os.replace(Path(scratch) / name, out / name)
+    _write_text(out / "list.txt", "".join(f"{name}\n" for name in names))
+    return names
+
+
+def _claim(config, out):
+    described = dataclasses.asdict(config) | {"renderer": synthetic.RENDERER}
+    file = out / RENDERED_FILE
+    if file.is_file():
+        there = json.loads(file.read_text())
+        if there != described:
+            changed = sorted(k for k in described if there.get(k) != described[k])
+            raise ValueError(
+                f"{str(out)!r} holds a rendered set that differs in {changed}; choose another "
+                "folder or remove that one"
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(
+            f"{str(out)!r} holds something else than a rendered set; choose another folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    _write_text(file, json.dumps(described, indent=1))
+
+
+def _write_sequence(config, index, folder):
+    sequence = synthetic.Sequence(config, index)
+    (folder / "img").mkdir(parents=True)
+    boxes = []
+    for number, frame in enumerate(synthetic.kept_frames(config), 1):
+        picture, box_xywh = sequence.render(frame)
+        (folder / "img" / f"{number:04d}.jpg").write_bytes(encode_jpeg(picture))
+        boxes.append(box_xywh + [1, 1, 0, 0])
+    np.savetxt(folder / "groundtruth_rect.txt", boxes, fmt="%d", delimiter=",")
+
+
+def _write_text(path, text):
+    scratch = path.with_name(f".{path.name}.partial")
+    scratch.write_text(text)
+    os.replace(scratch, path)

@@ -1,0 +1,1 @@
+"""What rendered sequences are made of: textures, sprites, backgrounds and paths."""

@@ -1,0 +1,220 @@
+"""Sprites: textured shapes with soft edges, and objects made of them.
+
+A sprite is a pyramid of square BGRA images, colours multiplied by alpha; the silhouette
+fills the square but for a thin border. An object is one sprite or several that swing
+against each other.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from siamjax.data.rendering import textures
+
+SIDE = 96  # pixels of a sprite's finest level
+BORDER = 3  # transparent pixels around the silhouette
+SHAPES = ("ellipse", "box", "polygon", "star", "blob", "flower", "capsule", "cross", "union")
+
+
+def outline(rng: np.random.Generator, shape: str) -> list[np.ndarray]:
+    """Closed outlines `[n, 2]` whose union is the shape, about the origin, any size."""
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    if shape == "union":
+        kinds = rng.choice([s for s in SHAPES if s != "union"], rng.integers(2, 5))
+        return [
+            part * rng.uniform(0.35, 0.9, 2) + rng.uniform(-0.6, 0.6, 2)
+            for kind in kinds
+            for part in outline(rng, str(kind))
+        ]
+    if shape == "ellipse":
+        radius = np.ones_like(angle)
+    elif shape == "box":  # a superellipse: from round to square
+        power = rng.uniform(3, 12)
+        radius = (np.abs(np.cos(angle)) ** power + np.abs(np.sin(angle)) ** power) ** (
+            -1 / power
+        )
+    elif shape == "polygon":
+        corners = int(rng.integers(3, 8))
+        angle = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+        angle = angle + rng.uniform(-0.8, 0.8, corners) / corners
+        radius = rng.uniform(0.7, 1, corners)
+    elif shape == "star":
+        points = int(rng.integers(4, 9))
+        angle = np.linspace(0, 2 * np.pi, 2 * points, endpoint=False)
+        radius = np.where(np.arange(2 * points) % 2, rng.uniform(0.4, 0.75), 1.0)
+    elif shape == "flower":
+        radius = 1 + rng.uniform(0.1, 0.35) * np.cos(rng.integers(3, 8) * angle)
+    elif shape == "blob":
+        radius = 1 + sum(
+            rng.uniform(0, 0.6 / k) * np.cos(k * angle + rng.uniform(0, 7)) for k in range(2, 7)
+        )
+    elif shape == "capsule":
+        half = rng.uniform(0.4, 1.5)
+        x, y = np.cos(angle), np.sin(angle)
+        return [np.stack([x, y + half * np.sign(y)], -1)]
+    else:  # cross
+        arm = rng.uniform(0.2, 0.55)
+        bar = np.array([[-1, -arm], [1, -arm], [1, arm], [-1, arm]])
+        return [bar, bar[:, ::-1]]
+    return [np.stack([radius * np.cos(angle), radius * np.sin(angle)], -1)]
+
+
+def silhouette(outlines: list[np.ndarray]) -> np.ndarray:
+    """The union of outlines as `[SIDE, SIDE]` uint8 coverage, filling all but the border."""
+    points = np.concatenate(outlines)
+    low, high = points.min(0), points.max(0)
+    # drawn four times as large and averaged, so that edges are smooth
+    large = 4 * SIDE
+    mask = np.zeros((large, large), np.uint8)
+    for part in outlines:
+        place = (part - low) / (high - low) * (SIDE - 2 * BORDER) + BORDER
+        cv2.fillPoly(mask, [np.round(place * 4 * 16).astype(np.int32)], 255, shift=4)
+    return cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+class Look(NamedTuple):
+    """What decides how a sprite looks; two looks that share fields look alike."""
+
+    shape: str
+    shape_seed: int
+    kind: str  # of the texture
+    texture_seed: int
+    period: float  # of the texture, pixels of the sprite
+    palette: np.ndarray  # [n, 3] BGR
+    marks: int  # letters and lines drawn on top
+    shading: float  # strength of light and shade over the shape
+    rim: int  # width of a contour in another colour, pixels; 0 for none
+
+
+def draw_look(rng: np.random.Generator, palette: np.ndarray | None = None) -> Look:
+    """A look at random; its palette too when none is given."""
+    return Look(
+        shape=str(rng.choice(SHAPES)),
+        shape_seed=int(rng.integers(2**31)),
+        kind=str(rng.choice(textures.KINDS)),
+        texture_seed=int(rng.integers(2**31)),
+        period=float(SIDE * np.exp(rng.uniform(np.log(0.12), np.log(0.8)))),
+        palette=textures.draw_palette(rng, int(rng.integers(2, 6)))
+        if palette is None
+        else palette,
+        marks=int(rng.choice([0, 0, 1, 2, 4])),
+        shading=float(rng.uniform(0, 0.6)),
+        rim=int(rng.choice([0, 0, 0, 1, 3])),
+    )
+
+
+def similar_look(rng: np.random.Generator, look: Look) -> Look:
+    """A look of the same kind but not the same: other colours, another form, or both a bit."""
+    palette = look.palette + rng.normal(0, 12, look.palette.shape)
+    match rng.integers(3):
+        case 0:  # the same form in other colours
+            palette = textures.draw_palette(rng, len(look.palette))
+            changed = {}
+        case 1:  # the same colours on another form
+            changed = {"shape": str(rng.choice(SHAPES)), "shape_seed": int(rng.integers(2**31))}
+        case _:  # another individual of the same species
+            changed = {"shape_seed": int(rng.integers(2**31))}
+    return look._replace(
+        palette=palette.clip(0, 255).astype(np.float32),
+        texture_seed=int(rng.integers(2**31)),
+        **changed,
+    )
+
+
+def make_sprite(look: Look) -> list[np.ndarray]:
+    """The sprite of a look: `[s, s, 4]` uint8 BGRA, alpha-multiplied, s = SIDE, SIDE/2 ..."""
+    alpha = silhouette(outline(np.random.default_rng(look.shape_seed), look.shape))
+    rng = np.random.default_rng(look.texture_seed)
+    image = textures.texture(rng, SIDE, SIDE, look.palette, look.kind, look.period)
+    for _ in range(look.marks):
+        _draw_mark(rng, image, look.palette[rng.integers(len(look.palette))])
+    if look.rim:
+        inner = cv2.erode(alpha, np.ones((2 * look.rim + 1,) * 2, np.uint8))
+        color = look.palette[rng.integers(len(look.palette))] * rng.uniform(0.2, 1.0)
+        image[inner < 128] = color
+    shaded = image * _shade(rng, alpha, look.shading)[..., None]
+    color = np.clip(shaded, 0, 255) * (alpha[..., None] / np.float32(255))
+    levels = [np.dstack([color.round().astype(np.uint8), alpha])]
+    while len(levels) < 3:
+        half = levels[-1].shape[0] // 2
+        levels.append(cv2.resize(levels[-1], (half, half), interpolation=cv2.INTER_AREA))
+    return levels
+
+
+def _draw_mark(rng, image, color):
+    start, end = (tuple(int(v) for v in rng.integers(0, SIDE, 2)) for _ in range(2))
+    color = tuple(float(c) for c in 255 - color)
+    match rng.integers(3):
+        case 0:
+            cv2.line(image, start, end, color, int(rng.integers(2, 9)), cv2.LINE_AA)
+        case 1:
+            letter = chr(rng.integers(ord("0"), ord("Z") + 1))
+            place = (start[0] // 2, SIDE - end[1] // 2)
+            cv2.putText(
+                image, letter, place, cv2.FONT_HERSHEY_DUPLEX, rng.uniform(1, 3), color, 4
+            )
+        case _:
+            radius = int(rng.integers(3, SIDE // 4))
+            thick = int(rng.choice([-1, 3]))
+            cv2.circle(image, start, radius, color, thick, cv2.LINE_AA)
+
+
+def _shade(rng, alpha, strength):
+    """Brightness [SIDE, SIDE]: a slope of light, and darker towards the contour."""
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = 1 + strength * (np.cos(angle) * x + np.sin(angle) * y)
+    if rng.random() < 0.5:
+        depth = cv2.distanceTransform((alpha > 127).astype(np.uint8), cv2.DIST_L2, 3)
+        slope = slope * (1 - strength + strength * np.sqrt(np.minimum(1, depth / (SIDE / 4))))
+    return slope
+
+
+class Part(NamedTuple):
+    """One sprite of an object, placed in the object's square of side 2 about the origin."""
+
+    sprite: list[np.ndarray]
+    offset: np.ndarray  # [2] where its centre lies
+    size: np.ndarray  # [2] its half width and half height
+    swing: float  # how far it turns to and fro, radians
+    period: float  # of the swing, frames
+    phase: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Object:
+    """Parts, from back to front. `aspect` is width / height at rest."""
+
+    parts: tuple[Part, ...]
+    aspect: float
+
+
+def make_object(rng: np.random.Generator, looks: list[Look], aspect: float) -> Object:
+    """The first look is the body; the others are smaller parts that swing about it."""
+    body = Part(make_sprite(looks[0]), np.zeros(2), np.ones(2), 0.0, 1.0, 0.0)
+    limbs = []
+    for look in looks[1:]:
+        place = rng.uniform(0, 2 * np.pi)
+        limbs.append(
+            Part(
+                sprite=make_sprite(look),
+                offset=rng.uniform(0.5, 1.0) * np.array([np.cos(place), np.sin(place)]),
+                size=rng.uniform(0.25, 0.6, 2),
+                swing=rng.uniform(0, 0.7),
+                period=rng.uniform(8, 40),
+                phase=rng.uniform(0, 2 * np.pi),
+            )
+        )
+    behind = [part for part in limbs if rng.random() < 0.5]
+    front = [part for part in limbs if all(part is not other for other in behind)]
+    return Object(tuple([*behind, body, *front]), aspect)
+
+
+def swung(part: Part, frame: float) -> np.ndarray:
+    """The part's `[2, 3]` affine map from [-1, 1]^2 to the object's square at a frame."""
+    angle = part.swing * np.sin(2 * np.pi * frame / part.period + part.phase)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]]) * part.size
+    return np.hstack([turn, part.offset[:, None]])

@@ -1,0 +1,115 @@
+"""Prepared sets on disk: a folder of ArrayRecord files, TFDS's description, and an index.
+
+    <folder>/dataset_info.json, features.json     TFDS's own
+    <folder>/*.array_record-*                     the records, schema.Record each
+    <folder>/index.npz                            where each record belongs, and its size
+
+The index lets pairs be drawn without decoding a picture.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from siamjax.data.sampling import TrackIndex, make_track_index
+from siamjax.data.schema import Record
+
+INDEX_FILE = "index.npz"
+SPLIT = "train"
+
+
+class SourceError(ValueError):
+    """A prepared set cannot be used; the message says why and what to do."""
+
+
+class RecordError(ValueError):
+    """One record cannot be read."""
+
+
+class Index(NamedTuple):
+    """What is known about the `n` records without reading them."""
+
+    video: np.ndarray  # [n] int64
+    track: np.ndarray  # [n] int64: which target in the video
+    frame: np.ndarray  # [n] int64
+    category: np.ndarray  # [n] int64, -1 where unknown
+    box_wh: np.ndarray  # [n, 2] float32, pixels of the crop
+
+
+class RecordSource:
+    """Random access to a prepared set. Cheap to pickle: workers open the files themselves."""
+
+    def __init__(self, path: str | os.PathLike):
+        """Opens the folder and checks that its parts agree; raises `SourceError`."""
+        self.path = Path(path)
+        self.index = read_index(self.path)
+        self._records = _open_records(self.path)
+        _require(
+            len(self._records) == len(self.index.video),
+            self.path,
+            f"holds {len(self._records)} records but its index names "
+            f"{len(self.index.video)}; a record file is missing or cut short",
+        )
+
+    def __len__(self) -> int:
+        return len(self.index.video)
+
+    def __getstate__(self):
+        return {"path": self.path}
+
+    def __setstate__(self, state):
+        self.__init__(state["path"])
+
+    def track_index(self) -> TrackIndex:
+        """The records grouped for sampling."""
+        return make_track_index(self.index.video, self.index.track, self.index.frame)
+
+    def read(self, record: int) -> Record:
+        """One record, its picture still encoded; raises `RecordError`."""
+        try:
+            return self._records[record]
+        except (RuntimeError, ValueError, KeyError, IndexError) as error:
+            raise RecordError(f"record {record} of {self.path}: {error}") from error
+
+
+def read_index(path: Path) -> Index:
+    """The index of a prepared set; raises `SourceError`."""
+    if not path.is_dir():
+        near = sorted(p.name for p in path.parent.glob("*") if p.is_dir())
+        hint = f"; {path.parent} holds {near[:8]}" if near else ""
+        raise SourceError(f"the prepared set {str(path)!r} does not exist{hint}")
+    file = path / INDEX_FILE
+    _require(file.is_file(), path, f"has no {INDEX_FILE}: its preparation did not finish")
+    try:
+        with np.load(file) as arrays:
+            index = Index(*(arrays[name] for name in Index._fields))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise SourceError(f"{file} cannot be read ({error}); prepare the set again") from error
+    _require(len(index.video) > 0, path, "is empty")
+    _require(
+        len({len(column) for column in index}) == 1, path, "has an index of unequal columns"
+    )
+    return index
+
+
+def write_index(path: Path, index: Index) -> None:
+    """Writes the index beside the records."""
+    np.savez(path / INDEX_FILE, **index._asdict())
+
+
+def _open_records(path: Path):
+    try:
+        builder = tfds.builder_from_directory(path)
+        return builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
+    except (tfds.core.DatasetNotFoundError, OSError, RuntimeError, ValueError) as error:
+        raise SourceError(
+            f"the prepared set {str(path)!r} cannot be opened: {error}"
+        ) from error
+
+
+def _require(holds: bool, path: Path, message: str) -> None:
+    if not holds:
+        raise SourceError(f"the prepared set {str(path)!r} {message}; prepare it again")
