@@ -1,0 +1,336 @@
+"""Checkpoints on disk. The one file that knows Orbax.
+
+A run's folder holds `checkpoints/<step>/`, each with two trees: `model` (`params` and
+`batch_stats`, all that evaluation reads) and `optimizer` (`step` and `opt_state`). Orbax
+writes a step under a temporary name and renames it when it is complete; the metadata that
+travels with it names the configuration and the versions that wrote it, and a checksum of
+each tree, since the array format has none.
+"""
+
+import contextlib
+import gc
+import importlib.metadata
+import logging
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+import siamjax
+from siamjax.config import Config, config_to_dict
+from siamjax.training.state import TrainState
+from siamjax.training.workdir import write_config
+
+logger = logging.getLogger(__name__)
+# Orbax logs, with traceback, what it raises as well; our errors say it once.
+_ORBAX = os.sep + "orbax" + os.sep
+logging.getLogger("absl").addFilter(lambda record: _ORBAX not in record.pathname)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is missing, damaged, another model's, or cannot be written."""
+
+
+class _DamagedError(Exception):
+    """A checkpoint is there, but cannot be read."""
+
+
+class Checkpoints:
+    """A run's checkpoints: saved in the background, the last `keep` of them kept.
+
+    Use it as a context manager: leaving it waits for the save under way.
+    """
+
+    def __init__(self, folder: Path, *, keep: int, config: Config):
+        self._folder = folder.resolve()
+        self._about = {"config": config_to_dict(config), "versions": _versions()}
+        self._saving: int | None = None
+        self._orbax = ocp.training.Checkpointer(
+            self._folder,
+            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            self.wait()
+        except CheckpointError as failure:
+            if error is None:
+                raise
+            logger.warning("%s", failure)
+        finally:
+            self._orbax.close()
+
+    def latest(self) -> Path | None:
+        """The folder of the newest complete checkpoint, without waiting for one under way."""
+        steps = _steps(self._folder)
+        return self._folder / str(steps[-1]) if steps else None
+
+    def check_space(self, state: TrainState) -> None:
+        """Raises `CheckpointError` when the disk has no room for one more checkpoint."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise CheckpointError(
+                f"a checkpoint takes {needed / 1e6:.1f} MB, but {self._folder} has only "
+                f"{free / 1e6:.1f} MB left; make room, then run the same command again"
+            )
+
+    def save(self, state: TrainState) -> None:
+        """Starts to save `state` under its step; it may be donated as soon as this returns.
+
+        Raises `CheckpointError` when this save cannot start or the one before it failed.
+        """
+        self.wait()
+        self.check_space(state)
+        parts = _parts(state)
+        checksums = {name: _checksum(tree) for name, tree in parts.items()}
+        self._saving = int(jax.device_get(state.step))
+        with self._explained():
+            self._orbax.save_checkpointables_async(
+                self._saving,
+                parts,
+                force=True,
+                custom_metadata={**self._about, "crc32": checksums},
+            )
+
+    def wait(self) -> None:
+        """Waits for the save under way; raises `CheckpointError` when it failed."""
+        with self._explained():
+            self._orbax.wait()
+        self._saving = None
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        # Tensorstore reports a full disk as ValueError, the file system as OSError.
+        except Exception as error:
+            step, self._saving = self._saving, None
+            last = self.latest()
+            raise CheckpointError(
+                f"the checkpoint of step {step} could not be written to {self._folder}: "
+                f"{_first_line(error)} (the last complete one: {last or 'none'})"
+            ) from error
+
+    def restore(self, like: TrainState) -> TrainState | None:
+        """The newest state that can be read, placed as `like` is; None when there is none.
+
+        A damaged checkpoint is set aside as `<step>.damaged` with a warning, and the one
+        before it is taken. Raises `CheckpointError` when there are only damaged ones, or
+        when the newest is another model's.
+        """
+        damaged = []
+        for step in reversed(_steps(self._folder)):
+            folder = self._folder / str(step)
+            if (folder / "model").is_dir() and not (folder / "optimizer").is_dir():
+                raise CheckpointError(
+                    f"{folder} holds a network's variables, not the state of a training; "
+                    "choose another `workdir`"
+                )
+            try:
+                parts = _load(folder, jax.tree.map(_abstract, _parts(like)))
+            except _DamagedError as error:
+                logger.warning("%s; trying the checkpoint before it", error)
+                damaged.append(folder)
+                continue
+            for folder in damaged:
+                folder.rename(folder.with_name(f"{folder.name}.damaged"))
+            self._orbax.reload()
+            return TrainState(**parts["model"], **parts["optimizer"])
+        if damaged:
+            raise _only_damaged(self._folder, damaged)
+        return None
+
+
+def load_variables(path: str | Path, abstract_variables: dict[str, Any]) -> dict[str, Any]:
+    """The `{"params": ..., "batch_stats": ...}` of a checkpoint, as arrays on one device.
+
+    `path` is a work directory or its `checkpoints` folder (the newest step that can be read
+    is taken), or the folder of one step. `abstract_variables` holds the shapes that the
+    network expects, from `jax.eval_shape`; leaves with a sharding are placed accordingly.
+
+    Raises `CheckpointError` when nothing can be read there, or when it is another model's.
+    """
+    folders = _step_folders(Path(path).resolve())
+    for folder in folders:
+        try:
+            return _load(folder, {"model": jax.tree.map(_abstract, abstract_variables)})[
+                "model"
+            ]
+        except _DamagedError as error:
+            logger.warning(
+                "%s%s", error, "; trying the one before it" * (folder != folders[-1])
+            )
+    raise _only_damaged(Path(path), folders)
+
+
+def save_variables(path: str | Path, variables: dict[str, Any], config: Config) -> None:
+    """Writes variables that no training of ours made, laid out as a work directory.
+
+    Raises `CheckpointError` when `path` holds something already.
+    """
+    path = Path(path).resolve()
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise CheckpointError(f"{path} holds something already; choose another folder")
+    model = {key: variables[key] for key in ("params", "batch_stats")}
+    about = {"config": config_to_dict(config), "versions": _versions()}
+    write_config(path, config)
+    try:
+        ocp.save_checkpointables(
+            path / "checkpoints" / "0",
+            {"model": model},
+            custom_metadata={**about, "crc32": {"model": _checksum(model)}},
+        )
+    except Exception as error:
+        raise CheckpointError(f"{path} could not be written: {_first_line(error)}") from error
+
+
+def _parts(state: TrainState) -> dict[str, Any]:
+    return {
+        "model": state.variables,
+        "optimizer": {"step": state.step, "opt_state": state.opt_state},
+    }
+
+
+def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
+    with _reading(folder):
+        metadata = ocp.checkpointables_metadata(folder)
+        about = metadata.custom_metadata or {}
+        found = {name: _describe(metadata.metadata[name]) for name in abstract}
+        if not all(found.values()):
+            raise ValueError("its description is unreadable")
+    for name, tree in abstract.items():
+        _check_same_tree(folder, about, found[name], _describe(tree))
+    with _reading(folder):
+        loaded = ocp.load_checkpointables(folder, abstract)
+        for name, tree in loaded.items():
+            if _checksum(tree) != about["crc32"][name]:
+                raise ValueError(f"the checksum of its {name} is wrong")
+    return loaded
+
+
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Turns whatever goes wrong inside into `_DamagedError`."""
+    problem = None
+    try:
+        yield
+    except Exception as error:
+        problem = _first_line(error)
+    if problem is not None:
+        _bury_coroutines()
+        raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
+
+
+def _bury_coroutines() -> None:
+    """Collects, unreported, the coroutines that Orbax abandons when a read fails."""
+    hook, asyncio_logger = sys.unraisablehook, logging.getLogger("asyncio")
+    sys.unraisablehook, asyncio_logger.disabled = lambda _: None, True
+    gc.collect()
+    sys.unraisablehook, asyncio_logger.disabled = hook, False
+
+
+def _check_same_tree(folder: Path, about: dict, found: dict, wanted: dict) -> None:
+    complaints = [
+        _listing(
+            "it has", [key for key in found if key not in wanted], "which the model lacks"
+        ),
+        _listing(
+            "it lacks", [key for key in wanted if key not in found], "which the model has"
+        ),
+        _listing(
+            "there",
+            [
+                f"{key} is {found[key]} but the model wants {wanted[key]}"
+                for key in wanted
+                if key in found and found[key] != wanted[key]
+            ],
+        ),
+    ]
+    complaints = [complaint for complaint in complaints if complaint]
+    if complaints:
+        writer = about.get("config", {}).get("name", "unknown")
+        raise CheckpointError(
+            f"checkpoint {folder}, written by configuration {writer!r}, is another model's: "
+            + "; ".join(complaints)
+        )
+
+
+def _listing(verb: str, items: list[str], reason: str = "") -> str:
+    if not items:
+        return ""
+    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+    return f"{verb} {', '.join(items[:3])}{more}" + (f", {reason}" if reason else "")
+
+
+def _describe(tree: Any) -> dict[str, str]:
+    """`{"params/conv/kernel": "float32[3, 3, 3, 64]", ...}`"""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{np.dtype(leaf.dtype)}{list(leaf.shape)}"
+        )
+        for path, leaf in leaves
+    }
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None)
+    if sharding is None:
+        sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _checksum(tree: Any) -> int:
+    checksum = 0
+    for leaf in jax.tree.leaves(tree):
+        checksum = zlib.crc32(np.ascontiguousarray(jax.device_get(leaf)), checksum)
+    return checksum
+
+
+def _step_folders(path: Path) -> list[Path]:
+    """Where `path` keeps checkpoints, the newest first."""
+    if (path / "model").is_dir():
+        return [path]
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    folders = [folder / str(step) for step in reversed(_steps(folder))]
+    if not folders:
+        raise CheckpointError(
+            f"{path} holds no checkpoint: expected the work directory of a training, its "
+            "`checkpoints` folder, or one step in there"
+        )
+    return folders
+
+
+def _steps(folder: Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal())
+
+
+def _only_damaged(path: Path, folders: list[Path]) -> CheckpointError:
+    names = ", ".join(folder.name for folder in folders)
+    return CheckpointError(f"{path} has no checkpoint that can be read; damaged: {names}")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip("\"'").splitlines() or [type(error).__name__]
+    return lines[0] if len(lines[0]) <= 200 else lines[0][:200] + " ..."
+
+
+def _versions() -> dict[str, str]:
+    others = ("jax", "flax", "optax", "orbax-checkpoint")
+    return {"siamjax": siamjax.__version__} | {
+        name: importlib.metadata.version(name) for name in others
+    }

@@ -1,0 +1,60 @@
+"""A work directory belongs to one configuration, which stands in its `config.json`."""
+
+import json
+import os
+from fnmatch import fnmatch
+from pathlib import Path
+
+from siamjax.config import Config, ConfigError, config_to_dict, differences, load_config
+
+# What may change between two legs of one run: nothing here touches a parameter.
+FREE = (
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "data.num_workers",
+    "tracker.*",
+)
+
+
+def check_workdir(workdir: Path, config: Config) -> None:
+    """Raises `ConfigError` unless the directory is new or belongs to `config`.
+
+    The fields in `FREE` may differ. The message names the others that do.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise ConfigError(f"`workdir` (={str(workdir)!r}) must be a folder; this is a file")
+    stored = workdir / "config.json"
+    if not stored.is_file():
+        if (workdir / "checkpoints").exists():
+            raise ConfigError(
+                f"`workdir` (={str(workdir)!r}) has checkpoints but no config.json, so it "
+                "is not known whose they are; choose another directory"
+            )
+        return
+    try:
+        owner = load_config(stored)
+    except (ValueError, OSError) as error:
+        raise ConfigError(
+            f"{stored} cannot be read ({error}), so it is not known whose work this is; "
+            "choose another `workdir`"
+        ) from error
+    changed = [
+        f"`{name}` is {theirs!r} there and {ours!r} now"
+        for name, (ours, theirs) in differences(config, owner).items()
+        if not any(fnmatch(name, pattern) for pattern in FREE)
+    ]
+    if changed:
+        raise ConfigError(
+            f"`workdir` (={str(workdir)!r}) belongs to another configuration: "
+            f"{'; '.join(changed)}. Choose another directory, or go on with the run's own "
+            f"configuration: --config {stored}"
+        )
+
+
+def write_config(workdir: Path, config: Config) -> None:
+    """Writes `workdir/config.json`, whole or not at all."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    partial = workdir / "config.json.partial"
+    partial.write_text(json.dumps(config_to_dict(config), indent=2) + "\n")
+    os.replace(partial, workdir / "config.json")
