@@ -26,7 +26,7 @@ def render(
         height: of a frame, pixels
     """
     from siamjax.config import SyntheticConfig
-    from siamjax.data.otb import write_otb
+    from siamjax.data.synthetic import write_otb
 
     config = SyntheticConfig(
         split=split,

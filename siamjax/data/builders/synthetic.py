@@ -18,6 +18,7 @@ from tqdm import tqdm
 from siamjax.config import SyntheticConfig
 from siamjax.data import synthetic
 from siamjax.data.crops import crop_target, encode_jpeg
+from siamjax.data.rendering.scene import Sequence
 from siamjax.data.schema import Record
 from siamjax.data.sources import INDEX_FILE, SPLIT, Index, write_index
 
@@ -82,7 +83,7 @@ def render_records(
 ) -> Iterator[Record]:
     """Every record of a rendered set, in order."""
     for video in range(config.sequences):
-        sequence = synthetic.Sequence(config, video)
+        sequence = Sequence(config, video)
         for frame in synthetic.kept_frames(config):
             picture, box_xywh = sequence.render(frame)
             crop, box_xyxy = crop_target(picture, box_xywh, crop_size, template_size)
