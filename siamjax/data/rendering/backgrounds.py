@@ -21,8 +21,9 @@ def make_background(rng: np.random.Generator, height: int, width: int) -> np.nda
     if rng.random() < 0.6:
         _add_ground(rng, image, tile(h, w))
     tiles = [tile(128, 128) for _ in range(rng.integers(2, 5))]
-    for _ in range(int(np.exp(rng.uniform(np.log(2), np.log(45))))):
-        _add_shape(rng, image, tiles, palettes)
+    largest = rng.uniform(0.12, 0.5)
+    for _ in range(int(np.exp(rng.uniform(np.log(2), np.log(90))))):
+        _add_shape(rng, image, tiles, palettes, largest)
     if rng.random() < 0.3:  # haze
         veil = palettes[0].mean(0) * 0.5 + rng.uniform(40, 130)
         strength = rng.uniform(0.2, 0.7)
@@ -43,10 +44,10 @@ def _add_ground(rng, image, ground):
     image[below] = ground[below]
 
 
-def _add_shape(rng, image, tiles, palettes):
-    """One shape, from small to half the scene: flat, textured or an outline only."""
+def _add_shape(rng, image, tiles, palettes, largest):
+    """One shape, at most `largest` of the scene: flat, textured or an outline only."""
     h, w = image.shape[:2]
-    size = min(h, w) * np.exp(rng.uniform(np.log(0.03), np.log(0.4))) / 2
+    size = min(h, w) * np.exp(rng.uniform(np.log(0.02), np.log(largest))) / 2
     turn = rng.uniform(0, 2 * np.pi)
     cos, sin = np.cos(turn), np.sin(turn)
     stretch = np.exp(rng.uniform(-0.9, 0.9))

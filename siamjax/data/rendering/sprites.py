@@ -1,11 +1,9 @@
-"""Sprites: textured shapes with soft edges, and objects made of them.
+"""Sprites: textured shapes with soft edges.
 
 A sprite is a pyramid of square BGRA images, colours multiplied by alpha; the silhouette
-fills the square but for a thin border. An object is one sprite or several that swing
-against each other.
+fills the square but for a thin border.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import cv2
@@ -93,7 +91,7 @@ def draw_look(rng: np.random.Generator, palette: np.ndarray | None = None) -> Lo
     return Look(
         shape=str(rng.choice(SHAPES)),
         shape_seed=int(rng.integers(2**31)),
-        kind=str(rng.choice(textures.KINDS)),
+        kind=textures.draw_kind(rng),
         texture_seed=int(rng.integers(2**31)),
         period=float(SIDE * np.exp(rng.uniform(np.log(0.12), np.log(0.8)))),
         palette=textures.draw_palette(rng, int(rng.integers(2, 6)))
@@ -170,51 +168,3 @@ def _shade(rng, alpha, strength):
         depth = cv2.distanceTransform((alpha > 127).astype(np.uint8), cv2.DIST_L2, 3)
         slope = slope * (1 - strength + strength * np.sqrt(np.minimum(1, depth / (SIDE / 4))))
     return slope
-
-
-class Part(NamedTuple):
-    """One sprite of an object, placed in the object's square of side 2 about the origin."""
-
-    sprite: list[np.ndarray]
-    offset: np.ndarray  # [2] where its centre lies
-    size: np.ndarray  # [2] its half width and half height
-    swing: float  # how far it turns to and fro, radians
-    period: float  # of the swing, frames
-    phase: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Object:
-    """Parts, from back to front. `aspect` is width / height at rest."""
-
-    parts: tuple[Part, ...]
-    aspect: float
-
-
-def make_object(rng: np.random.Generator, looks: list[Look], aspect: float) -> Object:
-    """The first look is the body; the others are smaller parts that swing about it."""
-    body = Part(make_sprite(looks[0]), np.zeros(2), np.ones(2), 0.0, 1.0, 0.0)
-    limbs = []
-    for look in looks[1:]:
-        place = rng.uniform(0, 2 * np.pi)
-        limbs.append(
-            Part(
-                sprite=make_sprite(look),
-                offset=rng.uniform(0.5, 1.0) * np.array([np.cos(place), np.sin(place)]),
-                size=rng.uniform(0.25, 0.6, 2),
-                swing=rng.uniform(0, 0.7),
-                period=rng.uniform(8, 40),
-                phase=rng.uniform(0, 2 * np.pi),
-            )
-        )
-    behind = [part for part in limbs if rng.random() < 0.5]
-    front = [part for part in limbs if all(part is not other for other in behind)]
-    return Object(tuple([*behind, body, *front]), aspect)
-
-
-def swung(part: Part, frame: float) -> np.ndarray:
-    """The part's `[2, 3]` affine map from [-1, 1]^2 to the object's square at a frame."""
-    angle = part.swing * np.sin(2 * np.pi * frame / part.period + part.phase)
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]]) * part.size
-    return np.hstack([turn, part.offset[:, None]])

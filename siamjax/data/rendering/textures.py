@@ -3,7 +3,11 @@
 import cv2
 import numpy as np
 
-KINDS = ("noise", "ridges", "stripes", "checks", "rings", "patches", "dots", "bricks", "plain")
+# The patterns, and how often each is drawn: what grows and weathers is more common outside
+# than what repeats.
+KINDS = ("noise", "ridges", "patches", "plain", "stripes", "bricks", "dots", "checks", "rings")
+_SHARES = (0.3, 0.13, 0.14, 0.09, 0.1, 0.07, 0.07, 0.06, 0.04)
+_VIVIDNESS = ((1.2, 5.0), (2.0, 2.5), (4.0, 1.5))  # of the saturation: beta distributions
 
 
 def fractal_noise(
@@ -81,13 +85,22 @@ def _patches(rng, height, width, period):
     return rng.random(labels.max() + 1, np.float32)[labels]
 
 
+def draw_kind(rng: np.random.Generator) -> str:
+    """One of `KINDS` at random."""
+    return KINDS[rng.choice(len(KINDS), p=_SHARES)]
+
+
 def draw_palette(rng: np.random.Generator, count: int = 4) -> np.ndarray:
-    """`count` colours that go together, `[count, 3]` float32 BGR 0..255."""
-    spread = rng.choice([8, 25, 90])  # degrees / 2: one hue, neighbours, anything
+    """`count` colours that go together, `[count, 3]` float32 BGR 0..255.
+
+    From nearly grey to vivid, but mostly as muted as the world outside.
+    """
+    spread = float(rng.choice([6, 20, 90]))  # OpenCV's hue, 0..180: one, neighbours, any
     hue = rng.uniform(0, 180) + rng.uniform(-spread, spread, count)
-    saturation = 255 * rng.beta(*rng.choice([[1, 4], [2, 2], [4, 1.5]]), count)
-    low = rng.uniform(0, 0.6)
-    value = 255 * rng.uniform(low, low + rng.uniform(0.15, 0.4) + 0.15, count).clip(0, 1)
+    vividness = _VIVIDNESS[rng.choice(3, p=[0.45, 0.35, 0.2])]
+    saturation = 255 * rng.beta(*vividness, count)
+    low = rng.uniform(0.03, 0.65)
+    value = 255 * np.clip(rng.uniform(low, low + rng.uniform(0.25, 0.6), count), 0, 1)
     hsv = np.stack([hue % 180, saturation, value], -1).astype(np.uint8)
     return cv2.cvtColor(hsv[None], cv2.COLOR_HSV2BGR)[0].astype(np.float32)
 
@@ -121,7 +134,7 @@ def texture(
     side = min(height, width)
 
     def layer(kind, period):
-        kind = kind or KINDS[rng.integers(len(KINDS))]
+        kind = kind or draw_kind(rng)
         period = period or side * np.exp(rng.uniform(np.log(0.06), np.log(0.6)))
         field = pattern(rng, height, width, kind, max(3.0, period))
         return colorize(field, rng.permutation(palette), rng.random() < 0.4)
