@@ -7,10 +7,16 @@ import tyro
 from absl import flags
 
 from siamjax.commands.convert import convert
+from siamjax.commands.export_weights import export_weights
 from siamjax.commands.render import render
 from siamjax.commands.track import track
 
-COMMANDS = {"track": track, "convert": convert, "render": render}
+COMMANDS = {
+    "track": track,
+    "convert": convert,
+    "export-weights": export_weights,
+    "render": render,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,55 @@
+"""`siamjax convert`: other people's weights into a checkpoint of ours."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def convert(
+    file: Annotated[Path, tyro.conf.Positional],
+    config: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Converts weights of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking or torchvision.
+
+    Without `--config` it only says what the file is and which configuration fits. The
+    folder is written whole or not at all: a checkpoint, config.json, and report.txt, which
+    says for each key of the file where it went. Weights of a mere backbone give a
+    checkpoint of the backbone, a start for training and no tracker.
+
+    Args:
+        file: a .pth, read without running anything in it, or a .npz of the state dict
+        config: the configuration of the network
+        out: the folder to write, new or empty
+    """
+    from siamjax.config import load_config
+    from siamjax.training.checkpoints import save_variables
+    from siamjax.weights.convert import load
+    from siamjax.weights.recognise import recognise
+    from siamjax.weights.state_dict import read_state_dict
+
+    if (config is None) != (out is None):
+        raise ValueError("`--config` and `--out` go together: the network, and where to write")
+    if config is None or out is None:
+        recognition = recognise(read_state_dict(file))
+        fitting = " or ".join(f"configs/{name}.py" for name in recognition.configs)
+        print(f"{file}: {recognition}; fits {fitting or 'no published configuration'}")
+        return
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ValueError(f"`--out` (={str(out)!r}) holds something already; choose another")
+    settings = load_config(config)
+    variables, report = load(file, settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        save_variables(partial, variables, settings)
+        (partial / "report.txt").write_text(report.text())
+        partial.chmod(0o755)  # mkdtemp's folder is its owner's alone
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    print(f"{report.summary}\nwritten to {out}")

@@ -1,0 +1,178 @@
+"""From a state dict to the variables of a configured network, with an account of every key."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from siamjax.models.build import build_network, init_variables
+from siamjax.weights import (
+    dasiamrpn,
+    mmtracking,
+    pysot,
+    siamfc,
+    torchvision,
+    torchvision_alexnet,
+)
+from siamjax.weights.architecture import architecture_of, fitting_configs
+from siamjax.weights.errors import WeightsError
+from siamjax.weights.recipe import Recipe, flatten, unflatten
+from siamjax.weights.recognise import Recognition, recognise
+from siamjax.weights.report import ConversionError, Report
+from siamjax.weights.state_dict import read_state_dict
+
+if TYPE_CHECKING:
+    from siamjax.config import Config, ModelConfig
+
+
+class _Source(NamedTuple):
+    recipes: Callable[..., dict[str, Recipe]]
+    ignored: Callable[[str], str | None] = lambda key: None
+
+
+_SOURCES = {
+    "PySOT": _Source(pysot.recipes),
+    "SiamMask": _Source(pysot.recipes, pysot.ignored),
+    "DaSiamRPN": _Source(dasiamrpn.recipes),
+    "siamfc-pytorch": _Source(siamfc.recipes),
+    "mmtracking": _Source(mmtracking.recipes),
+    "torchvision's ResNet": _Source(torchvision.resnet_recipes, torchvision.ignored),
+    "torchvision's MobileNetV2": _Source(torchvision.mobilenetv2_recipes, torchvision.ignored),
+    "torchvision's AlexNet": _Source(torchvision_alexnet.recipes, torchvision.ignored),
+}
+
+
+def load(path: str | Path, config: "Config") -> tuple[dict[str, Any], Report]:
+    """`convert` of the state dict in a `.pth` or `.npz` file; messages name the file."""
+    state_dict = read_state_dict(path)
+    try:
+        return convert(state_dict, config)
+    except ConversionError as error:
+        error.report.title = f"{path}, {error.report.title}"
+        raise ConversionError(error.report) from None
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+
+
+def convert(
+    state_dict: Mapping[str, np.ndarray], config: "Config"
+) -> tuple[dict[str, Any], Report]:
+    """`{"params": ..., "batch_stats": ...}` of the configured network, and the report.
+
+    A state dict of a mere backbone gives the variables of the backbone alone. Raises
+    `WeightsError` when the state dict is unknown or another network's, and `ConversionError`
+    when a key is missing, unexpected or misshapen, or holds numbers that are not finite.
+    """
+    return _convert(state_dict, config, abstract_variables(config.model))
+
+
+def initialise_from(
+    variables: Mapping[str, Any], state_dict: Mapping[str, np.ndarray], config: "Config"
+) -> tuple[dict[str, Any], Report]:
+    """`variables` with all that the state dict holds put in: the start of a training.
+
+    Raises as `convert` does.
+    """
+    converted, report = _convert(state_dict, config, variables)
+    return unflatten(flatten(variables) | flatten(converted)), report
+
+
+def abstract_variables(model: "ModelConfig") -> dict[str, Any]:
+    """The variables of the configured network as `jax.ShapeDtypeStruct`s."""
+    network = build_network(model)
+    return jax.eval_shape(lambda key: init_variables(network, key, model), jax.random.key(0))
+
+
+def _convert(
+    state_dict: Mapping[str, np.ndarray], config: "Config", like: Mapping[str, Any]
+) -> tuple[dict[str, Any], Report]:
+    recognition = recognise(state_dict)
+    check_fits(recognition, config)
+    shapes = {path: tuple(leaf.shape) for path, leaf in flatten(like).items()}
+    if not recognition.whole:
+        shapes = {path: s for path, s in shapes.items() if path.split("/")[1] == "backbone"}
+    source = _SOURCES[recognition.source]
+    recipes = source.recipes(shapes, config.model, state_dict.keys(), recognition.lacking)
+    report = Report(f"{recognition}, for `{config.name}`")
+    arrays = {
+        path: _follow(recipe, path, state_dict, report) for path, recipe in recipes.items()
+    }
+    wanted = {key for recipe in recipes.values() for key in recipe.keys}
+    for key in state_dict:
+        if key not in wanted:
+            reason = _reason_to_ignore(key, source, wanted, recognition.whole)
+            if reason:
+                report.ignored.append((key, reason))
+            else:
+                report.unexpected.append(key)
+    report.sort({key: place for place, key in enumerate(state_dict)})
+    if report.problems:
+        raise ConversionError(report)
+    return unflatten(arrays), report
+
+
+def check_fits(recognition: Recognition, config: "Config") -> None:
+    """Raises `WeightsError` when the configured network is not the recognised one."""
+    differences = recognition.architecture.differences(architecture_of(config.model))
+    if not differences:
+        return
+    if recognition.source == "SiamMask":
+        advice = (
+            "there is no mask network here; to import the rest, use a configuration with "
+            "`levels` ('layer3',) of the dilated resnet50 and 256 channels"
+        )
+    elif names := fitting_configs(recognition.source, recognition.architecture):
+        advice = f"use {' or '.join(f'configs/{name}.py' for name in names)}"
+    else:
+        advice = "no published configuration has it; change `model` accordingly"
+    raise WeightsError(
+        f"this is {recognition}, which `{config.name}` is not: "
+        f"{'; '.join(differences)}; {advice}"
+    )
+
+
+def _follow(
+    recipe: Recipe, path: str, state_dict: Mapping[str, np.ndarray], report: Report
+) -> np.ndarray | None:
+    """Our array at `path`; None, and entries among the report's problems, if there are any."""
+    if not recipe.keys:
+        report.made.append((path, recipe.note))
+        return recipe.make()
+    is_usable = True
+    for key, expected in zip(recipe.keys, recipe.shapes, strict=True):
+        report.used.append((key, path, recipe.note))
+        if key not in state_dict:
+            problem, entries = (key, path), report.missing
+        elif (shape := np.shape(state_dict[key])) != expected:
+            problem, entries = (key, shape, expected), report.misshapen
+        elif count := int(np.sum(~np.isfinite(state_dict[key]))):
+            problem, entries = (key, count), report.not_finite
+        else:
+            continue
+        is_usable = False
+        # A key that serves two arrays is one problem.
+        if all(key != entry[0] for entry in entries):
+            entries.append(problem)
+    if not is_usable:
+        return None
+    made = recipe.make(*(state_dict[key] for key in recipe.keys))
+    return np.ascontiguousarray(made, np.float32)
+
+
+def _reason_to_ignore(
+    key: str, source: _Source, wanted: Collection[str], whole: bool
+) -> str | None:
+    if key.endswith("num_batches_tracked"):
+        return "a counter that batch norm with a fixed momentum does not need"
+    if not whole and _depth(key) > max(_depth(used) for used in wanted):
+        return "a stage that this network does not build"
+    return source.ignored(key)
+
+
+def _depth(key: str) -> int:
+    """The number of the stage or layer in a backbone's key; -1 without one."""
+    match = re.search(r"(?:layer|features\.)(\d+)\.", key)
+    return int(match[1]) if match else -1

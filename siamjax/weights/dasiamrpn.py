@@ -1,0 +1,35 @@
+"""DaSiamRPN's state dicts: SiamRPNBIG, SiamRPNVOT and SiamRPNOTB."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from siamjax.weights.pysot import SEQUENTIAL_CONV, SEQUENTIAL_NORM
+from siamjax.weights.recipe import LEAF_NAMES, Recipe, Shape, direct
+
+if TYPE_CHECKING:
+    from siamjax.config import ModelConfig
+
+_HEAD = {
+    "template_loc": "conv_r1",
+    "search_loc": "conv_r2",
+    "template_cls": "conv_cls1",
+    "search_cls": "conv_cls2",
+    "loc_adjust": "regress_adjust",
+}
+
+
+def key_of(path: str) -> str:
+    """DaSiamRPN's key for our array at `path`."""
+    _, room, layer, module, leaf = path.split("/")
+    if room == "head":
+        return f"{_HEAD[module]}.{LEAF_NAMES[leaf]}"
+    places = SEQUENTIAL_CONV if module == "conv" else SEQUENTIAL_NORM
+    place = places[int(layer.removeprefix("layer")) - 1]
+    return f"featureExtract.{place}.{LEAF_NAMES[leaf]}"
+
+
+def recipes(
+    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
+) -> dict[str, Recipe]:
+    """Path -> recipe for our arrays of these shapes."""
+    return {path: direct(key_of(path), shape) for path, shape in shapes.items()}

@@ -1,0 +1,88 @@
+"""How each of our arrays is made of arrays of a file, and the flat paths that name ours.
+
+Paths are `params/backbone/conv1/kernel` and the like. Kernels are `[kh, kw, i, o]` with us
+and `[o, i, kh, kw]` in PyTorch, grouped and depthwise ones included.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+# Our names of an array inside its module, and PyTorch's.
+LEAF_NAMES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What one of our arrays is made of.
+
+    Attributes:
+        keys: keys of the file, in the order in which `make` takes their arrays.
+        shapes: what those arrays must have.
+        make: gives our array.
+        note: what happens beside a change of layout, for the report.
+    """
+
+    keys: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    make: Callable[..., np.ndarray]
+    note: str = ""
+
+
+def kernel_from_torch(kernel: np.ndarray) -> np.ndarray:
+    """`[o, i, kh, kw]` to `[kh, kw, i, o]`."""
+    return kernel.transpose(2, 3, 1, 0)
+
+
+def kernel_to_torch(kernel: np.ndarray) -> np.ndarray:
+    """`[kh, kw, i, o]` to `[o, i, kh, kw]`."""
+    return kernel.transpose(3, 2, 0, 1)
+
+
+def shape_in_torch(shape: Shape) -> Shape:
+    """The shape that an array of ours with this shape has in PyTorch."""
+    return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
+
+
+def direct(key: str, shape: Shape) -> Recipe:
+    """Our array of `shape` is the file's array `key`, kernels with their axes in our order."""
+    make = kernel_from_torch if len(shape) == 4 else np.asarray
+    return Recipe((key,), (shape_in_torch(shape),), make)
+
+
+def constant(array: np.ndarray, note: str) -> Recipe:
+    """Our array needs nothing of the file."""
+    return Recipe((), (), lambda: array, note)
+
+
+def flatten(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts to path -> leaf."""
+    flat = {}
+    for name, value in variables.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name}/{path}": leaf for path, leaf in flatten(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    variables: dict[str, Any] = {}
+    for path, leaf in flat.items():
+        *parents, name = path.split("/")
+        inner = variables
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[name] = leaf
+    return variables

@@ -1,0 +1,104 @@
+"""The published state dicts, with stand-in numbers, and configurations that have them."""
+
+import ast
+import functools
+import importlib.util
+
+from siamjax.config import BackboneConfig, Config, ModelConfig
+from tests.conftest import ROOT
+
+GOLDENS = ROOT / "tests" / "goldens"
+ALEXNET = {
+    "levels": ("layer5",),
+    "channels": (256,),
+    "neck": False,
+    "template_crop": None,
+    "search_size": 287,
+    "base_size": 0,
+    "score_size": 21,
+}
+
+
+def _config(name, **model):
+    return Config(name=name, model=ModelConfig(**model))
+
+
+def _mobilenetv2():
+    backbone = BackboneConfig(name="mobilenetv2", width=1.4)
+    levels = ("layer3", "layer5", "layer7")
+    return _config("siamrpnpp_mobilenetv2", backbone=backbone, levels=levels, fusion="mean")
+
+
+def _alexnet(name, width=1.0, **model):
+    backbone = BackboneConfig(name="alexnet", width=width)
+    return _config(name, backbone=backbone, **(ALEXNET | model))
+
+
+CONFIGS = {
+    "siamrpnpp_r50": _config("siamrpnpp_r50"),
+    "siamrpnpp_r50_otb": _config("siamrpnpp_r50_otb", fusion="mean"),
+    "siamrpnpp_r50_lt": _config("siamrpnpp_r50_lt", channels=(128, 256, 512)),
+    "siamrpnpp_mobilenetv2": _mobilenetv2(),
+    "siamrpnpp_alexnet": _alexnet("siamrpnpp_alexnet"),
+    "siamrpn_alexnet": _alexnet("siamrpn_alexnet", correlation="up_channel"),
+    "dasiamrpn": _alexnet("dasiamrpn", correlation="up_channel"),
+    "siamrpn_vot2018": _alexnet(
+        "siamrpn_vot2018", width=2.0, correlation="up_channel", channels=(512,)
+    ),
+    "siamfc": _config(
+        "siamfc",
+        backbone=BackboneConfig(name="siamfc_alexnet"),
+        correlation="plain",
+        neck=False,
+        template_crop=None,
+        levels=("conv5",),
+        channels=(256,),
+        base_size=0,
+        score_size=17,
+    ),
+}
+
+# Golden key list -> the configuration that has it, entries, parameters (section 1.7).
+MODELS = {
+    "siamrpn_r50_l234_dwxcorr": ("siamrpnpp_r50", 458, 53_950_624),
+    "siamrpn_r50_l234_dwxcorr_otb": ("siamrpnpp_r50_otb", 456, 53_950_618),
+    "siamrpn_r50_l234_dwxcorr_lt": ("siamrpnpp_r50_lt", 458, 60_018_336),
+    "siamrpn_mobilev2_l234_dwxcorr": ("siamrpnpp_mobilenetv2", 450, 11_150_446),
+    "siamrpn_alex_dwxcorr": ("siamrpnpp_alexnet", 75, 6_251_102),
+    "siamrpn_alex_dwxcorr_16gpu": ("siamrpnpp_alexnet", 75, 6_251_102),
+    "siamrpn_alex_upchannel": ("siamrpn_alexnet", 45, 22_632_932),
+    "dasiamrpn_SiamRPNvot_otb": ("dasiamrpn", 45, 22_632_932),
+    "dasiamrpn_SiamRPNBIG": ("siamrpn_vot2018", 45, 90_436_132),
+    "siamfc_alexnetv1": ("siamfc", 30, 2_336_320),
+}
+PYSOT_MODELS = [name for name in MODELS if name.startswith("siamrpn_")]
+
+
+@functools.cache
+def _make_array():
+    spec = importlib.util.spec_from_file_location("standin", GOLDENS / "standin_weights.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make_array
+
+
+def key_shapes(name):
+    """Key -> shape of a published model."""
+    rows = (GOLDENS / "keys" / f"{name}.txt").read_text().splitlines()
+    pairs = (row.split("\t") for row in rows if row)
+    return {key: tuple(ast.literal_eval(shape)) for key, shape in pairs}
+
+
+def standin(shapes):
+    """The stand-in state dict of these keys and shapes."""
+    return {key: _make_array()(key, shape) for key, shape in shapes.items()}
+
+
+@functools.cache
+def _published(name):
+    return standin(key_shapes(name))
+
+
+def published(name):
+    """The stand-in state dict of a published model, made once; the dict is a copy."""
+    return dict(_published(name))
