@@ -1,9 +1,15 @@
-"""A network without weights, for tests of the tracker and not of what it learnt."""
+"""Networks for tests of the tracker and not of what it learnt."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from siamjax.config import load_config
+from siamjax.models.build import init_variables
 from siamjax.models.siamese import Prediction, TemplateFeatures
+from tests.conftest import ROOT
 
 SQUARE = 2  # which of the five anchors: 64 x 64
 
@@ -35,3 +41,31 @@ class SeesBrightness:
         foreground = jnp.full((1, 25, 25, 5), -20.0).at[..., SQUARE].set(brightness / 16 - 8)
         logits = jnp.stack([jnp.zeros_like(foreground), foreground], axis=-1)
         return Prediction(logits, jnp.zeros((1, 25, 25, 5, 4)))
+
+
+def small_config():
+    """The quickstart's sizes with a network that compiles in a second."""
+    config = load_config(ROOT / "configs" / "quickstart.py")
+    model = dataclasses.replace(config.model, levels=("layer2",), channels=(16,))
+    return dataclasses.replace(config, name="small", model=model)
+
+
+def random_variables(network, config):
+    """Variables that keep activations near one; drawing them compiles nothing."""
+    shapes = jax.eval_shape(
+        lambda key: init_variables(network, key, config.model), jax.random.key(0)
+    )
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        name = path[-1].key
+        if name in ("scale", "var"):
+            return np.ones(leaf.shape, np.float32)
+        if name != "kernel":
+            return np.zeros(leaf.shape, np.float32)
+        fan_in = np.prod(leaf.shape[:-1])
+        # The stem takes pixels of 0..255; the last layer's outputs stay small.
+        gain = 1 / 64 if leaf.shape[2] == 3 else 1 / 100 if "output" in str(path) else 1
+        return np.float32(gain * np.sqrt(2 / fan_in) * rng.standard_normal(leaf.shape))
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)

@@ -1,0 +1,169 @@
+"""The public way in: a configuration and weights give a model or a tracker."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from siamjax.config import Config, ConfigError, load_config
+from siamjax.models.build import build_network, init_variables
+from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
+from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.frames import Color
+
+logger = logging.getLogger(__name__)
+
+
+class Model:
+    """A network with its weights: encode a template once, score many search images.
+
+    Images are BGR unless `color="rgb"`, grey levels 0..255, of any real dtype; everything
+    that comes back is float32.
+
+    Attributes:
+        network: the Linen module.
+        variables: `{"params": ..., "batch_stats": ...}`.
+        config: the experiment's.
+    """
+
+    def __init__(self, network: SiameseRPN, variables: dict, config: Config):
+        self.network = network
+        self.variables = jax.device_put(variables)
+        self.config = config
+
+    def encode_template(self, images, *, color: Color = "bgr") -> TemplateFeatures:
+        """Everything about templates `[b, t, t, 3]` that a search image does not need again.
+
+        t is `model.template_size` of the configuration, 127 for the published models. Raises
+        `ValueError` for another shape.
+        """
+        images = _images(images, "images", color)
+        side = self.config.model.template_size
+        if images.shape[1:3] != (side, side):
+            raise ValueError(
+                f"`images` has shape {images.shape}, but templates of `{self.config.name}` are "
+                f"(b, {side}, {side}, 3)"
+            )
+        return _encode_template(self.variables, images, network=self.network)
+
+    def predict(
+        self, template: TemplateFeatures, search, *, color: Color = "bgr"
+    ) -> Prediction:
+        """Score maps of search images `[b, n, n, 3]`, one for each template.
+
+        `cls_logits` `[b, h, w, a, 2]` (background, foreground) and `loc` `[b, h, w, a, 4]`
+        (dx, dy, dw, dh). Raises `ValueError` for another shape.
+        """
+        search = _images(search, "search", color)
+        count = jax.tree.leaves(template)[0].shape[0]
+        if search.shape[1] != search.shape[2] or search.shape[0] != count:
+            raise ValueError(
+                f"`search` has shape {search.shape}, but {count} square images, one for each "
+                f"template, are expected: ({count}, n, n, 3)"
+            )
+        return _predict(self.variables, template, search, network=self.network)
+
+
+def load_model(config: Config | str | Path | None, weights: str | Path | None = None) -> Model:
+    """The network of a configuration, with weights.
+
+    `config` is a `Config`, a configuration file, or None for the `config.json` beside the
+    weights. `weights` is a training's work directory or a checkpoint in it, a `.pth` or
+    `.npz` file that `siamjax convert` takes, or None for a network that has learnt nothing.
+    Raises `ValueError` when something is missing or does not fit.
+    """
+    config = _load_config(config, weights)
+    network = build_network(config.model)
+    return Model(network, _load_variables(network, config, weights), config)
+
+
+def load_tracker(
+    config: Config | str | Path | None, weights: str | Path | None = None
+) -> Tracker:
+    """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`."""
+    model = load_model(config, weights)
+    return Tracker(model.network, model.variables, model.config)
+
+
+@partial(jax.jit, static_argnames="network")
+def _encode_template(variables, images, *, network):
+    return network.apply(variables, images, method=network.encode_template)
+
+
+@partial(jax.jit, static_argnames="network")
+def _predict(variables, template, search, *, network):
+    return network.apply(variables, template, search, method=network.predict)
+
+
+def _images(images, name: str, color: Color) -> Array:
+    if color not in ("bgr", "rgb"):
+        raise ValueError(f'`color` (={color!r}) must be "bgr" or "rgb"')
+    images = jnp.asarray(images)
+    if images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(f"`{name}` has shape {images.shape} and must be (b, n, n, 3)")
+    images = images.astype(jnp.float32)
+    return images if color == "bgr" else images[..., ::-1]
+
+
+def _load_config(config: Config | str | Path | None, weights: str | Path | None) -> Config:
+    if isinstance(config, Config):
+        return config
+    if config is not None:
+        return load_config(config)
+    if weights is None:
+        raise ConfigError("give `config`, `weights`, or both: neither says what the network is")
+    # A work directory, its folder of checkpoints, one checkpoint in there; or a file.
+    weights = Path(weights)
+    folders = (
+        [weights.parent] if weights.is_file() else [weights, *weights.resolve().parents[:2]]
+    )
+    if not weights.exists():
+        raise _missing(weights)
+    for folder in folders:
+        if (folder / "config.json").is_file():
+            return load_config(folder / "config.json")
+    raise ConfigError(
+        f"there is no config.json beside `weights` (={str(weights)!r}); name their "
+        "configuration with `config`"
+    )
+
+
+def _load_variables(
+    network: SiameseRPN, config: Config, weights: str | Path | None
+) -> dict[str, dict]:
+    def initialise(key):
+        return init_variables(network, key, config.model)
+
+    key = jax.random.key(config.train.seed)
+    if weights is None:
+        logger.warning(
+            "no weights were given: `%s` starts from random ones and has learnt nothing",
+            config.name,
+        )
+        return jax.jit(initialise)(key)
+    weights = Path(weights)
+    if weights.is_dir():
+        from siamjax.training.checkpoints import load_variables
+
+        return load_variables(weights, jax.eval_shape(initialise, key))
+    if not weights.is_file():
+        raise _missing(weights)
+    from siamjax.weights.convert import load
+    from siamjax.weights.errors import WeightsError
+
+    variables, _ = load(weights, config)
+    if jax.tree.structure(variables) != jax.tree.structure(jax.eval_shape(initialise, key)):
+        raise WeightsError(
+            f"{weights} holds a backbone alone, which can start a training but not track"
+        )
+    return variables
+
+
+def _missing(weights: Path) -> ValueError:
+    return ValueError(
+        f"`weights` (={str(weights)!r}) does not exist; give a training's work directory, a "
+        "checkpoint in it, or a .pth or .npz file"
+    )
