@@ -79,8 +79,8 @@ class PairMaker:
             return self._finish(rng, pair, template, search, tuple(unreadable))
         source = self._sources[place[0]]
         raise SourceError(
-            f"the prepared set {str(source.path)!r}: {_ATTEMPTS} records in a row cannot be "
-            "read; prepare it again"
+            f"the prepared set {str(source.path)!r}: {_ATTEMPTS} pairs in a row cannot be "
+            "read; remove the folder and prepare it again"
         )
 
     def _read(self, where):
@@ -190,6 +190,14 @@ def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
     sources = [
         RecordSource(_folder(source, config, cache_dir)) for source in config.data.sources
     ]
+    for source in sources:
+        if source.num_degenerate:
+            logger.warning(
+                "%d of %d records of %s have a box without size and are left out",
+                source.num_degenerate,
+                len(source),
+                source.path,
+            )
     videos = sum(source.track_index().num_videos for source in sources)
     if config.data.negative_prob > 0 and videos < 2:
         raise ConfigError(

@@ -32,8 +32,10 @@ class Pair(NamedTuple):
     is_negative: bool
 
 
-def make_track_index(video: np.ndarray, track: np.ndarray, frame: np.ndarray) -> TrackIndex:
-    """Groups `n` records, given each one's video, track in the video, and frame (`[n]`)."""
+def make_track_index(
+    video: np.ndarray, track: np.ndarray, frame: np.ndarray, record: np.ndarray
+) -> TrackIndex:
+    """Groups `n` records: each one's video, track in the video, frame and number (`[n]`)."""
     order = np.lexsort((frame, track, video))
     video, track = video[order], track[order]
     new_video = np.r_[True, video[1:] != video[:-1]]
@@ -41,7 +43,7 @@ def make_track_index(video: np.ndarray, track: np.ndarray, frame: np.ndarray) ->
     track_start = np.flatnonzero(new_track)
     video_start = np.flatnonzero(new_video[track_start])
     return TrackIndex(
-        record=order,
+        record=record[order],
         frame=frame[order],
         track_start=np.r_[track_start, len(order)],
         video_start=np.r_[video_start, len(track_start)],

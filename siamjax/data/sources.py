@@ -19,6 +19,7 @@ from siamjax.data.schema import Record
 
 INDEX_FILE = "index.npz"
 SPLIT = "train"
+_REMEDY = "remove the folder and prepare it again"
 
 
 class SourceError(ValueError):
@@ -46,13 +47,10 @@ class RecordSource:
         """Opens the folder and checks that its parts agree; raises `SourceError`."""
         self.path = Path(path)
         self.index = read_index(self.path)
-        self._records = _open_records(self.path)
-        _require(
-            len(self._records) == len(self.index.video),
-            self.path,
-            f"holds {len(self._records)} records but its index names "
-            f"{len(self.index.video)}; a record file is missing or cut short",
-        )
+        self._records = _open_records(self.path, len(self.index.video))
+        size = self.index.box_wh
+        self._usable = np.flatnonzero((np.isfinite(size) & (size > 0)).all(-1))
+        _require(len(self._usable) > 0, self.path, "has no record with a box of any size")
 
     def __len__(self) -> int:
         return len(self.index.video)
@@ -63,9 +61,17 @@ class RecordSource:
     def __setstate__(self, state):
         self.__init__(state["path"])
 
+    @property
+    def num_degenerate(self) -> int:
+        """Records whose box has no size; no pair is made of them."""
+        return len(self) - len(self._usable)
+
     def track_index(self) -> TrackIndex:
-        """The records grouped for sampling."""
-        return make_track_index(self.index.video, self.index.track, self.index.frame)
+        """The records with a box, grouped for sampling."""
+        chosen = self._usable
+        return make_track_index(
+            self.index.video[chosen], self.index.track[chosen], self.index.frame[chosen], chosen
+        )
 
     def read(self, record: int) -> Record:
         """One record, its picture still encoded; raises `RecordError`."""
@@ -80,14 +86,14 @@ def read_index(path: Path) -> Index:
     if not path.is_dir():
         near = sorted(p.name for p in path.parent.glob("*") if p.is_dir())
         hint = f"; {path.parent} holds {near[:8]}" if near else ""
-        raise SourceError(f"the prepared set {str(path)!r} does not exist{hint}")
+        raise SourceError(f"{_name(path)} does not exist{hint}")
     file = path / INDEX_FILE
     _require(file.is_file(), path, f"has no {INDEX_FILE}: its preparation did not finish")
     try:
         with np.load(file) as arrays:
             index = Index(*(arrays[name] for name in Index._fields))
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise SourceError(f"{file} cannot be read ({error}); prepare the set again") from error
+        raise SourceError(f"{file} cannot be read ({error}); {_REMEDY}") from error
     _require(len(index.video) > 0, path, "is empty")
     _require(
         len({len(column) for column in index}) == 1, path, "has an index of unequal columns"
@@ -100,16 +106,35 @@ def write_index(path: Path, index: Index) -> None:
     np.savez(path / INDEX_FILE, **index._asdict())
 
 
-def _open_records(path: Path):
+def _open_records(path: Path, expected: int):
+    """The records, once each of their files has shown that it can be read."""
     try:
         builder = tfds.builder_from_directory(path)
-        return builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
+        records = builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
+        split = builder.info.splits[SPLIT]
     except (tfds.core.DatasetNotFoundError, OSError, RuntimeError, ValueError) as error:
-        raise SourceError(
-            f"the prepared set {str(path)!r} cannot be opened: {error}"
-        ) from error
+        raise SourceError(f"{_name(path)} cannot be opened: {error}; {_REMEDY}") from error
+    _require(
+        len(records) == expected,
+        path,
+        f"holds {len(records)} records, but its index names {expected}",
+    )
+    # A file that was cut short has lost its own index, and none of its records can be read.
+    last = np.cumsum(split.shard_lengths) - 1
+    for file, record in zip(split.filepaths, last.tolist(), strict=True):
+        try:
+            records[record]
+        except (RuntimeError, ValueError, IndexError, OSError) as error:
+            raise SourceError(
+                f"{_name(path)}: {file} is missing or cut short ({error}); {_REMEDY}"
+            ) from error
+    return records
+
+
+def _name(path):
+    return f"the prepared set {str(path)!r}"
 
 
 def _require(holds: bool, path: Path, message: str) -> None:
     if not holds:
-        raise SourceError(f"the prepared set {str(path)!r} {message}; prepare it again")
+        raise SourceError(f"{_name(path)} {message}; {_REMEDY}")

@@ -124,8 +124,17 @@ def prepare_synthetic(
         columns = [np.array(column) for column in zip(*builder.rows, strict=True)]
         done = Path(builder.data_dir)
         write_index(done, Index(*columns))
-        os.replace(done, folder)
+        _publish(done, folder)
     return folder
+
+
+def _publish(done, folder):
+    try:
+        os.replace(done, folder)
+    except OSError:
+        # another process that renders the same set was faster
+        if not (folder / INDEX_FILE).is_file():
+            raise
 
 
 @contextlib.contextmanager
