@@ -1,0 +1,140 @@
+import logging
+
+import jax
+import numpy as np
+import pytest
+
+import siamjax
+from siamjax.config import ConfigError
+from siamjax.models.build import build_network
+from siamjax.tracking.adapters import Tracker
+from siamjax.training.checkpoints import CheckpointError, save_variables
+from siamjax.training.workdir import write_config
+from siamjax.weights.errors import WeightsError
+from tests.tracking.networks import random_variables, small_config
+
+
+@pytest.fixture(scope="module")
+def config():
+    return small_config()
+
+
+@pytest.fixture(scope="module")
+def variables(config):
+    return random_variables(build_network(config.model), config)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory, config, variables):
+    folder = tmp_path_factory.mktemp("run") / "small"
+    save_variables(folder, variables, config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(config, workdir):
+    return siamjax.load_model(config, workdir)
+
+
+def same(variables, other):
+    np.testing.assert_array_equal(
+        variables["params"]["backbone"]["conv1"]["kernel"],
+        other["params"]["backbone"]["conv1"]["kernel"],
+    )
+
+
+def test_a_template_is_encoded_once_and_scores_searches(model, config, rng):
+    template = rng.uniform(0, 255, (2, 63, 63, 3)).astype(np.float32)
+    features = model.encode_template(template)
+    for _ in range(2):
+        prediction = model.predict(features, rng.uniform(0, 255, (2, 143, 143, 3)))
+        assert prediction.cls_logits.shape == (2, 13, 13, 5, 2)
+        assert prediction.loc.shape == (2, 13, 13, 5, 4)
+        assert prediction.cls_logits.dtype == prediction.loc.dtype == np.float32
+
+
+def test_it_computes_what_the_network_does(model, variables, rng):
+    template = rng.uniform(0, 255, (1, 63, 63, 3)).astype(np.float32)
+    search = rng.uniform(0, 255, (1, 143, 143, 3)).astype(np.float32)
+    ours = model.predict(model.encode_template(template), search)
+    joint = jax.jit(model.network.apply)(variables, template, search)
+    np.testing.assert_allclose(ours.cls_logits, joint.cls_logits, atol=1e-4)
+    np.testing.assert_allclose(ours.loc, joint.loc, atol=1e-4)
+
+
+def test_images_may_be_bytes_and_rgb(model, rng):
+    template = rng.integers(0, 256, (1, 63, 63, 3), dtype=np.uint8)
+    search = rng.integers(0, 256, (1, 143, 143, 3), dtype=np.uint8)
+    bgr = model.predict(model.encode_template(template), search)
+    features = model.encode_template(template[..., ::-1].astype(np.float32), color="rgb")
+    rgb = model.predict(features, search[..., ::-1], color="rgb")
+    np.testing.assert_array_equal(bgr.cls_logits, rgb.cls_logits)
+
+
+def test_images_of_another_shape_are_refused(model):
+    blank = np.zeros((1, 63, 63, 3), np.float32)
+    with pytest.raises(ValueError, match=r"templates of `small` are \(b, 63, 63, 3\)"):
+        model.encode_template(np.zeros((1, 127, 127, 3)))
+    with pytest.raises(ValueError, match=r"must be \(b, n, n, 3\)"):
+        model.encode_template(blank[0])
+    features = model.encode_template(blank)
+    for shape in [(1, 143, 151, 3), (2, 143, 143, 3)]:
+        with pytest.raises(ValueError, match=r"expected: \(1, n, n, 3\)"):
+            model.predict(features, np.zeros(shape, np.float32))
+    with pytest.raises(ValueError, match="`color`"):
+        model.encode_template(blank, color="grey")
+
+
+@pytest.mark.parametrize("part", ["", "checkpoints", "checkpoints/0"])
+def test_weights_are_a_workdir_or_a_checkpoint_in_it(workdir, variables, part):
+    loaded = siamjax.load_model(None, workdir / part)  # and its config.json is found
+    assert loaded.config.name == "small"
+    same(loaded.variables, variables)
+
+
+def test_the_configuration_may_be_a_path(workdir, config):
+    assert siamjax.load_model(str(workdir / "config.json"), str(workdir)).config == config
+
+
+def test_a_tracker_is_loaded_alike(workdir, variables):
+    tracker = siamjax.load_tracker(None, workdir)
+    assert isinstance(tracker, Tracker)
+    same(tracker.variables, variables)
+
+
+def test_without_weights_the_seed_decides(config, monkeypatch, caplog):
+    # Real initial values compile for seconds; which key they get is what matters.
+    def drawn(network, key, model_config):
+        assert network == build_network(model_config)
+        return {"params": {"x": jax.random.normal(key, (3,))}, "batch_stats": {}}
+
+    monkeypatch.setattr("siamjax.api.init_variables", drawn)
+    with caplog.at_level(logging.WARNING):
+        model = siamjax.load_model(config)
+    assert "learnt nothing" in caplog.text
+    expected = jax.random.normal(jax.random.key(config.train.seed), (3,))
+    np.testing.assert_allclose(model.variables["params"]["x"], expected, rtol=1e-6)
+
+
+def test_what_is_missing_is_named(tmp_path, config, workdir):
+    gone = tmp_path / "gone"
+    with pytest.raises(ValueError, match=r"gone'\) does not exist; give a training's work"):
+        siamjax.load_model(config, gone)
+    with pytest.raises(ValueError, match=r"gone'\) does not exist"):
+        siamjax.load_model(None, gone)
+    with pytest.raises(ConfigError, match="give `config`, `weights`, or both"):
+        siamjax.load_tracker(None)
+    with pytest.raises(ConfigError, match=r"no config\.json beside"):
+        siamjax.load_tracker(None, tmp_path)
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        siamjax.load_tracker(config, tmp_path)
+
+
+def test_a_file_that_holds_no_weights_is_refused(tmp_path, config):
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"hello")
+    with pytest.raises(WeightsError, match=r"weights\.pth"):
+        siamjax.load_model(config, file)
+    write_config(tmp_path, config)
+    with pytest.raises(WeightsError, match=r"weights\.pth"):
+        siamjax.load_model(None, file)  # the configuration was found beside it
