@@ -56,13 +56,12 @@ def render_test_split(folder: Path) -> None:
     from siamjax.config import SyntheticConfig
     from siamjax.data.synthetic import write_otb
 
-    print(f"rendering the synthetic test split into {folder}", file=sys.stderr)
     write_otb(SyntheticConfig(split="test", seed=0, sequences=20, frames=60), folder)
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 bad input, 130 interrupted."""
-    arguments = tyro.cli(Arguments, description=__doc__)
+    arguments = tyro.cli(Arguments, description=__doc__, args=words)
     try:
         evaluate(arguments)
     except (ValueError, OSError) as error:

@@ -9,6 +9,7 @@ from absl import flags
 from siamjax.commands.convert import convert
 from siamjax.commands.export_weights import export_weights
 from siamjax.commands.render import render
+from siamjax.commands.score import score
 from siamjax.commands.track import track
 
 COMMANDS = {
@@ -16,6 +17,7 @@ COMMANDS = {
     "convert": convert,
     "export-weights": export_weights,
     "render": render,
+    "score": score,
 }
 
 

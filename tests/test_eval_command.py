@@ -1,0 +1,190 @@
+"""`eval.py` and `siamjax score` through their front doors, with an untrained network."""
+
+import dataclasses
+import importlib.util
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from siamjax.cli import COMMANDS, main
+from siamjax.config import config_to_dict
+from siamjax.data import synthetic
+from siamjax.evaluation import runner
+from siamjax.models.build import build_network
+from siamjax.training.checkpoints import save_variables
+from tests.conftest import ROOT
+from tests.tracking.networks import random_variables, small_config
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A work directory as training leaves it."""
+    config = small_config()
+    folder = tmp_path_factory.mktemp("run") / "weights"
+    save_variables(folder, random_variables(build_network(config.model), config), config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluate():
+    spec = importlib.util.spec_from_file_location("eval_command", ROOT / "eval.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two sequences in OTB layout, of a square that moves over a gradient."""
+    for number, name in enumerate(("Alpha", "Beta")):
+        folder = tmp_path / "data" / name
+        (folder / "img").mkdir(parents=True)
+        rows = []
+        for i in range(6):
+            y, x = np.mgrid[0:120, 0:160]
+            image = np.stack([x, y, x // 2 + y // 2], axis=-1).astype(np.uint8)
+            left, top = 40 + 3 * i, 30 + 2 * i * number
+            image[top : top + 24, left : left + 30] = (20, 200, 240)
+            cv2.imwrite(str(folder / "img" / f"{i + 1:04d}.jpg"), image)
+            rows.append(f"{left + 1},{top + 1},30,24\n")
+        (folder / "groundtruth_rect.txt").write_text("".join(rows))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(evaluate, weights, data, tmp_path):
+    def run(*more, benchmark="otb", data=data, weights=weights, config=None):
+        words = {
+            "--config": config or weights / "config.json",
+            "--weights": weights,
+            "--benchmark": benchmark,
+            "--data": data,
+            "--out": tmp_path / "out",
+        }
+        flat = [str(word) for pair in words.items() for word in pair]
+        return evaluate.main([*flat, *map(str, more)])
+
+    return run
+
+
+@pytest.fixture
+def summary(tmp_path):
+    return lambda: json.loads((tmp_path / "out" / "summary.json").read_text())
+
+
+def test_from_weights_to_report(run, summary, data, tmp_path, capsys, recwarn):
+    assert run("--controls") == 0
+    printed = capsys.readouterr().out
+    name = small_config().name
+    trackers = {name, f"{name}-untrained", "never-moves"}
+    assert set(summary()["trackers"]) == trackers
+    assert all(tracker in printed for tracker in trackers)
+    assert f"report: {tmp_path / 'out' / 'index.html'}" in printed
+    assert (tmp_path / "out" / "index.html").is_file()
+    lines = (tmp_path / "out" / "results" / name / "Alpha.txt").read_text().splitlines()
+    assert len(lines) == 6
+    assert [float(v) for v in lines[0].split(",")] == [41, 31, 30, 24]
+
+    # the same files through `siamjax score` give the same numbers
+    words = ["score", "--benchmark", "OTB", "--annotations", str(data)]
+    words += ["--results", str(tmp_path / "out" / "results")]
+    assert main([*words, "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert scored == {**summary(), "trackers": dict(sorted(summary()["trackers"].items()))}
+    assert main(words) == 0
+    assert name in capsys.readouterr().out
+
+
+def test_one_bad_sequence_does_not_stop_the_others(run, summary, data, capsys):
+    (data / "Alpha" / "groundtruth_rect.txt").write_text("1,1,9,9\n")
+    (data / "Beta" / "img" / "0003.jpg").write_bytes(b"\xff\xd8 torn")
+    assert run() == 0
+    assert capsys.readouterr().out.count("problem: ") == 2
+    (tracker,) = summary()["trackers"].values()
+    assert list(tracker["sequences"]) == ["Beta"]
+    assert tracker["problems"][0].startswith("Alpha: skipped: 1 rows of ground truth for 6")
+    assert "0003.jpg" in tracker["problems"][1]
+
+
+def test_an_interrupted_evaluation_goes_on(run, summary, monkeypatch, capsys):
+    real, calls = runner.run_sequence, []
+
+    def interrupted(tracker, sequence, **kwargs):
+        calls.append(sequence.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(tracker, sequence, **kwargs)
+
+    monkeypatch.setattr(runner, "run_sequence", interrupted)
+    assert run() == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert run() == 0
+    assert calls == ["Alpha", "Beta", "Beta"]
+    (tracker,) = summary()["trackers"].values()
+    assert set(tracker["sequences"]) == {"Alpha", "Beta"}
+
+
+def test_another_trackers_results_are_not_mixed_in(run, weights, tmp_path, capsys):
+    assert run() == 0
+    settings = config_to_dict(small_config())
+    settings["tracker"]["penalty_k"] = 0.123
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(settings))
+    assert run(config=other) == 1
+    error = capsys.readouterr().err
+    assert "`config.tracker.penalty_k`" in error and "0.123" in error
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"benchmark": "otp"}, "did you mean 'otb'"),
+        ({"data": ROOT / "nowhere"}, "nowhere' does not exist"),
+        ({"config": ROOT / "configs" / "quickstat.py"}, "did you mean 'quickstart'"),
+        ({"weights": ROOT / "nowhere", "config": ROOT / "configs/quickstart.py"}, "nowhere"),
+        ({"config": ROOT / "configs" / "quickstart.py"}, "weights"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_1(run, tmp_path, capsys, wrong, message):
+    assert run(**wrong) == 1
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_sequence_is_guessed(run, capsys):
+    assert run("--sequences", "Alpa") == 1
+    assert "did you mean 'Alpha'" in capsys.readouterr().err
+
+
+def test_the_synthetic_test_split_is_rendered_once(run, summary, tmp_path, monkeypatch):
+    rendered, real = [], synthetic.write_otb
+
+    def write_fewer(config, out):
+        rendered.append(config)
+        return real(dataclasses.replace(config, sequences=1, frames=4), out)
+
+    monkeypatch.setattr(synthetic, "write_otb", write_fewer)
+    for _ in range(2):
+        assert run(benchmark="synthetic", data=tmp_path / "test") == 0
+    (config,) = rendered
+    assert (config.split, config.seed, config.sequences, config.frames) == ("test", 0, 20, 60)
+    assert summary()["benchmark"] == "synthetic"
+
+
+def test_scoring_published_results(shared, capsys):
+    assert "score" in COMMANDS
+    folder = shared / "results" / "otb100"
+    words = ["--annotations", folder / "OTB2015.json", "--results", folder, "--json"]
+    assert main(["score", "--benchmark", "OTB100", *map(str, words)]) == 0
+    trackers = json.loads(capsys.readouterr().out)["trackers"]
+    # PySOT's toolkit on these files, see the folder's README
+    assert trackers["SiamRPN++"]["overall"] == pytest.approx(
+        {"success_auc": 0.6955, "precision_20px": 0.9054, "norm_precision": 0.8598}, abs=6e-5
+    )
+    assert trackers["SiamFC"]["overall"] == pytest.approx(
+        {"success_auc": 0.5868, "precision_20px": 0.7717, "norm_precision": 0.7187}, abs=6e-5
+    )
+    assert trackers["SiamFC"]["problems"] == []
