@@ -10,17 +10,64 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from siamjax.models import alexnet, mobilenetv2, resnet
 from siamjax.models.heads import LevelHeads, WeightedFusion
 from siamjax.models.neck import Neck
-from siamjax.models.resnet import ResNet
-from siamjax.models.siamese import SiameseRPN
+from siamjax.models.siamese import SiameseRPN, SiamFC
 
 if TYPE_CHECKING:
     from siamjax.config import BackboneConfig, ModelConfig
 
+# Each backbone's module and its stages, shallow ones first.
+BACKBONES = {
+    **dict.fromkeys(resnet.RESNETS, (resnet.ResNet, resnet.STAGES)),
+    "alexnet": (alexnet.AlexNet, alexnet.STAGES),
+    "siamfc_alexnet": (alexnet.SiamFCAlexNet, alexnet.SIAMFC_STAGES),
+    "mobilenetv2": (mobilenetv2.MobileNetV2, mobilenetv2.STAGES),
+}
+
 
 class NetworkError(ValueError):
     """A configuration describes a network that cannot be; the message names the field."""
+
+
+def build_network(config: ModelConfig, *, folded: bool = False) -> SiameseRPN | SiamFC:
+    """The network of `config`; with `folded`, the one that `fold_batch_norm` makes.
+
+    Raises `NetworkError` when template or search image are too small for it, when its
+    levels have different strides, or when its score map is not the one that `config` states.
+    """
+    shared = {"folded": folded, "dtype": jnp.dtype(config.dtype)}
+    backbone = _backbone(config.backbone, config.levels, config.remat, **shared)
+    if config.correlation == "plain":
+        network = _siamfc(config, backbone)
+    else:
+        network = SiameseRPN(
+            backbone=backbone,
+            neck=Neck(config.levels, config.channels, **shared) if config.neck else None,
+            head=LevelHeads(
+                config.correlation,
+                config.levels,
+                config.channels,
+                config.anchors.count,
+                config.xcorr_implementation,
+                **shared,
+            ),
+            fusion=WeightedFusion()
+            if config.fusion == "weighted" and len(config.levels) > 1
+            else None,
+            levels=config.levels,
+            anchors=config.anchors.count,
+            template_crop=config.template_crop,
+        )
+    _check_score_map(network, config)
+    return network
+
+
+def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
+    """Initial `{"params": ..., "batch_stats": ...}`, plain dicts, float32. Can be jitted."""
+    variables = network.init(key, *_images(config))
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
 @functools.cache
@@ -29,46 +76,40 @@ def _rematerialised(backbone: type[nn.Module]) -> type[nn.Module]:
     return nn.remat(backbone, static_argnums=(2,))
 
 
-def _backbone(config: BackboneConfig, last_stage: str, remat: bool, **shared) -> nn.Module:
-    own = {"width": config.width, "last_stage": last_stage, **shared}
-    kind = ResNet
-    own |= {
-        "variant": config.name,
-        "dilated": config.dilated,
-        "cropped": config.padding == "cropped",
-    }
-    return (_rematerialised(kind) if remat else kind)(**own)
-
-
-def build_network(config: ModelConfig, *, folded: bool = False) -> nn.Module:
-    """The network of `config`; with `folded`, the one for `fold_batch_norm`'s variables.
-
-    Raises `NetworkError` when template or search image are too small for it, or when its
-    score map is not the one that `config` states.
-    """
-    shared = {"folded": folded, "dtype": jnp.dtype(config.dtype)}
-    stages = [f"layer{i}" for i in range(1, 5)]
-    last_stage = max(config.levels, key=(["stem", *stages]).index)
-    network = SiameseRPN(
-        backbone=_backbone(config.backbone, last_stage, config.remat, **shared),
-        neck=Neck(config.levels, config.channels, **shared) if config.neck else None,
-        head=LevelHeads(
-            config.correlation,
-            config.levels,
-            config.channels,
-            config.anchors.count,
-            config.xcorr_implementation,
-            **shared,
-        ),
-        fusion=WeightedFusion()
-        if config.fusion == "weighted" and len(config.levels) > 1
-        else None,
-        levels=config.levels,
-        anchors=config.anchors.count,
-        template_crop=config.template_crop,
+def _backbone(
+    config: BackboneConfig, levels: tuple[str, ...], remat: bool, **shared
+) -> nn.Module:
+    kind, stages = BACKBONES[config.name]
+    own = {}
+    if kind is resnet.ResNet:
+        own["variant"] = config.name
+    if kind in (resnet.ResNet, mobilenetv2.MobileNetV2):
+        own |= {"dilated": config.dilated, "cropped": config.padding == "cropped"}
+    elif not config.dilated or config.padding != "zeros":
+        raise NetworkError(
+            f"`model.backbone.name` (={config.name!r}) has neither dilation nor padding; "
+            "leave `model.backbone.dilated` and `model.backbone.padding` as they are"
+        )
+    return (_rematerialised(kind) if remat else kind)(
+        width=config.width, last_stage=max(levels, key=stages.index), **own, **shared
     )
-    _check(network, config)
-    return network
+
+
+def _siamfc(config: ModelConfig, backbone: nn.Module) -> SiamFC:
+    rules = {
+        "levels": len(config.levels) == 1,
+        "neck": not config.neck,
+        "template_crop": config.template_crop is None,
+        "anchors": config.anchors.count == 1,
+    }
+    for field, holds in rules.items():
+        if not holds:
+            raise NetworkError(
+                f"`model.{field}` (={getattr(config, field)}) does not suit "
+                "`model.correlation` (='plain'), which needs one level, no neck, no "
+                "template crop, and one ratio and scale"
+            )
+    return SiamFC(backbone, config.levels[0], config.xcorr_implementation)
 
 
 def _images(config: ModelConfig) -> tuple[Array, Array]:
@@ -77,25 +118,21 @@ def _images(config: ModelConfig) -> tuple[Array, Array]:
     return template, search
 
 
-def _check(network: nn.Module, config: ModelConfig) -> None:
+def _check_score_map(network: nn.Module, config: ModelConfig) -> None:
+    def forward(key: Array):
+        return network.init_with_output(key, *_images(config))[0]
+
     try:
-        prediction, _ = jax.eval_shape(
-            lambda key: network.init_with_output(key, *_images(config)), jax.random.key(0)
-        )
+        prediction = jax.eval_shape(forward, jax.random.key(0))
     except ValueError as error:
         raise NetworkError(
             f"no network for `model.template_size` (={config.template_size}) and "
             f"`model.search_size` (={config.search_size}): {error}"
         ) from error
-    shape = prediction.cls_logits.shape[1:3]
-    if shape != (config.score_size,) * 2:
+    height, width = prediction.cls_logits.shape[1:3]
+    if (height, width) != (config.score_size, config.score_size):
         raise NetworkError(
             f"`model.score_size` (={config.score_size}) must be the side of the network's "
-            f"score map, which has {shape[0]} x {shape[1]} cells"
+            f"score map, which has {height} x {width} cells; mind `model.template_crop` "
+            f"(={config.template_crop}) and the strides of `model.levels`"
         )
-
-
-def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
-    """Initial `{"params": ..., "batch_stats": ...}`, plain dicts, float32. Can be jitted."""
-    variables = network.init(key, *_images(config))
-    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

@@ -74,7 +74,12 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Convolves."""
+        """Convolves; raises ValueError when the channels do not suit the groups."""
+        if self.features < 1 or self.features % self.groups or x.shape[-1] % self.groups:
+            raise ValueError(
+                f"a convolution of {self.groups} groups cannot turn {x.shape[-1]} channels "
+                f"into {self.features}; choose another `model.backbone.width`"
+            )
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         y = conv2d(
@@ -111,6 +116,8 @@ def conv_norm(
     """
     x = Conv(features, size, use_bias=use_bias or folded, dtype=dtype, name=names[0], **conv)(x)
     if folded:
+        if train:
+            raise ValueError("a network with folded batch norms cannot run with train=True")
         return x
     norm = nn.BatchNorm(
         use_running_average=not train, momentum=momentum, epsilon=epsilon, name=names[1]

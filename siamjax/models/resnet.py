@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from siamjax.models.conv import conv_norm
 from siamjax.models.crop import center_crop
 
+STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 # blocks of layer1 to layer4, and whether a block is a bottleneck
 RESNETS = {
     "resnet18": ((2, 2, 2, 2), False),
