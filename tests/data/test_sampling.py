@@ -1,0 +1,102 @@
+"""Pairs: what may be drawn, what must not, and how often."""
+
+import numpy as np
+import pytest
+
+from siamjax.data.sampling import draw_pair, make_track_index
+
+# video, track, frame: two tracks in video 3, a gap in video 7, one lone frame in video 9;
+# records in no particular order
+ROWS = np.array(
+    [
+        (7, 0, 40), (3, 0, 0), (3, 0, 1), (3, 1, 5), (7, 0, 2), (3, 0, 2),
+        (3, 1, 6), (7, 0, 0), (7, 0, 1), (9, 2, 8), (3, 0, 3),
+    ]
+)  # fmt: skip
+
+
+@pytest.fixture
+def index():
+    return make_track_index(*ROWS.T, np.arange(len(ROWS)))
+
+
+def draw(rng, indices, source=0, video=0, frame_range=100, negative_prob=0.0):
+    return draw_pair(
+        rng, indices, source, video, frame_range=frame_range, negative_prob=negative_prob
+    )
+
+
+def test_index_groups_records(index):
+    assert index.num_videos == 3
+    tracks = [
+        index.record[start:stop].tolist()
+        for start, stop in zip(index.track_start[:-1], index.track_start[1:], strict=True)
+    ]
+    assert tracks == [[1, 2, 5, 10], [3, 6], [7, 8, 4, 0], [9]]
+    assert index.video_start.tolist() == [0, 2, 3, 4]
+
+
+def test_index_keeps_the_numbers_of_a_subset():
+    chosen = np.array([1, 3, 9])
+    index = make_track_index(*ROWS[chosen].T, chosen)
+    assert index.record.tolist() == [1, 3, 9]
+
+
+def test_positive_pairs_are_all_pairs_within_range(index, rng):
+    """Every allowed pair appears, and none else: found by comparing all rows."""
+    for video, number in enumerate((3, 7, 9)):
+        drawn = set()
+        for _ in range(600):
+            pair = draw(rng, [index], video=video, frame_range=2)
+            assert not pair.is_negative
+            drawn.add((pair.template[1], pair.search[1]))
+        allowed = {
+            (i, j)
+            for i, a in enumerate(ROWS)
+            for j, b in enumerate(ROWS)
+            if a[0] == number and tuple(a[:2]) == tuple(b[:2]) and abs(a[2] - b[2]) <= 2
+        }
+        assert drawn == allowed
+
+
+def test_range_of_zero_pairs_a_frame_with_itself(index, rng):
+    for _ in range(50):
+        pair = draw(rng, [index], frame_range=0)
+        assert pair.template == pair.search
+
+
+def test_negative_pairs_come_from_other_videos(index, rng):
+    for _ in range(200):
+        pair = draw(rng, [index], video=1, negative_prob=1.0)
+        assert pair.is_negative
+        assert ROWS[pair.template[1]][0] == 7
+        assert ROWS[pair.search[1]][0] != 7
+
+
+def test_negative_share_and_source_are_as_asked(index, rng):
+    pairs = [draw(rng, [index, index], negative_prob=0.3) for _ in range(4000)]
+    negative = [pair for pair in pairs if pair.is_negative]
+    assert len(negative) / len(pairs) == pytest.approx(0.3, abs=0.03)
+    # the other source with equal chances, whatever its size
+    assert np.mean([p.search[0] for p in negative]) == pytest.approx(0.5, abs=0.06)
+
+
+def test_template_is_uniform_over_tracks(index, rng):
+    """Video 3: a track of four frames and one of two are equally likely."""
+    records = [draw(rng, [index]).template[1] for _ in range(3000)]
+    assert np.mean([ROWS[r][1] for r in records]) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_single_video_has_no_negatives(rng):
+    lone = make_track_index(*ROWS[[9]].T, np.array([9]))
+    with pytest.raises(ValueError, match="at least two videos"):
+        draw(rng, [lone], negative_prob=1.0)
+    many = make_track_index(*ROWS.T, np.arange(len(ROWS)))
+    assert draw(rng, [lone, many], negative_prob=1.0).search[0] == 1
+
+
+def test_draws_depend_on_the_generator_alone(index):
+    first, again = (
+        [draw(np.random.default_rng(seed), [index]) for seed in range(20)] for _ in range(2)
+    )
+    assert first == again
