@@ -78,7 +78,7 @@ class Checkpoints:
 
     def check_space(self, state: TrainState) -> None:
         """Raises `CheckpointError` when the disk has no room for one more checkpoint."""
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise CheckpointError(
@@ -125,6 +125,8 @@ class Checkpoints:
 
     def restore(self, like: TrainState) -> TrainState | None:
         """The newest state that can be read, placed as `like` is; None when there is none.
+
+        `like` is a state, or one of shapes as `parallel.abstract_state` makes it.
 
         A damaged checkpoint is set aside as `<step>.damaged` with a warning, and the one
         before it is taken. Raises `CheckpointError` when there are only damaged ones, or
@@ -224,21 +226,26 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 def _reading(folder: Path) -> Iterator[None]:
     """Turns whatever goes wrong inside into `_DamagedError`."""
     problem = None
-    try:
-        yield
-    except Exception as error:
-        problem = _first_line(error)
+    with _orphans_in_silence():
+        try:
+            yield
+        except Exception as error:
+            problem = _first_line(error)
+        if problem is not None:
+            gc.collect()
     if problem is not None:
-        _bury_coroutines()
         raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
 
 
-def _bury_coroutines() -> None:
-    """Collects, unreported, the coroutines that Orbax abandons when a read fails."""
+@contextlib.contextmanager
+def _orphans_in_silence() -> Iterator[None]:
+    """Lets the coroutines that Orbax abandons when a read fails be collected unreported."""
     hook, asyncio_logger = sys.unraisablehook, logging.getLogger("asyncio")
     sys.unraisablehook, asyncio_logger.disabled = lambda _: None, True
-    gc.collect()
-    sys.unraisablehook, asyncio_logger.disabled = hook, False
+    try:
+        yield
+    finally:
+        sys.unraisablehook, asyncio_logger.disabled = hook, False
 
 
 def _check_same_tree(folder: Path, about: dict, found: dict, wanted: dict) -> None:

@@ -47,6 +47,21 @@ def check_batch_size(batch_size: int, devices: int) -> None:
         )
 
 
+def create_on(mesh: Mesh, create: Callable[[], TrainState]) -> TrainState:
+    """`create()`, computed on every device of the mesh."""
+    # It runs once, and XLA's CPU compiler would take ten times longer to optimise it.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+    return jax.jit(create, out_shardings=replicated(mesh), compiler_options=options)()
+
+
+def abstract_state(mesh: Mesh, create: Callable[[], TrainState]) -> TrainState:
+    """What `create_on` returns, as shapes that know where they belong."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
+        jax.eval_shape(create),
+    )
+
+
 def put_batch(batch: Batch, mesh: Mesh) -> Batch:
     """Moves what the step reads of a NumPy batch to the devices that will read it.
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
-from jax.sharding import Sharding
 
 
 @flax.struct.dataclass
@@ -34,25 +33,17 @@ class TrainState:
 
 
 def create_state(
-    init: Callable[[Array], dict],
-    optimizer: optax.GradientTransformation,
-    seed: int,
-    sharding: Sharding,
+    init: Callable[[Array], dict], optimizer: optax.GradientTransformation, seed: int
 ) -> TrainState:
-    """The state before the first step, made on the devices where it will live.
+    """The state before the first step. `init(key)` returns the network's variables.
 
-    `init(key)` returns the network's variables.
+    Call it under `jit` (`parallel.create_on`), so that no array of it is anyone else's and
+    steps may donate all of them.
     """
-
-    def create() -> TrainState:
-        variables = init(jax.random.key(seed))
-        params = variables["params"]
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            batch_stats=variables["batch_stats"],
-            opt_state=optimizer.init(params),
-        )
-
-    # Under jit no array of it is anyone else's, so that steps may donate all of them.
-    return jax.jit(create, out_shardings=sharding)()
+    variables = init(jax.random.key(seed))
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer.init(variables["params"]),
+    )

@@ -12,11 +12,12 @@ from siamjax.data.schema import batch_shapes
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.parallel import (
     abstract_batch,
+    abstract_state,
     check_batch_size,
+    create_on,
     jit_step,
     make_mesh,
     put_batch,
-    replicated,
 )
 from siamjax.training.state import create_state
 from siamjax.training.step import train_step
@@ -26,10 +27,16 @@ NETWORK = TinyNet()
 OPTIMIZER = build_optimizer(CONFIG.optim, CONFIG.train)
 STEP = partial(train_step, network=NETWORK, optimizer=OPTIMIZER, loss_config=CONFIG.loss)
 
+CREATE = partial(
+    create_state,
+    partial(init_tiny, NETWORK, config=CONFIG.model),
+    OPTIMIZER,
+    CONFIG.train.seed,
+)
+
 
 def fresh_state(mesh):
-    init = partial(init_tiny, NETWORK, model_config=CONFIG.model)
-    return create_state(init, OPTIMIZER, CONFIG.train.seed, replicated(mesh))
+    return create_on(mesh, CREATE)
 
 
 def run(devices, steps):
@@ -98,8 +105,17 @@ def test_a_step_descends_and_moves_batch_statistics():
     assert not np.allclose(after.batch_stats["bn"]["mean"], state.batch_stats["bn"]["mean"])
 
 
+def test_abstract_state_is_what_create_on_returns():
+    def describe(leaf):
+        return leaf.shape, leaf.dtype, leaf.sharding
+
+    mesh = make_mesh()
+    concrete, abstract = create_on(mesh, CREATE), abstract_state(mesh, CREATE)
+    assert jax.tree.map(describe, abstract) == jax.tree.map(describe, concrete)
+
+
 def test_the_whole_step_has_float32_outputs():
-    state = jax.eval_shape(lambda: fresh_state(make_mesh(jax.devices()[:1])))
+    state = jax.eval_shape(CREATE)
     new, metrics = jax.eval_shape(STEP, state, make_batch(0)._replace(records=None))
     assert {leaf.dtype for leaf in jax.tree.leaves((new.params, new.batch_stats, metrics))} == {
         jnp.dtype("float32")

@@ -59,7 +59,7 @@ class TinyNet(nn.Module):
         return Prediction(cls.reshape(*shape, 2, 2), loc.reshape(*shape, 2, 4))
 
 
-def init_tiny(network, key, model_config):
+def init_tiny(network, key, config):
     """As `models.build.init_variables`."""
     template, search = (np.zeros((1, side, side, 3), np.float32) for side in (16, 48))
     return network.init(key, template, search)
@@ -94,6 +94,7 @@ class Batches:
 
     def __init__(self, config, *, cache_dir=None, start_step=0, num_workers=None):
         self.config, self.step, self.closed = config, start_step, False
+        self.unreadable = set()
 
     def __iter__(self):
         return self
@@ -102,5 +103,8 @@ class Batches:
         self.step += 1
         return make_batch(self.step - 1, self.config)
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.closed = True

@@ -1,0 +1,165 @@
+"""The training run, from a configuration and a work directory to the trained state."""
+
+import contextlib
+import functools
+import signal
+import time
+from pathlib import Path
+
+import jax
+
+from siamjax.config import Config
+from siamjax.data.pipeline import make_batches
+from siamjax.data.schema import Batch, batch_shapes
+from siamjax.models.build import build_network, init_variables
+from siamjax.training import parallel
+from siamjax.training.checkpoints import Checkpoints
+from siamjax.training.interrupts import Interrupted, StopRequest
+from siamjax.training.meter import Meter, NonFiniteError
+from siamjax.training.optimizer import build_optimizer, learning_rate
+from siamjax.training.state import TrainState, create_state
+from siamjax.training.step import train_step
+from siamjax.training.workdir import check_workdir, write_config
+from siamjax.training.writers import JsonLines, Progress
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message names the step and the last good checkpoint."""
+
+
+def train(config: Config, workdir: str | Path) -> TrainState:
+    """Trains `config` in `workdir`, going on from the newest checkpoint there.
+
+    The directory gets `config.json`, `metrics.jsonl` (means over `train.log_every` steps),
+    `checkpoints/<step>/`, and `data/` for sets that are rendered. A run that was cut off and
+    goes on ends with the same parameters, bit by bit, as one that was not. A run that is
+    finished returns at once.
+
+    Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when
+    the configuration cannot be trained here or the directory is another configuration's,
+    `CheckpointError` when one cannot be read or written, the data's own errors when they
+    cannot be used, and `TrainingError` when they break off later or when a loss or gradient
+    is no longer finite.
+    """
+    workdir = Path(workdir).resolve()
+    total, batch_size = config.train.steps, config.train.batch_size
+
+    with contextlib.ExitStack() as stack:
+        # --- Network, optimiser, step: shapes only, so that mistakes show at once
+        mesh = parallel.make_mesh()
+        parallel.check_batch_size(batch_size, mesh.size)
+        check_workdir(workdir, config)
+        network = build_network(config.model)
+        optimizer = build_optimizer(config.optim, config.train)
+        init = functools.partial(init_variables, network, config=config.model)
+        create = functools.partial(create_state, init, optimizer, config.train.seed)
+        abstract_state = parallel.abstract_state(mesh, create)
+
+        # --- Where the run stands
+        folder = workdir / "checkpoints"
+        checkpoints = stack.enter_context(
+            Checkpoints(folder, keep=config.train.keep_checkpoints, config=config)
+        )
+        state = checkpoints.restore(abstract_state)
+        start = 0 if state is None else int(state.step)
+        if start >= total:
+            print(f"{workdir}: complete at step {start}, nothing is left to train")
+            return state
+        checkpoints.check_space(abstract_state)
+
+        # --- Data; once they are found to be usable, the directory is this run's
+        batches = stack.enter_context(
+            make_batches(config, cache_dir=workdir / "data", start_step=start)
+        )
+        write_config(workdir, config)
+
+        # --- Compilation
+        began = time.perf_counter()
+        if state is None:
+            state = parallel.create_on(mesh, create)
+        step_fn = functools.partial(
+            train_step, network=network, optimizer=optimizer, loss_config=config.loss
+        )
+        abstract_batch = parallel.abstract_batch(_batch_shapes(config), mesh)
+        step = parallel.jit_step(step_fn, mesh).lower(abstract_state, abstract_batch).compile()
+        print(
+            f"{'resuming' if start else 'starting'} at step {start} of {total} on {mesh.size} "
+            f"{jax.default_backend()} device{'s' * (mesh.size > 1)}, compiled in "
+            f"{time.perf_counter() - began:.1f} s",
+            flush=True,
+        )
+
+        # --- Writers
+        writers = [JsonLines(workdir / "metrics.jsonl", start), Progress(start, total)]
+        for writer in writers:
+            stack.callback(writer.close)
+        meter = Meter(batch_size)
+
+        def record(done: int) -> None:
+            """Writes what happened since the last line, unless it is not finite."""
+            try:
+                values = meter.read(done)
+            except NonFiniteError as error:
+                checkpoints.wait()
+                raise TrainingError(
+                    f"{error}; the last good checkpoint is {checkpoints.latest() or 'none'}. "
+                    "Lower `optim.lr` or `optim.clip_norm`, or warm up for longer"
+                ) from error
+            values["epoch"] = (done - 1) // config.train.steps_per_epoch + 1
+            values["learning_rate"] = float(learning_rate(done - 1, config.optim, config.train))
+            for writer in writers:
+                writer.scalars(done, values)
+
+        # --- Steps
+        began, done, failure = time.perf_counter(), start, None
+        stop = stack.enter_context(StopRequest())
+        while done < total and not stop.number:
+            try:
+                batch = meter.next_batch(batches)
+            except Exception as error:
+                failure = error
+                break
+            with jax.transfer_guard("disallow"):
+                state, metrics = step(state, parallel.put_batch(batch, mesh))
+            meter.add(metrics)
+            done += 1
+
+            if done % config.train.log_every == 0:
+                record(done)
+            if done % config.train.checkpoint_every == 0 and done < total:
+                # Nothing is saved before it is known to be finite.
+                if meter.pending:
+                    record(done)
+                checkpoints.save(state)
+
+        # --- End: whatever brought it about, what was trained is kept
+        seconds = time.perf_counter() - began
+        if meter.pending:
+            record(done)
+        if done > start:
+            checkpoints.save(state)
+        checkpoints.wait()
+        if batches.unreadable:
+            print(f"{len(batches.unreadable)} records could not be read and were skipped")
+        if done == total:
+            rate = (done - start) * batch_size / seconds
+            print(f"complete at step {done} after {seconds:.0f} s, {rate:.1f} pairs/s")
+            return state
+        saved = f"after step {done} of {total}, saved as {checkpoints.latest()}"
+        if stop.number:
+            name = signal.Signals(stop.number).name
+            raise Interrupted(
+                stop.number, f"stopped by {name} {saved}; the same command goes on from there"
+            )
+        raise TrainingError(f"the data broke off {saved}: {failure}") from failure
+
+
+def _batch_shapes(config: Config) -> Batch:
+    model = config.model
+    return batch_shapes(
+        config.train.batch_size,
+        model.template_size,
+        model.search_size,
+        model.score_size,
+        model.anchors.count,
+    )

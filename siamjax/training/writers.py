@@ -1,0 +1,97 @@
+"""Where metrics go: a file for programs, a line or a bar for people.
+
+A writer has `scalars(step, values)`, called at rare intervals with numbers that are on the
+host already, and `close()`.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+
+class JsonLines:
+    """Appends one JSON object a line: `{"step": 20, "loss": ...}`, steps ascending.
+
+    Lines of an earlier leg of the run beyond `start_step` are dropped, since the steps
+    after it are going to be taken again. Raises `OSError`, naming the file, when the disk
+    is full.
+    """
+
+    def __init__(self, path: Path, start_step: int):
+        self._path = path
+        _keep_lines_until(path, start_step)
+        self._file = path.open("a")
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Writes one line, at once."""
+        try:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def _keep_lines_until(path: Path, last_step: int) -> None:
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            if json.loads(line)["step"] > last_step:
+                break
+        except (ValueError, KeyError, TypeError):
+            break  # a line that a crash has cut short
+        kept.append(line)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(kept))
+    os.replace(partial, path)
+
+
+class Progress:
+    """How far it is and how fast: a bar on a terminal, else a line now and then.
+
+    Shows loss, learning rate, pairs/s, the share of time waiting for data, and time left.
+    """
+
+    def __init__(self, start_step: int, steps: int, stream=None):
+        self._stream = sys.stdout if stream is None else stream
+        self._start_step, self._steps = start_step, steps
+        self._start_time = time.perf_counter()
+        self._bar = None
+        if self._stream.isatty():
+            self._bar = tqdm(
+                total=steps,
+                initial=start_step,
+                file=self._stream,
+                dynamic_ncols=True,
+                bar_format="{n_fmt}/{total_fmt} {bar} {desc}, {remaining} left",
+            )
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Shows where training is."""
+        text = (
+            f"loss {values['loss']:.4f}, lr {values['learning_rate']:.5f}, "
+            f"{values['pairs_per_second']:.1f} pairs/s, data {values['data_wait']:.0%}"
+        )
+        if self._bar is not None:
+            self._bar.set_description_str(text, refresh=False)
+            self._bar.update(step - self._bar.n)
+            return
+        done = step - self._start_step
+        left = (time.perf_counter() - self._start_time) / done * (self._steps - step)
+        left_text = tqdm.format_interval(left)
+        print(f"step {step}/{self._steps}: {text}, {left_text} left", file=self._stream)
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()

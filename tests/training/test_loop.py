@@ -1,0 +1,246 @@
+"""The run: what it writes, how it ends, and that being cut off changes nothing."""
+
+import dataclasses
+import json
+import shutil
+import signal
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from siamjax.config import ConfigError, load_config
+from siamjax.training import loop
+from siamjax.training.checkpoints import CheckpointError, load_variables
+from siamjax.training.interrupts import Interrupted
+from siamjax.training.loop import TrainingError, train
+from siamjax.training.step import train_step
+from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, with_train
+
+STEPS = 12  # 3 epochs of 16 pairs, 4 at a time
+
+
+def use_tiny(monkeypatch):
+    monkeypatch.setattr(loop, "build_network", lambda model: TinyNet())
+    monkeypatch.setattr(loop, "init_variables", init_tiny)
+    monkeypatch.setattr(loop, "make_batches", Batches)
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    use_tiny(monkeypatch)
+
+
+def feed(monkeypatch, change):
+    """Calls `change(step, batch)` on every batch; it may return another one, or act."""
+
+    class Changed(Batches):
+        def __next__(self):
+            step, batch = self.step, super().__next__()
+            return change(step, batch) or batch
+
+    monkeypatch.setattr(loop, "make_batches", Changed)
+
+
+def at(step, act):
+    """For `feed`: `act()` when the batch of `step` is read."""
+    return lambda number, batch: act() if number == step else None
+
+
+def metrics_of(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def checkpoints_of(workdir):
+    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+
+
+def assert_equal(ours, theirs):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        use_tiny(monkeypatch)
+        return jax.device_get(train(CONFIG, tmp_path_factory.mktemp("whole")))
+
+
+def test_a_run_leaves_its_configuration_metrics_and_checkpoints(tmp_path, capsys):
+    state = train(CONFIG, tmp_path / "run")
+    workdir = tmp_path / "run"
+    assert int(state.step) == STEPS
+    assert load_config(workdir / "config.json") == CONFIG
+    assert checkpoints_of(workdir) == [10, 12]
+    lines = metrics_of(workdir)
+    assert [line["step"] for line in lines] == [2, 4, 5, 6, 8, 10, 12]
+    assert [line["epoch"] for line in lines] == [1, 1, 2, 2, 2, 3, 3]
+    assert [line["learning_rate"] for line in lines] == pytest.approx(
+        [0.005, 0.005, 0.02, 0.02, 0.02, 0.01, 0.01]
+    )
+    assert lines[0].keys() == {
+        *("step", "epoch", "loss", "cls_loss", "loc_loss", "grad_norm", "learning_rate"),
+        *("pairs_per_second", "data_wait"),
+    }
+    assert all(0 <= line["data_wait"] <= 1 and line["pairs_per_second"] > 0 for line in lines)
+    abstract = jax.eval_shape(lambda: state.variables)
+    assert_equal(load_variables(workdir, abstract), jax.device_get(state.variables))
+    said = capsys.readouterr().out
+    assert "starting at step 0 of 12 on 2 cpu devices, compiled in" in said
+    assert "step 12/12: loss" in said and "complete at step 12 after" in said
+
+
+def test_metrics_are_means_over_the_interval(tmp_path):
+    train(with_train(log_every=1, checkpoint_every=100), tmp_path / "each")
+    train(with_train(log_every=4, checkpoint_every=100), tmp_path / "fours")
+    each, fours = metrics_of(tmp_path / "each"), metrics_of(tmp_path / "fours")
+    assert len(each) == 12 and len(fours) == 3
+    for name in ("loss", "cls_loss", "loc_loss", "grad_norm"):
+        values = np.array([line[name] for line in each]).reshape(3, 4).mean(1)
+        np.testing.assert_allclose([line[name] for line in fours], values, rtol=1e-6)
+
+
+def test_a_finished_run_is_left_alone(tmp_path, capsys, monkeypatch, uninterrupted):
+    train(CONFIG, tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    monkeypatch.setattr(loop, "make_batches", None)
+    again = train(CONFIG, tmp_path)
+    assert "complete at step 12, nothing is left to train" in capsys.readouterr().out
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+    assert_equal(jax.device_get(again), uninterrupted)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_was(
+    tmp_path, monkeypatch, capsys, uninterrupted, number, code
+):
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        feed(patch, at(6, lambda: signal.raise_signal(number)))
+        with pytest.raises(Interrupted) as caught:
+            train(CONFIG, tmp_path)
+    assert caught.value.exit_code == code
+    assert f"stopped by {number.name} after step 7 of 12, saved as" in str(caught.value)
+    assert signal.getsignal(number) is before
+    assert checkpoints_of(tmp_path) == [5, 7]
+    assert metrics_of(tmp_path)[-1]["step"] == 7
+
+    state = train(CONFIG, tmp_path)
+    assert "resuming at step 7 of 12" in capsys.readouterr().out
+    assert_equal(jax.device_get(state), uninterrupted)
+    assert [line["step"] for line in metrics_of(tmp_path)] == [2, 4, 5, 6, 7, 8, 10, 12]
+
+
+def test_a_crash_loses_only_what_came_after_the_checkpoint(
+    tmp_path, monkeypatch, uninterrupted
+):
+    class Crash(BaseException):
+        pass
+
+    def crash():
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        feed(patch, at(9, crash))
+        with pytest.raises(Crash):
+            train(CONFIG, tmp_path)
+    assert checkpoints_of(tmp_path) == [5]
+    assert [line["step"] for line in metrics_of(tmp_path)] == [2, 4, 5, 6, 8]
+    assert_equal(jax.device_get(train(CONFIG, tmp_path)), uninterrupted)
+    assert [line["step"] for line in metrics_of(tmp_path)] == [2, 4, 5, 6, 8, 10, 12]
+
+
+def test_data_that_break_off_cost_nothing(tmp_path, monkeypatch, uninterrupted):
+    def fail():
+        raise OSError("the disk went away")
+
+    with monkeypatch.context() as patch:
+        feed(patch, at(8, fail))
+        with pytest.raises(
+            TrainingError, match=r"broke off after step 8 of 12, saved as .*8: the disk"
+        ):
+            train(CONFIG, tmp_path)
+    assert_equal(jax.device_get(train(CONFIG, tmp_path)), uninterrupted)
+
+
+def poison(batch):
+    return batch._replace(search=np.full_like(batch.search, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("step", "good"), [(7, "checkpoints/5"), (9, "checkpoints/5"), (1, "none")]
+)
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, step, good):
+    feed(monkeypatch, lambda number, batch: poison(batch) if number == step else None)
+    with pytest.raises(TrainingError) as caught:
+        train(CONFIG, tmp_path)
+    message = str(caught.value)
+    assert f"loss is nan at step {step + 1};" in message
+    assert f"the last good checkpoint is {'' if good == 'none' else tmp_path / ''}" in message
+    assert good in message
+    assert checkpoints_of(tmp_path) == ([] if good == "none" else [5])
+    assert all(np.isfinite(line["loss"]) for line in metrics_of(tmp_path))
+
+
+def test_a_loss_that_is_not_finite_is_not_saved_on_a_signal(tmp_path, monkeypatch):
+    def act(number, batch):
+        if number == 6:
+            signal.raise_signal(signal.SIGTERM)
+            return poison(batch)
+
+    feed(monkeypatch, act)
+    with pytest.raises(TrainingError, match=r"nan at step 7; the last good checkpoint is .*5"):
+        train(CONFIG, tmp_path)
+    assert checkpoints_of(tmp_path) == [5]
+
+
+def test_what_cannot_be_trained_is_refused_and_leaves_no_claim(tmp_path, monkeypatch):
+    with pytest.raises(
+        ConfigError, match="divisible by the 2 devices that share it; use 2 or 4"
+    ):
+        train(with_train(batch_size=3), tmp_path)
+
+    def missing(config, **_):
+        raise ConfigError("`data.sources` is empty")
+
+    monkeypatch.setattr(loop, "make_batches", missing)
+    with pytest.raises(ConfigError, match=r"`data\.sources` is empty"):
+        train(CONFIG, tmp_path)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_another_configuration_s_directory_is_refused_untouched(tmp_path):
+    train(CONFIG, tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_text()
+    other = dataclasses.replace(CONFIG, loss=dataclasses.replace(CONFIG.loss, loc_weight=2.0))
+    with pytest.raises(ConfigError, match=r"`loss\.loc_weight` is 1\.2 there and 2\.0 now"):
+        train(other, tmp_path)
+    assert (tmp_path / "metrics.jsonl").read_text() == before
+    assert load_config(tmp_path / "config.json") == CONFIG
+
+
+def test_a_full_disk_is_told_before_work_starts(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(loop, "make_batches", None)
+    with pytest.raises(CheckpointError, match="make room"):
+        train(CONFIG, tmp_path)
+
+
+def test_the_step_is_compiled_once(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(
+        loop, "train_step", lambda *args, **kw: compiled.append(1) or train_step(*args, **kw)
+    )
+    train(CONFIG, tmp_path)
+    assert len(compiled) == 1
+
+
+def test_training_works_outside_the_main_thread(tmp_path, uninterrupted):
+    result = []
+    thread = threading.Thread(target=lambda: result.append(train(CONFIG, tmp_path)))
+    thread.start()
+    thread.join()
+    assert_equal(jax.device_get(result[0]), uninterrupted)
