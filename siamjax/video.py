@@ -62,12 +62,15 @@ class ImageFolder:
     """
 
     def __init__(self, path: Path):
-        images = (p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        self.paths = sorted(images, key=natural_order)
+        self.paths = sorted(_images_in(path), key=natural_order)
         self.count = len(self.paths)
         self.frame_rate = FOLDER_RATE
         if not self.paths:
-            raise ImageError(f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))})")
+            inner = [p for p in sorted(path.iterdir()) if p.is_dir() and _images_in(p)]
+            hint = f"; did you mean {inner[0]}?" if inner else ""
+            raise ImageError(
+                f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
+            )
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
         for path in self.paths:
@@ -76,6 +79,10 @@ class ImageFolder:
             except ImageError as error:
                 frame = error
             yield frame
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 class VideoFile:

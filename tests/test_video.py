@@ -110,6 +110,13 @@ def test_a_broken_image_takes_the_place_of_its_frame(tmp_path, picture):
     assert first.shape == third.shape == (80, 120, 3)
 
 
+def test_a_folder_around_the_images_is_pointed_out(tmp_path, picture):
+    (tmp_path / "img").mkdir()
+    cv2.imwrite(str(tmp_path / "img" / "1.png"), picture)
+    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*img\?"):
+        open_frames(tmp_path)
+
+
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(ImageError, match="holds no image"):
         open_frames(tmp_path)

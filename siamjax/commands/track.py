@@ -6,14 +6,15 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 
 def track(
-    source: tyro.conf.Positional[Path],
+    source: Annotated[Path, tyro.conf.arg(metavar="VIDEO_OR_FOLDER"), tyro.conf.Positional],
     *,
-    init: str,
+    init: Annotated[str, tyro.conf.arg(metavar="X,Y,W,H")],
     config: Path | None = None,
     weights: Path = Path("runs/quickstart"),
     out: Path | None = None,
@@ -28,7 +29,7 @@ def track(
 
     Args:
         source: a video file, or a folder of images
-        init: the target in the first frame, x,y,w,h: left, top, width, height in pixels
+        init: the target in the first frame: left, top, width and height in pixels
         config: the weights' configuration; by default the config.json beside them
         weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
         out: the annotated video (.mp4 .mkv .mov .avi)

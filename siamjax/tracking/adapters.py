@@ -28,6 +28,11 @@ class Tracker:
     """
 
     def __init__(self, network: SiameseRPN, variables: dict, config: Config):
+        if config.model.correlation == "plain":
+            raise ValueError(
+                f"`{config.name}` has `model.correlation` (='plain'), which gives a response "
+                "and no boxes; this tracker needs 'depthwise' or 'up_channel'"
+            )
         self.network = network
         self.variables = jax.device_put(variables)
         self.config = config

@@ -95,6 +95,17 @@ def follow(
 ) -> tuple[TrackerState, TrackOutput]:
     """Last part of `update`: from the score maps (b = 1) to the new state and box."""
     anchors = config.model.anchors
+    grid = anchor_grid(
+        anchor_sizes(anchors.stride, anchors.ratios, anchors.scales),
+        anchors.stride,
+        config.model.score_size_for(config.tracker.search_size),
+    )
+    if prediction.cls_logits.shape[1:4] != grid.shape[:3]:
+        raise ValueError(
+            f"the network's score map of (h, w, anchors) {prediction.cls_logits.shape[1:4]} "
+            f"does not fit the configuration's anchors {grid.shape[:3]}; are `network` and "
+            "`config` the same model's?"
+        )
     chosen = select(
         prediction.cls_logits[0],
         prediction.loc[0],
@@ -102,11 +113,7 @@ def follow(
         state.size,
         scale,
         frame_size,
-        anchors=anchor_grid(
-            anchor_sizes(anchors.stride, anchors.ratios, anchors.scales),
-            anchors.stride,
-            config.model.score_size_for(config.tracker.search_size),
-        ),
+        anchors=grid,
         config=config.tracker,
     )
     state = state._replace(center=chosen.center, size=chosen.size)

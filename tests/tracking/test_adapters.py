@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamjax.config import Config
+from siamjax.config import AnchorConfig, Config, ModelConfig
 from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.frames import BoxError, FrameError
 from tests.tracking.networks import SeesBrightness
@@ -128,3 +128,17 @@ def test_the_caller_may_reuse_its_frame(follower):
     follower.update(frame)
     frame[:] = 0  # before anybody has asked for the box
     np.testing.assert_array_equal(follower.box_xywh, expected)
+
+
+def test_a_network_without_boxes_is_refused(network):
+    model = ModelConfig(correlation="plain")
+    with pytest.raises(ValueError, match=r"`model.correlation` \(='plain'\)"):
+        Tracker(network, {}, Config(name="test", model=model))
+
+
+def test_a_network_of_another_configuration_is_refused(network):
+    model = ModelConfig(anchors=AnchorConfig(ratios=(0.5, 1.0, 2.0)))
+    follower = Tracker(network, {}, Config(name="test", model=model))
+    follower.init(FRAME, BOX)
+    with pytest.raises(ValueError, match=r"\(25, 25, 5\) does not fit .* \(25, 25, 3\)"):
+        follower.update(FRAME)
