@@ -1,0 +1,30 @@
+"""SiamRPN++ with ResNet-50 for long-term tracking: the heads widen with depth.
+
+Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
+CVPR 2019, the VOT2018-LT results. PySOT: siamrpn_r50_l234_dwxcorr_lt.
+
+Published: F-score 0.629 on VOT2018-LT (precision 0.649, recall 0.610). Not measured here.
+
+    siamjax convert siamrpn_r50_l234_dwxcorr_lt.pth --config configs/siamrpnpp_r50_lt.py \
+        --out weights/siamrpnpp_r50_lt
+    siamjax track video.mp4 --init 300,200,80,60 --config configs/siamrpnpp_r50_lt.py \
+        --weights weights/siamrpnpp_r50_lt --out tracked.mp4
+"""
+
+from siamjax.config import BackboneConfig, Config, ModelConfig, TrackerConfig
+
+
+def get_config() -> Config:
+    """PySOT's siamrpn_r50_l234_dwxcorr_lt."""
+    return Config(
+        name="siamrpnpp_r50_lt",
+        model=ModelConfig(
+            backbone=BackboneConfig(name="resnet50"),
+            levels=("layer2", "layer3", "layer4"),
+            channels=(128, 256, 512),
+            template_crop=7,
+            correlation="depthwise",
+            fusion="weighted",
+        ),
+        tracker=TrackerConfig(penalty_k=0.05, window_influence=0.28, size_lr=0.22),
+    )
