@@ -8,6 +8,7 @@ The index lets pairs be drawn without decoding a picture.
 """
 
 import os
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,9 +91,10 @@ def read_index(path: Path) -> Index:
     file = path / INDEX_FILE
     _require(file.is_file(), path, f"has no {INDEX_FILE}: its preparation did not finish")
     try:
-        with np.load(file) as arrays:
+        # opened here, since np.load leaves a file that is no archive open
+        with open(file, "rb") as opened, np.load(opened) as arrays:
             index = Index(*(arrays[name] for name in Index._fields))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SourceError(f"{file} cannot be read ({error}); {_REMEDY}") from error
     _require(len(index.video) > 0, path, "is empty")
     _require(
