@@ -1,5 +1,6 @@
 """From a state dict to the variables of a configured network, with an account of every key."""
 
+import functools
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -49,12 +50,14 @@ def load(path: str | Path, config: "Config") -> tuple[dict[str, Any], Report]:
     """`convert` of the state dict in a `.pth` or `.npz` file; messages name the file."""
     state_dict = read_state_dict(path)
     try:
-        return convert(state_dict, config)
+        variables, report = convert(state_dict, config)
     except ConversionError as error:
         error.report.title = f"{path}, {error.report.title}"
         raise ConversionError(error.report) from None
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
+    report.title = f"{path}, {report.title}"
+    return variables, report
 
 
 def convert(
@@ -66,7 +69,9 @@ def convert(
     `WeightsError` when the state dict is unknown or another network's, and `ConversionError`
     when a key is missing, unexpected or misshapen, or holds numbers that are not finite.
     """
-    return _convert(state_dict, config, abstract_variables(config.model))
+    recognition = recognise(state_dict)
+    check_fits(recognition, config)
+    return _convert(state_dict, config, recognition, abstract_variables(config.model))
 
 
 def initialise_from(
@@ -76,21 +81,25 @@ def initialise_from(
 
     Raises as `convert` does.
     """
-    converted, report = _convert(state_dict, config, variables)
+    recognition = recognise(state_dict)
+    check_fits(recognition, config)
+    converted, report = _convert(state_dict, config, recognition, variables)
     return unflatten(flatten(variables) | flatten(converted)), report
 
 
+@functools.lru_cache(maxsize=8)
 def abstract_variables(model: "ModelConfig") -> dict[str, Any]:
-    """The variables of the configured network as `jax.ShapeDtypeStruct`s."""
+    """The variables of the configured network as `jax.ShapeDtypeStruct`s; not to be changed."""
     network = build_network(model)
     return jax.eval_shape(lambda key: init_variables(network, key, model), jax.random.key(0))
 
 
 def _convert(
-    state_dict: Mapping[str, np.ndarray], config: "Config", like: Mapping[str, Any]
+    state_dict: Mapping[str, np.ndarray],
+    config: "Config",
+    recognition: Recognition,
+    like: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Report]:
-    recognition = recognise(state_dict)
-    check_fits(recognition, config)
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(like).items()}
     if not recognition.whole:
         shapes = {path: s for path, s in shapes.items() if path.split("/")[1] == "backbone"}

@@ -4,7 +4,9 @@ import ast
 import functools
 import importlib.util
 
-from siamjax.config import BackboneConfig, Config, ModelConfig
+import numpy as np
+
+from siamjax.config import AnchorConfig, BackboneConfig, Config, ModelConfig
 from tests.conftest import ROOT
 
 GOLDENS = ROOT / "tests" / "goldens"
@@ -53,6 +55,7 @@ CONFIGS = {
         template_crop=None,
         levels=("conv5",),
         channels=(256,),
+        anchors=AnchorConfig(ratios=(1.0,)),
         base_size=0,
         score_size=17,
     ),
@@ -94,11 +97,17 @@ def standin(shapes):
     return {key: _make_array()(key, shape) for key, shape in shapes.items()}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=2)
 def _published(name):
     return standin(key_shapes(name))
 
 
 def published(name):
-    """The stand-in state dict of a published model, made once; the dict is a copy."""
+    """The stand-in state dict of a published model; the dict is a copy."""
     return dict(_published(name))
+
+
+def blank(name):
+    """A published model's keys and shapes with ones for numbers, which take no memory."""
+    shapes = key_shapes(name)
+    return {key: np.broadcast_to(np.float32(1), shape) for key, shape in shapes.items()}

@@ -1,0 +1,310 @@
+import dataclasses
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from siamjax.config import BackboneConfig
+from siamjax.weights import pysot
+from siamjax.weights.architecture import PUBLISHED, architecture_of
+from siamjax.weights.convert import abstract_variables, convert, initialise_from, load
+from siamjax.weights.errors import WeightsError
+from siamjax.weights.recipe import flatten
+from siamjax.weights.recognise import recognise
+from siamjax.weights.report import ConversionError
+from siamjax.weights.state_dict import write_state_dict
+from tests.weights.published import CONFIGS, MODELS, PYSOT_MODELS, blank, key_shapes, published
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def imported(request):
+    """Each published model: its name, state dict, and what `convert` makes of it."""
+    state_dict = published(request.param)
+    config = CONFIGS[MODELS[request.param][0]]
+    return request.param, state_dict, *convert(state_dict, config)
+
+
+def test_a_published_model_is_imported_whole(imported):
+    name, state_dict, variables, _ = imported
+    config_name, entries, parameters = MODELS[name]
+    assert len(state_dict) == entries
+    expected = abstract_variables(CONFIGS[config_name].model)
+    assert jax.tree.map(np.shape, variables) == jax.tree.map(np.shape, expected)
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(variables))
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == parameters
+
+
+def test_every_key_of_a_published_model_has_its_place(imported):
+    _, state_dict, variables, report = imported
+    used = [key for key, _, _ in report.used]
+    ignored = [key for key, _ in report.ignored]
+    assert [key for key in state_dict if key not in ignored] == used
+    assert all(key.endswith("num_batches_tracked") for key in ignored)
+    assert not report.made
+    # Nothing is lost on the way: the same numbers, whatever their order.
+    arrays = flatten(variables)
+    for key, path, _ in report.used:
+        assert (
+            np.sort(arrays[path], None)[:9].tolist()
+            == np.sort(state_dict[key], None)[:9].tolist()
+        )
+
+
+def test_the_way_back_to_pysot_is_exact(imported):
+    name, state_dict, variables, _ = imported
+    if name not in PYSOT_MODELS:
+        pytest.skip("not PySOT's")
+    naming = "layers" if name.endswith("16gpu") else "features"
+    back = pysot.to_state_dict(variables, CONFIGS[MODELS[name][0]].model, naming)
+    assert back.keys() == state_dict.keys()
+    for key, array in state_dict.items():
+        np.testing.assert_array_equal(back[key], array, err_msg=key, strict=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_file_is_recognised_with_the_configuration_that_fits(name):
+    recognition = recognise(blank(name))
+    assert recognition.whole and recognition.configs[0] == MODELS[name][0]
+
+
+def test_dasiamrpn_becomes_pysots_network():
+    config = CONFIGS["dasiamrpn"]
+    variables, _ = convert(blank("dasiamrpn_SiamRPNvot_otb"), config)
+    back = pysot.to_state_dict(variables, config.model)
+    assert {k: v.shape for k, v in back.items()} == key_shapes("siamrpn_alex_upchannel")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_facts_are_those_of_the_configuration(name):
+    facts = PUBLISHED[name][1]
+    assert architecture_of(CONFIGS[name].model) == facts
+
+
+def test_a_training_checkpoint_in_a_file(tmp_path):
+    torch = pytest.importorskip("torch")
+    state_dict = published("siamrpn_alex_dwxcorr")
+    tensors = {f"module.{k}": torch.from_numpy(np.asarray(v)) for k, v in state_dict.items()}
+    torch.save({"epoch": 20, "state_dict": tensors, "optimizer": {}}, tmp_path / "e.pth")
+    variables, _ = load(tmp_path / "e.pth", CONFIGS["siamrpnpp_alexnet"])
+    expected, _ = convert(state_dict, CONFIGS["siamrpnpp_alexnet"])
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+def as_mmtracking(key):
+    """mmtracking's name of PySOT's key, from reading mmtracking's modules."""
+    for pattern, name in {
+        r"neck\.downsample(\d)\.downsample\.": lambda m: f"neck.convs.{int(m[1]) - 2}.",
+        r"rpn_head\.loc_weight": "head.reg_weight",
+        r"rpn_head\.cls_weight": "head.cls_weight",
+        r"rpn_head\.rpn(\d)\.cls": lambda m: f"head.cls_heads.{int(m[1]) - 2}",
+        r"rpn_head\.rpn(\d)\.loc": lambda m: f"head.reg_heads.{int(m[1]) - 2}",
+        r"\.conv_(kernel|search)\.": r".\1_convs.",
+        r"\.head\.0\.": ".head_convs.0.conv.",
+        r"\.head\.1\.": ".head_convs.0.bn.",
+        r"\.head\.3\.": ".head_convs.1.conv.",
+        r"((?:neck\.convs\.\d|_convs))\.0\.(?=weight$)": r"\1.conv.",
+        r"((?:neck\.convs\.\d|kernel_convs|search_convs))\.1\.": r"\1.bn.",
+    }.items():
+        key = re.sub(pattern, name, key)
+    return key
+
+
+def test_mmtracking_holds_pysots_network_under_other_names():
+    state_dict = published("siamrpn_r50_l234_dwxcorr")
+    renamed = {as_mmtracking(key): array for key, array in state_dict.items()}
+    assert "head.cls_heads.2.head_convs.1.conv.bias" in renamed
+    assert "neck.convs.0.bn.running_mean" in renamed
+    recognition = recognise(renamed)
+    assert (recognition.source, recognition.configs) == ("mmtracking", ["siamrpnpp_r50"])
+    variables, report = convert(renamed, CONFIGS["siamrpnpp_r50"])
+    expected, _ = convert(state_dict, CONFIGS["siamrpnpp_r50"])
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+    assert len(report.ignored) == 458 - len(report.used)
+
+
+def siammask_config():
+    model = dataclasses.replace(
+        CONFIGS["siamrpnpp_r50"].model, levels=("layer3",), channels=(256,)
+    )
+    return dataclasses.replace(CONFIGS["siamrpnpp_r50"], name="r50_layer3", model=model)
+
+
+def test_siammask_is_refused_where_its_rpn_does_not_fit():
+    with pytest.raises(WeightsError) as error:
+        convert(blank("siammask_r50_l3"), CONFIGS["siamrpnpp_r50"])
+    assert str(error.value) == (
+        "this is SiamMask's network (backbone resnet50, width 1.0, correlation depthwise, "
+        "channels (256,)), which `siamrpnpp_r50` is not: channels (256,) instead of "
+        "(256, 256, 256); there is no mask network here; to import the rest, use a "
+        "configuration with `levels` ('layer3',) of the dilated resnet50 and 256 channels"
+    )
+
+
+def test_the_rpn_of_siammask_is_imported_where_it_fits():
+    state_dict = published("siammask_r50_l3")
+    variables, report = convert(state_dict, siammask_config())
+    back = pysot.to_state_dict(variables, siammask_config().model)
+    rest = {k for k in state_dict if k.startswith(("mask_head.", "refine_head."))}
+    assert back.keys() == state_dict.keys() - rest
+    assert rest <= {key for key, _ in report.ignored}
+    for key, array in back.items():
+        np.testing.assert_array_equal(array, state_dict[key], err_msg=key)
+
+
+def test_another_networks_configuration_is_refused_with_the_one_that_fits():
+    with pytest.raises(WeightsError) as error:
+        convert(blank("siamrpn_alex_dwxcorr"), CONFIGS["siamrpnpp_r50"])
+    assert str(error.value) == (
+        "this is PySOT's network (backbone alexnet, width 1.0, correlation depthwise, "
+        "channels (256,)), which `siamrpnpp_r50` is not: backbone alexnet instead of "
+        "resnet50; channels (256,) instead of (256, 256, 256); "
+        "use configs/siamrpnpp_alexnet.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "fact"),
+    [
+        ("siamrpn_r50_l234_dwxcorr", "siamrpnpp_r50_otb", "fusion weighted instead of mean"),
+        ("siamrpn_r50_l234_dwxcorr_lt", "siamrpnpp_r50", "channels (128, 256, 512) instead"),
+        ("dasiamrpn_SiamRPNBIG", "dasiamrpn", "width 2.0 instead of 1.0"),
+        ("siamrpn_alex_upchannel", "siamrpnpp_alexnet", "correlation up_channel instead"),
+        ("siamfc_alexnetv1", "siamrpn_alexnet", "backbone siamfc_alexnet instead of alexnet"),
+        ("siamrpn_mobilev2_l234_dwxcorr", "siamrpnpp_r50", "width 1.4 instead of 1.0"),
+    ],
+)
+def test_the_fact_that_differs_is_named(name, config, fact):
+    with pytest.raises(WeightsError, match=re.escape(fact)) as error:
+        convert(blank(name), CONFIGS[config])
+    assert f"use configs/{MODELS[name][0]}.py" in str(error.value)
+
+
+def test_what_is_wrong_is_listed_key_by_key(tmp_path):
+    state_dict = published("siamrpn_alex_dwxcorr")
+    del state_dict["rpn_head.loc.head.3.bias"]
+    state_dict["backbone.features.4.weight"] = np.ones((256, 48, 5, 5), np.float32)
+    state_dict["rpn_head.cls.head.9.weight"] = np.ones(3, np.float32)
+    spoilt = state_dict["backbone.features.1.running_var"].copy()
+    spoilt[:2] = np.nan, np.inf
+    state_dict["backbone.features.1.running_var"] = spoilt
+    write_state_dict(tmp_path / "x.npz", state_dict)
+    with pytest.raises(ConversionError) as error:
+        load(tmp_path / "x.npz", CONFIGS["siamrpnpp_alexnet"])
+    assert str(error.value).splitlines() == [
+        f"{tmp_path / 'x.npz'}, PySOT's network (backbone alexnet, width 1.0, correlation "
+        "depthwise, channels (256,)), for `siamrpnpp_alexnet`: 4 problems",
+        "  missing: `rpn_head.loc.head.3.bias`, for params/head/layer5/loc/output/conv1/bias",
+        "  unexpected: `rpn_head.cls.head.9.weight`",
+        "  misshapen: `backbone.features.4.weight` is [256, 48, 5, 5] and must be "
+        "[256, 96, 5, 5]",
+        "  not finite: `backbone.features.1.running_var` holds 2 numbers that are NaN or "
+        "infinite",
+    ]
+
+
+@pytest.mark.parametrize("name", ["siamrpn_alex_dwxcorr", "siamfc_alexnetv1"])
+def test_every_single_missing_key_is_noticed(name):
+    config = CONFIGS[MODELS[name][0]]
+    for key in key_shapes(name):
+        if key.endswith("num_batches_tracked"):
+            continue
+        state_dict = blank(name)
+        del state_dict[key]
+        with pytest.raises(ConversionError) as error:
+            convert(state_dict, config)
+        assert [missing for missing, _ in error.value.report.missing] == [key]
+
+
+def test_counters_may_be_missing():
+    state_dict = published("siamrpn_alex_dwxcorr")
+    state_dict = {k: v for k, v in state_dict.items() if not k.endswith("tracked")}
+    _, report = convert(state_dict, CONFIGS["siamrpnpp_alexnet"])
+    assert not report.ignored
+
+
+@pytest.mark.parametrize(
+    "keys", [["a.weight", "b"], ["layer1.0.downsample.0.weight", "layer3.22.conv3.weight"]]
+)
+def test_an_unknown_network_is_refused(keys):
+    with pytest.raises(WeightsError, match=r"known|none of those here"):
+        recognise({key: np.ones((3, 3)) for key in keys})
+
+
+BACKBONES = {
+    "resnet50.model": ("siamrpn_r50_l234_dwxcorr", "backbone.", "siamrpnpp_r50"),
+    "alexnet-bn.pth": ("siamrpn_alex_dwxcorr", "backbone.", "siamrpnpp_alexnet"),
+    "alexnet-bn.pth, bare": ("siamrpn_alex_dwxcorr", "backbone.features.", "siamrpnpp_alexnet"),
+    "alexnet, layers": ("siamrpn_alex_dwxcorr_16gpu", "backbone.", "siamrpnpp_alexnet"),
+    "mobilenet": ("siamrpn_mobilev2_l234_dwxcorr", "backbone.", "siamrpnpp_mobilenetv2"),
+    "mmtracking": ("siamrpn_r50_l234_dwxcorr", "", "siamrpnpp_r50"),
+}
+
+
+@pytest.mark.parametrize("case", BACKBONES)
+def test_a_mere_backbone_fills_the_backbone_and_nothing_else(case):
+    name, prefix, config_name = BACKBONES[case]
+    config, whole = CONFIGS[config_name], published(name)
+    backbone = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith("backbone")}
+    recognition = recognise(backbone)
+    assert (recognition.source, recognition.whole) == ("PySOT", False)
+    variables, report = convert(backbone, config)
+    assert all(set(tree) == {"backbone"} for tree in variables.values())
+    assert not report.made and len(report.used) + len(report.ignored) == len(backbone)
+
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape), abstract_variables(config.model))
+    merged, _ = initialise_from(zeros, backbone, config)
+    assert jax.tree.structure(merged) == jax.tree.structure(zeros)
+    expected, _ = convert(whole, config)
+    for path, leaf in flatten(merged).items():
+        from_file = flatten(expected)[path]
+        assert np.array_equal(leaf, from_file if "/backbone/" in path else 0 * from_file), path
+
+
+def test_stages_that_a_configuration_does_not_build_are_ignored():
+    backbone = {
+        key.removeprefix("backbone."): array
+        for key, array in published("siamrpn_r50_l234_dwxcorr").items()
+        if key.startswith("backbone.")
+    }
+    _, report = convert(backbone, siammask_config())
+    unbuilt = {k for k, reason in report.ignored if reason.startswith("a stage that")}
+    counters = {k for k in backbone if k.endswith("tracked")}
+    assert unbuilt == {k for k in backbone if k.startswith("layer4.")} - counters
+    del backbone["layer3.5.conv1.weight"]
+    with pytest.raises(ConversionError, match=r"missing: `layer3\.5\.conv1\.weight`"):
+        convert(backbone, siammask_config())
+
+
+def test_a_backbone_of_another_kind_is_refused():
+    backbone = {
+        key.removeprefix("backbone."): array
+        for key, array in published("siamrpn_alex_dwxcorr").items()
+        if key.startswith("backbone.")
+    }
+    with pytest.raises(WeightsError) as error:
+        convert(backbone, CONFIGS["siamrpnpp_r50"])
+    assert str(error.value) == (
+        "this is PySOT's backbone (backbone alexnet, width 1.0), which `siamrpnpp_r50` is "
+        "not: backbone alexnet instead of resnet50; use configs/siamrpnpp_alexnet.py or "
+        "configs/siamrpn_alexnet.py or configs/dasiamrpn.py"
+    )
+
+
+def test_what_pysot_does_not_have_is_not_exported():
+    config = CONFIGS["siamfc"]
+    variables, _ = convert(blank("siamfc_alexnetv1"), config)
+    with pytest.raises(WeightsError, match=r"`model\.correlation` \(='plain'\)"):
+        pysot.to_state_dict(variables, config.model)
+    undilated = dataclasses.replace(
+        CONFIGS["siamrpnpp_r50"].model, backbone=BackboneConfig(padding="cropped")
+    )
+    with pytest.raises(WeightsError, match=r"`model\.backbone\.padding` \(='cropped'\)"):
+        pysot.to_state_dict({}, undilated)
+
+
+def test_the_stand_in_numbers_tell_keys_apart():
+    # The tests above would pass with two arrays swapped if they held the same numbers.
+    state_dict = published("siamrpn_alex_dwxcorr")
+    floats = [a.tobytes() for k, a in state_dict.items() if not k.endswith("tracked")]
+    assert len(set(floats)) == len(floats)
