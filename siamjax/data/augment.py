@@ -86,7 +86,7 @@ def cut(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=(0, 0, 0) if inside else cv2.mean(image)[:3],
     )
-    moved = (box_xyxy.reshape(2, 2) - low) * ((high - low) / (size - 1)) ** -1
+    moved = (box_xyxy.reshape(2, 2) - low) * zoom
     return cropped, moved.reshape(4).astype(np.float32)
 
 

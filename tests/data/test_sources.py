@@ -91,6 +91,19 @@ def test_interrupted_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
     assert len(RecordSource(prepare_synthetic(SMALL, 127, 31, tmp_path))) == 4
 
 
+def test_full_disk_leaves_nothing_behind(tmp_path):
+    """Files may not grow beyond a few pictures."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="cannot be written to"):
+            prepare_synthetic(dataclasses.replace(SMALL, sequences=8), 255, 63, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
 def test_half_written_folder_is_made_again(tmp_path):
     folder = prepare_synthetic(SMALL, 127, 31, tmp_path)
     before = record_file(folder).read_bytes()

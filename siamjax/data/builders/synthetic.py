@@ -103,7 +103,8 @@ def prepare_synthetic(
     """Renders a set once; returns its folder under `cache_dir`.
 
     The folder is named after everything that decides its content, and appears only when it
-    is complete: what an interrupted run left is removed and done again.
+    is complete: what an interrupted run left is removed and done again. Raises OSError when
+    the disk is full.
     """
     decides = [dataclasses.asdict(config), crop_size, template_size, synthetic.RENDERER]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
@@ -119,8 +120,11 @@ def prepare_synthetic(
             template_size=template_size,
             data_dir=Path(scratch),
         )
-        with _quiet():
-            builder.download_and_prepare()
+        try:
+            with _quiet():
+                builder.download_and_prepare()
+        except RuntimeError as error:  # how the record writer says that a disk is full
+            raise OSError(f"a rendered set cannot be written to {folder}: {error}") from error
         columns = [np.array(column) for column in zip(*builder.rows, strict=True)]
         done = Path(builder.data_dir)
         write_index(done, Index(*columns))

@@ -1,0 +1,153 @@
+"""The data pipeline on one core: pairs/s, by stage, and what rendering costs.
+
+    python benchmarks/data.py
+
+Pin it to one core (`taskset -c 0`) for the numbers of one core.
+"""
+
+import dataclasses
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from harness import print_table, time_call
+
+from siamjax.config import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    ModelConfig,
+    SourceConfig,
+    SyntheticConfig,
+    load_config,
+)
+from siamjax.data import augment, targets
+from siamjax.data.crops import crop_target, decode_jpeg, encode_jpeg
+from siamjax.data.pipeline import PairMaker, make_batches, open_sources, stack
+from siamjax.data.rendering.scene import Sequence
+from siamjax.geometry.anchors import anchor_grid, anchor_sizes
+
+BATCH = 16
+RENDERED = SyntheticConfig(sequences=24, frames=60, frame_step=6)
+QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.py"
+
+
+def configurations():
+    """The quickstart, and the published sizes with their augmentation."""
+    source = SourceConfig(synthetic=RENDERED)
+    quickstart = load_config(QUICKSTART)
+    yield (
+        "quickstart",
+        dataclasses.replace(
+            quickstart, data=dataclasses.replace(quickstart.data, sources=(source,))
+        ),
+    )
+    yield (
+        "published",
+        Config(
+            name="published",
+            model=ModelConfig(),
+            data=DataConfig(
+                sources=(source,), search=AugmentConfig(shift=64, scale=0.18, blur=0.2)
+            ),
+        ),
+    )
+
+
+def seconds_by_stage(config, sources):
+    """Seconds of one pair in each stage, medians over batches of pairs."""
+    data, model = config.data, config.model
+    source = sources[0]
+    rng = np.random.default_rng(0)
+    numbers = itertools.cycle(rng.permutation(len(source)).tolist())
+    records = [source.read(next(numbers)) for _ in range(2 * BATCH)]
+    images = [decode_jpeg(record["image"]) for record in records]
+    sizes = [model.template_size, model.search_size] * BATCH
+    settings = [data.template, data.search] * BATCH
+    drawn = [augment.draw_augmentation(rng, setting) for setting in settings]
+    windows = [
+        augment.window_xyxy(params, data.crop_size, size)
+        for params, size in zip(drawn, sizes, strict=True)
+    ]
+    boxes = [record["box_xyxy"] for record in records]
+    anchors = anchor_grid(
+        anchor_sizes(model.anchors.stride, model.anchors.ratios, model.anchors.scales),
+        model.anchors.stride,
+        model.score_size,
+        center=model.search_size // 2,
+    )
+    maker = PairMaker(sources, config)
+    places = itertools.cycle(range(RENDERED.sequences))
+    examples = [maker((0, next(places)), rng) for _ in range(BATCH)]
+
+    def crop():
+        for image, box, window, size in zip(images, boxes, windows, sizes, strict=True):
+            augment.cut(image, box, window, size)
+
+    def crop_and_augment():
+        for setting, image, box, size in zip(settings, images, boxes, sizes, strict=True):
+            params = augment.draw_augmentation(rng, setting)
+            augment.apply_augmentation(image, box, params, size)
+
+    stages = {
+        "read": lambda: [source.read(next(numbers)) for _ in range(2 * BATCH)],
+        "decode": lambda: [decode_jpeg(record["image"]) for record in records],
+        "crop": crop,
+        "crop and augment": crop_and_augment,
+        "targets": lambda: [
+            targets.assign_targets(rng, box, anchors, targets.Rules())
+            for box in (example.box_xyxy for example in examples)
+        ],
+        "batch": lambda: stack(examples),
+        "all, pair by pair": lambda: stack(
+            [maker((0, next(places)), rng) for _ in range(BATCH)]
+        ),
+    }
+    seconds = {name: time_call(stage, repeat=20) / BATCH for name, stage in stages.items()}
+    seconds["augment"] = seconds.pop("crop and augment") - seconds["crop"]
+    order = ["read", "decode", "crop", "augment", "targets", "batch", "all, pair by pair"]
+    return {name: seconds[name] for name in order}
+
+
+def seconds_of_batches(batches, count):
+    """Seconds of one pair in the long run: single batches may have been read ahead."""
+    for _ in range(8):
+        next(batches)
+    start = time.perf_counter()
+    pairs = sum(len(next(batches).search) for _ in range(count))
+    return (time.perf_counter() - start) / pairs
+
+
+def main():
+    with tempfile.TemporaryDirectory() as cache:
+        for name, config in configurations():
+            seconds = seconds_by_stage(config, open_sources(config, Path(cache)))
+            with make_batches(config, cache_dir=Path(cache), num_workers=0) as batches:
+                seconds["all, batches of grain"] = seconds_of_batches(batches, 40)
+            sides = f"{config.model.template_size}, {config.model.search_size}"
+            print_table(
+                f"Data, {name}: images of {sides} from crops of {config.data.crop_size}",
+                ["stage", "ms a pair", "pairs/s"],
+                [(stage, 1e3 * value, 1 / value) for stage, value in seconds.items()],
+            )
+    print_table("Rendering, 320 x 240", ["step", "ms"], rendering())
+
+
+def rendering():
+    """Milliseconds of drawing a sequence, rendering a frame, cutting a crop, encoding it."""
+    sequences, frames = itertools.count(), itertools.count()
+    sequence = Sequence(RENDERED, 0)
+    picture, box = sequence.render(0)
+    crop, _ = crop_target(picture, box, 255, 63)
+    return [
+        ("draw a sequence", 1e3 * time_call(lambda: Sequence(RENDERED, next(sequences)), 20)),
+        ("render a frame", 1e3 * time_call(lambda: sequence.render(next(frames)), 60)),
+        ("cut a crop of 255", 1e3 * time_call(lambda: crop_target(picture, box, 255, 63), 60)),
+        ("encode it", 1e3 * time_call(lambda: encode_jpeg(crop), 60)),
+    ]
+
+
+if __name__ == "__main__":
+    main()
