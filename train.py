@@ -1,8 +1,8 @@
 """Trains a network: python train.py --config configs/quickstart.py --workdir runs/quickstart
 
-Any field of the configuration can be overridden (--optim.lr 0.01); add --help to list them.
-The same command goes on where it stopped. Exit codes: 0 finished, 1 cannot go on, 2 wrong
-arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after saving.
+Both are required. Any field of the configuration can be overridden (--optim.lr 0.01): with
+--config, --help lists them. The same command goes on where it stopped. Exit codes: 0 finished,
+1 cannot go on, 2 wrong arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after saving.
 """
 
 import argparse
@@ -24,12 +24,12 @@ class Arguments:
 
     config: Path  # a configuration file, or the config.json of a run
     workdir: Path  # where the run lives; made when it does not exist
-    overrides: Annotated[Config, tyro.conf.arg(name="")]
+    overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
-    # grain reads absl flags, which nobody parses; TFDS would look for a cloud
+    # grain reads absl flags, which nobody parses; TFDS would look for a cloud.
     flags.FLAGS.mark_as_parsed()
     os.environ.setdefault("NO_GCE_CHECK", "true")
     # The file is read first: its values are the defaults of all other arguments.
@@ -37,18 +37,16 @@ def main(arguments: list[str]) -> int:
     finder.add_argument("--config", type=Path)
     path = finder.parse_known_args(arguments)[0].config
     if path is None:
-        helps = bool({"-h", "--help"} & set(arguments))
-        print(__doc__ if helps else "train.py: --config is required, see train.py --help")
-        return 0 if helps else 2
-    kind = tyro.conf.AvoidSubcommands[Arguments]
+        print(__doc__)
+        return 0 if {"-h", "--help"} & set(arguments) else 2
     try:
         defaults = Arguments(path, tyro.MISSING, load_config(path))
-        parsed = tyro.cli(kind, default=defaults, args=arguments, prog="train.py")
+        parsed = tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py")
         from siamjax.training.loop import train  # after the arguments are known to be right
 
         train(parsed.overrides, parsed.workdir)
     except KeyboardInterrupt:
-        print("train.py: interrupted before there was anything to save", file=sys.stderr)
+        print("train.py: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         if not (isinstance(error, OSError) or type(error).__module__.startswith("siamjax.")):

@@ -111,7 +111,7 @@ def train(config: Config, workdir: str | Path) -> TrainState:
                 writer.scalars(done, values)
 
         # --- Steps
-        began, done, failure = time.perf_counter(), start, None
+        began, done, saved, failure = time.perf_counter(), start, start, None
         stop = stack.enter_context(StopRequest())
         while done < total and not stop.number:
             try:
@@ -131,12 +131,13 @@ def train(config: Config, workdir: str | Path) -> TrainState:
                 if meter.pending:
                     record(done)
                 checkpoints.save(state)
+                saved = done
 
         # --- End: whatever brought it about, what was trained is kept
         seconds = time.perf_counter() - began
         if meter.pending:
             record(done)
-        if done > start:
+        if done > saved:
             checkpoints.save(state)
         checkpoints.wait()
         if batches.unreadable:
@@ -145,13 +146,13 @@ def train(config: Config, workdir: str | Path) -> TrainState:
             rate = (done - start) * batch_size / seconds
             print(f"complete at step {done} after {seconds:.0f} s, {rate:.1f} pairs/s")
             return state
-        saved = f"after step {done} of {total}, saved as {checkpoints.latest()}"
+        where = f"after step {done} of {total}, saved as {checkpoints.latest()}"
         if stop.number:
             name = signal.Signals(stop.number).name
             raise Interrupted(
-                stop.number, f"stopped by {name} {saved}; the same command goes on from there"
+                stop.number, f"stopped by {name} {where}; the same command goes on from there"
             )
-        raise TrainingError(f"the data broke off {saved}: {failure}") from failure
+        raise TrainingError(f"the data broke off {where}: {failure}") from failure
 
 
 def _batch_shapes(config: Config) -> Batch:

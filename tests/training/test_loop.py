@@ -112,25 +112,39 @@ def test_a_finished_run_is_left_alone(tmp_path, capsys, monkeypatch, uninterrupt
     assert_equal(jax.device_get(again), uninterrupted)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code", "step"),
+    [
+        (signal.SIGINT, 130, 7),
+        (signal.SIGTERM, 143, 7),
+        (signal.SIGINT, 130, 10),  # where a checkpoint is due anyhow
+    ],
+)
 def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_was(
-    tmp_path, monkeypatch, capsys, uninterrupted, number, code
+    tmp_path, monkeypatch, capsys, uninterrupted, number, code, step
 ):
     before = signal.getsignal(number)
     with monkeypatch.context() as patch:
-        feed(patch, at(6, lambda: signal.raise_signal(number)))
+        feed(patch, at(step - 1, lambda: signal.raise_signal(number)))
         with pytest.raises(Interrupted) as caught:
             train(CONFIG, tmp_path)
     assert caught.value.exit_code == code
-    assert f"stopped by {number.name} after step 7 of 12, saved as" in str(caught.value)
+    assert f"stopped by {number.name} after step {step} of 12, saved as" in str(caught.value)
     assert signal.getsignal(number) is before
-    assert checkpoints_of(tmp_path) == [5, 7]
-    assert metrics_of(tmp_path)[-1]["step"] == 7
+    assert checkpoints_of(tmp_path) == [5, step]
+    steps = [line["step"] for line in metrics_of(tmp_path)]
+    assert steps == [s for s in [2, 4, 5, 6, 7, 8, 10] if s < step and s != 7] + [step]
 
     state = train(CONFIG, tmp_path)
-    assert "resuming at step 7 of 12" in capsys.readouterr().out
+    assert f"resuming at step {step} of 12" in capsys.readouterr().out
     assert_equal(jax.device_get(state), uninterrupted)
-    assert [line["step"] for line in metrics_of(tmp_path)] == [2, 4, 5, 6, 7, 8, 10, 12]
+    later = [s for s in [8, 10, 12] if s > step]
+    assert [line["step"] for line in metrics_of(tmp_path)] == steps + later
+
+
+def test_a_signal_in_the_last_step_finds_the_run_complete(tmp_path, monkeypatch, uninterrupted):
+    feed(monkeypatch, at(STEPS - 1, lambda: signal.raise_signal(signal.SIGTERM)))
+    assert_equal(jax.device_get(train(CONFIG, tmp_path)), uninterrupted)
 
 
 def test_a_crash_loses_only_what_came_after_the_checkpoint(
@@ -230,12 +244,15 @@ def test_a_full_disk_is_told_before_work_starts(tmp_path, monkeypatch):
 
 
 def test_the_step_is_compiled_once(tmp_path, monkeypatch):
-    compiled = []
-    monkeypatch.setattr(
-        loop, "train_step", lambda *args, **kw: compiled.append(1) or train_step(*args, **kw)
-    )
+    traces = []
+
+    def counted(*arguments, **settings):
+        traces.append(1)
+        return train_step(*arguments, **settings)
+
+    monkeypatch.setattr(loop, "train_step", counted)
     train(CONFIG, tmp_path)
-    assert len(compiled) == 1
+    assert len(traces) == 1
 
 
 def test_training_works_outside_the_main_thread(tmp_path, uninterrupted):
