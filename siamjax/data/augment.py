@@ -59,7 +59,9 @@ def window_xyxy(params: Augmentation, crop_size: int, size: int) -> np.ndarray:
     """The part of a stored crop that becomes the image: corners `[4]`, stored pixels.
 
     Its corners land on the centres of the image's corner pixels, so the undisturbed window
-    is `size - 1` wide about the crop's centre. It may reach beyond the stored crop.
+    is `size - 1` wide about the crop's centre. It may reach beyond the stored crop: the
+    reference moves it back inside, which would make large shifts less uniform, and differs
+    only where the stored crop is too small for the shift.
     """
     half = (size - 1) / 2 * np.minimum(params.scale, crop_size / (size - 1))
     center = crop_size // 2 + params.shift

@@ -191,13 +191,7 @@ def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
         RecordSource(_folder(source, config, cache_dir)) for source in config.data.sources
     ]
     for source in sources:
-        if source.num_degenerate:
-            logger.warning(
-                "%d of %d records of %s have a box without size and are left out",
-                source.num_degenerate,
-                len(source),
-                source.path,
-            )
+        _check_source(source, config.model.template_size)
     videos = sum(source.track_index().num_videos for source in sources)
     if config.data.negative_prob > 0 and videos < 2:
         raise ConfigError(
@@ -205,6 +199,24 @@ def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
             f"and the sources hold {videos}; set it to 0 or add a source"
         )
     return sources
+
+
+def _check_source(source: RecordSource, template_size: int) -> None:
+    if source.num_degenerate:
+        logger.warning(
+            "%d of %d records of %s have a box without size and are left out",
+            source.num_degenerate,
+            len(source),
+            source.path,
+        )
+    # A target's context fills the template, so the boxes tell what size they were cut for.
+    prepared_for = source.template_size
+    if abs(prepared_for / template_size - 1) > 0.01:
+        raise ConfigError(
+            f"the prepared set {str(source.path)!r} was cut for templates of "
+            f"{prepared_for:.0f} pixels, and `model.template_size` is {template_size}; prepare "
+            "it again for this model"
+        )
 
 
 def _folder(source: SourceConfig, config: Config, cache_dir: Path) -> Path:

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 
 from siamjax.data.sampling import TrackIndex, make_track_index
 from siamjax.data.schema import Record
+from siamjax.geometry.crops import context_side
 
 INDEX_FILE = "index.npz"
 SPLIT = "train"
@@ -66,6 +67,11 @@ class RecordSource:
     def num_degenerate(self) -> int:
         """Records whose box has no size; no pair is made of them."""
         return len(self) - len(self._usable)
+
+    @property
+    def template_size(self) -> float:
+        """The side of the template that the crops were cut for, pixels."""
+        return float(np.median(context_side(*self.index.box_wh[self._usable].T)))
 
     def track_index(self) -> TrackIndex:
         """The records with a box, grouped for sampling."""

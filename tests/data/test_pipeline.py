@@ -190,3 +190,14 @@ def test_settings_that_make_no_sense(config, cache_dir, prepared, tmp_path):
     with pytest.raises(ConfigError, match="needs at least two videos"):
         make_batches(single, cache_dir=tmp_path)
     assert len(take(changed(single, negative_prob=0), tmp_path, 1)) == 1
+
+
+def test_a_set_cut_for_another_template_is_refused(config, prepared, tmp_path):
+    model = dataclasses.replace(config.model, template_size=71, search_size=151)
+    other = dataclasses.replace(
+        changed(config, sources=(SourceConfig(path=str(prepared)),)),
+        model=model,
+        tracker=dataclasses.replace(config.tracker, search_size=151),
+    )
+    with pytest.raises(ConfigError, match=r"templates of 63 pixels, and .* is 71"):
+        make_batches(other, cache_dir=tmp_path)
