@@ -26,7 +26,7 @@ from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering.scene import Sequence
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
-RENDERER = 1
+RENDERER = 2
 RENDERED_FILE = "rendered.json"
 
 
