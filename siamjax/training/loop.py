@@ -10,7 +10,6 @@ import jax
 
 from siamjax.config import Config
 from siamjax.data.pipeline import make_batches
-from siamjax.data.schema import Batch, batch_shapes
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
@@ -80,7 +79,7 @@ def train(config: Config, workdir: str | Path) -> TrainState:
         step_fn = functools.partial(
             train_step, network=network, optimizer=optimizer, loss_config=config.loss
         )
-        abstract_batch = parallel.abstract_batch(_batch_shapes(config), mesh)
+        abstract_batch = parallel.abstract_batch(config, mesh)
         step = parallel.jit_step(step_fn, mesh).lower(abstract_state, abstract_batch).compile()
         print(
             f"{'resuming' if start else 'starting'} at step {start} of {total} on {mesh.size} "
@@ -153,14 +152,3 @@ def train(config: Config, workdir: str | Path) -> TrainState:
                 stop.number, f"stopped by {name} {where}; the same command goes on from there"
             )
         raise TrainingError(f"the data broke off {where}: {failure}") from failure
-
-
-def _batch_shapes(config: Config) -> Batch:
-    model = config.model
-    return batch_shapes(
-        config.train.batch_size,
-        model.template_size,
-        model.search_size,
-        model.score_size,
-        model.anchors.count,
-    )

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from siamjax.config import ConfigError
-from siamjax.data.schema import Batch
+from siamjax.config import Config, ConfigError
+from siamjax.data.schema import Batch, batch_shapes
 from siamjax.training.state import TrainState
 from siamjax.training.step import Metrics
 
@@ -74,10 +74,21 @@ def put_batch(batch: Batch, mesh: Mesh) -> Batch:
     return jax.tree.map(put, _on_devices(batch))
 
 
-def abstract_batch(shapes: Batch, mesh: Mesh) -> Batch:
-    """What `put_batch` returns, as shapes: `shapes` is `schema.batch_shapes(...)`."""
-    kept = (None if leaf is None else _abstract(leaf, mesh) for leaf in _on_devices(shapes))
-    return Batch(*kept)
+def abstract_batch(config: Config, mesh: Mesh) -> Batch:
+    """What `put_batch` returns for a batch of this configuration, as shapes."""
+    model = config.model
+    shapes = batch_shapes(
+        config.train.batch_size,
+        model.template_size,
+        model.search_size,
+        model.score_size,
+        model.anchors.count,
+    )
+
+    def abstract(leaf: tuple | None) -> jax.ShapeDtypeStruct | None:
+        return leaf and jax.ShapeDtypeStruct(*leaf, sharding=divided(mesh))
+
+    return Batch(*map(abstract, _on_devices(shapes)))
 
 
 def jit_step(
@@ -95,8 +106,3 @@ def jit_step(
 
 def _on_devices(batch: Batch) -> Batch:
     return batch._replace(box_xyxy=None, is_negative_pair=None, records=None)
-
-
-def _abstract(leaf: tuple, mesh: Mesh) -> jax.ShapeDtypeStruct:
-    shape, dtype = leaf
-    return jax.ShapeDtypeStruct(shape, dtype, sharding=divided(mesh))

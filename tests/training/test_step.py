@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from siamjax.config import ConfigError
-from siamjax.data.schema import batch_shapes
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.parallel import (
     abstract_batch,
@@ -74,12 +73,11 @@ def test_the_batch_is_divided_and_keeps_people_s_part_at_home():
 
 def test_abstract_batch_is_what_put_batch_returns():
     mesh = make_mesh()
-    shapes = batch_shapes(4, 16, 48, 5, 2)
     expected = jax.tree.map(
         lambda x: (x.shape, x.dtype, x.sharding), put_batch(make_batch(0), mesh)
     )
     abstract = jax.tree.map(
-        lambda x: (x.shape, x.dtype, x.sharding), abstract_batch(shapes, mesh)
+        lambda x: (x.shape, x.dtype, x.sharding), abstract_batch(CONFIG, mesh)
     )
     assert abstract == expected
 
