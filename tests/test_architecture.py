@@ -42,10 +42,12 @@ WITHOUT_JAX = ["config.py", "geometry/", "data/", "evaluation/", "video.py"]
 
 
 def imports_of(path):
-    """Every module that a file imports, wherever in the file, as dotted names."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    """Every module that a file imports when it runs, anywhere in it, as dotted names."""
+    tree = ast.parse(path.read_text())
+    for node in list(ast.walk(tree)):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

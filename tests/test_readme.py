@@ -1,0 +1,81 @@
+"""Every command in the README and in the configurations' docstrings is one that exists."""
+
+import functools
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from siamjax.config import load_config
+from tests.conftest import ROOT
+
+SOURCES = [ROOT / "README.md", *sorted((ROOT / "configs").rglob("*.py"))]
+PROGRAMS = (
+    "python train.py",
+    "python eval.py",
+    "siamjax ",
+    "make ",
+    "python -m siamjax",
+    "python benchmarks/",
+)
+
+
+def commands_in(path):
+    """Command lines of a file: those that start with one of our programs, joined at `\\`."""
+    text = re.sub(r"\\\n\s*", "", path.read_text())
+    for line in text.splitlines():
+        line = line.strip().removeprefix("$ ")
+        if line.startswith(PROGRAMS) and "`" not in line:
+            yield line
+
+
+COMMANDS = sorted({command for path in SOURCES for command in commands_in(path)})
+
+
+@functools.cache
+def help_of(*program):
+    result = subprocess.run(
+        [sys.executable, *program, "--help"], capture_output=True, text=True, cwd=ROOT
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_there_are_commands_to_check():
+    assert any(c.startswith("make demo") for c in COMMANDS)
+    assert any(c.startswith("python train.py") for c in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_exists(command):
+    words = shlex.split(command, comments=True)
+    flags = [word.split("=")[0] for word in words if word.startswith("--")]
+    if words[0] == "make":
+        target = next((w for w in words[1:] if "=" not in w), None)
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
+        variables = [w.split("=")[0] for w in words[1:] if "=" in w]
+        assert all(f"{v} ?=" in (ROOT / "Makefile").read_text() for v in variables), variables
+        return
+    if words[0] == "siamjax":
+        shown = help_of("-m", "siamjax.cli", words[1])
+    elif words[1].startswith("benchmarks/"):
+        shown = help_of(words[1])
+    elif "--config" in words and words[1] == "train.py":
+        config = words[words.index("--config") + 1]
+        shown = help_of(
+            words[1], "--config", config if "X" not in config else "configs/quickstart.py"
+        )
+    else:
+        shown = help_of(*words[1:2])
+    missing = [flag for flag in flags if flag not in shown]
+    assert not missing, f"{command!r} uses {missing}, which its --help does not list"
+
+
+@pytest.mark.parametrize("path", SOURCES[1:], ids=lambda p: p.stem)
+def test_the_configuration_loads_and_says_how_to_run_it(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    text = path.read_text()
+    assert text.startswith('"""') and f"configs/{path.name}" in text.split('"""')[1]
