@@ -14,7 +14,7 @@ def convert(
     config: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Converts weights of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking or torchvision.
+    """Converts weights of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking and torchvision.
 
     Without `--config` it only says what the file is and which configuration fits. The
     folder is written whole or not at all: a checkpoint, config.json, and report.txt, which
@@ -37,7 +37,8 @@ def convert(
     if config is None or out is None:
         recognition = recognise(read_state_dict(file))
         fitting = " or ".join(f"configs/{name}.py" for name in recognition.configs)
-        print(f"{file}: {recognition}; fits {fitting or 'no published configuration'}")
+        use = "fits" if recognition.whole else "a start for training"
+        print(f"{file}: {recognition}; {use} {fitting or 'no published configuration'}")
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise ValueError(f"`--out` (={str(out)!r}) holds something already; choose another")

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -15,12 +15,13 @@ from siamjax.weights import (
     mmtracking,
     pysot,
     siamfc,
+    tflite_mobilenetv2,
     torchvision,
     torchvision_alexnet,
 )
-from siamjax.weights.architecture import architecture_of, fitting_configs
+from siamjax.weights.architecture import architecture_of
 from siamjax.weights.errors import WeightsError
-from siamjax.weights.recipe import Recipe, flatten, unflatten
+from siamjax.weights.recipe import Recipe, Shape, flatten, unflatten
 from siamjax.weights.recognise import Recognition, recognise
 from siamjax.weights.report import ConversionError, Report
 from siamjax.weights.state_dict import read_state_dict
@@ -29,20 +30,22 @@ if TYPE_CHECKING:
     from siamjax.config import Config, ModelConfig
 
 
-class _Source(NamedTuple):
-    recipes: Callable[..., dict[str, Recipe]]
-    ignored: Callable[[str], str | None] = lambda key: None
-
-
-_SOURCES = {
-    "PySOT": _Source(pysot.recipes),
-    "SiamMask": _Source(pysot.recipes, pysot.ignored),
-    "DaSiamRPN": _Source(dasiamrpn.recipes),
-    "siamfc-pytorch": _Source(siamfc.recipes),
-    "mmtracking": _Source(mmtracking.recipes),
-    "torchvision's ResNet": _Source(torchvision.resnet_recipes, torchvision.ignored),
-    "torchvision's MobileNetV2": _Source(torchvision.mobilenetv2_recipes, torchvision.ignored),
-    "torchvision's AlexNet": _Source(torchvision_alexnet.recipes, torchvision.ignored),
+# Sources whose names follow from the names of our arrays alone.
+_RECIPES: dict[str, Callable[[Mapping[str, Shape]], dict[str, Recipe]]] = {
+    "DaSiamRPN": dasiamrpn.recipes,
+    "siamfc-pytorch": siamfc.recipes,
+    "torchvision's ResNet": torchvision.resnet_recipes,
+    "torchvision's MobileNetV2": torchvision.mobilenetv2_recipes,
+    "torchvision's AlexNet": torchvision_alexnet.recipes,
+    "TensorFlow Lite's MobileNetV2": tflite_mobilenetv2.recipes,
+}
+_IGNORED: dict[str, Callable[[str], str | None]] = {
+    "PySOT": pysot.ignored,
+    "SiamMask": pysot.ignored,
+    "torchvision's ResNet": torchvision.ignored,
+    "torchvision's MobileNetV2": torchvision.ignored,
+    "torchvision's AlexNet": torchvision.ignored,
+    "TensorFlow Lite's MobileNetV2": tflite_mobilenetv2.ignored,
 }
 
 
@@ -103,8 +106,7 @@ def _convert(
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(like).items()}
     if not recognition.whole:
         shapes = {path: s for path, s in shapes.items() if path.split("/")[1] == "backbone"}
-    source = _SOURCES[recognition.source]
-    recipes = source.recipes(shapes, config.model, state_dict.keys(), recognition.lacking)
+    recipes = _recipes(recognition, shapes, config.model.levels, state_dict.keys())
     report = Report(f"{recognition}, for `{config.name}`")
     arrays = {
         path: _follow(recipe, path, state_dict, report) for path, recipe in recipes.items()
@@ -112,7 +114,7 @@ def _convert(
     wanted = {key for recipe in recipes.values() for key in recipe.keys}
     for key in state_dict:
         if key not in wanted:
-            reason = _reason_to_ignore(key, source, wanted, recognition.whole)
+            reason = _reason_to_ignore(key, recognition, wanted)
             if reason:
                 report.ignored.append((key, reason))
             else:
@@ -121,6 +123,19 @@ def _convert(
     if report.problems:
         raise ConversionError(report)
     return unflatten(arrays), report
+
+
+def _recipes(
+    recognition: Recognition,
+    shapes: Mapping[str, Shape],
+    levels: tuple[str, ...],
+    keys: Collection[str],
+) -> dict[str, Recipe]:
+    if recognition.source in ("PySOT", "SiamMask"):
+        return pysot.recipes(shapes, levels, keys, recognition.lacking)
+    if recognition.source == "mmtracking":
+        return mmtracking.recipes(shapes, levels)
+    return _RECIPES[recognition.source](shapes)
 
 
 def check_fits(recognition: Recognition, config: "Config") -> None:
@@ -133,8 +148,8 @@ def check_fits(recognition: Recognition, config: "Config") -> None:
             "there is no mask network here; to import the rest, use a configuration with "
             "`levels` ('layer3',) of the dilated resnet50 and 256 channels"
         )
-    elif names := fitting_configs(recognition.source, recognition.architecture):
-        advice = f"use {' or '.join(f'configs/{name}.py' for name in names)}"
+    elif recognition.configs:
+        advice = f"use {' or '.join(f'configs/{name}.py' for name in recognition.configs)}"
     else:
         advice = "no published configuration has it; change `model` accordingly"
     raise WeightsError(
@@ -172,13 +187,14 @@ def _follow(
 
 
 def _reason_to_ignore(
-    key: str, source: _Source, wanted: Collection[str], whole: bool
+    key: str, recognition: Recognition, wanted: Collection[str]
 ) -> str | None:
     if key.endswith("num_batches_tracked"):
         return "a counter that batch norm with a fixed momentum does not need"
-    if not whole and _depth(key) > max(_depth(used) for used in wanted):
+    if not recognition.whole and _depth(key) > max(map(_depth, wanted)):
         return "a stage that this network does not build"
-    return source.ignored(key)
+    ignored = _IGNORED.get(recognition.source)
+    return ignored(key) if ignored else None
 
 
 def _depth(key: str) -> int:

@@ -1,13 +1,9 @@
 """DaSiamRPN's state dicts: SiamRPNBIG, SiamRPNVOT and SiamRPNOTB."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from siamjax.weights.pysot import SEQUENTIAL_CONV, SEQUENTIAL_NORM
 from siamjax.weights.recipe import LEAF_NAMES, Recipe, Shape, direct
-
-if TYPE_CHECKING:
-    from siamjax.config import ModelConfig
 
 _HEAD = {
     "template_loc": "conv_r1",
@@ -28,8 +24,6 @@ def key_of(path: str) -> str:
     return f"featureExtract.{place}.{LEAF_NAMES[leaf]}"
 
 
-def recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
-) -> dict[str, Recipe]:
+def recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
     """Path -> recipe for our arrays of these shapes."""
     return {path: direct(key_of(path), shape) for path, shape in shapes.items()}

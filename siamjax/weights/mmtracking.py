@@ -1,13 +1,9 @@
 """The state dicts of mmtracking's SiamRPN++, which has PySOT's network under other names."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from siamjax.weights.pysot import backbone_module
 from siamjax.weights.recipe import LEAF_NAMES, Recipe, Shape, direct
-
-if TYPE_CHECKING:
-    from siamjax.config import ModelConfig
 
 _TASK = {"cls": "cls", "loc": "reg"}
 _BRANCH = {
@@ -37,8 +33,6 @@ def key_of(path: str, levels: tuple[str, ...]) -> str:
     return f"{module}.{LEAF_NAMES[leaf]}"
 
 
-def recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
-) -> dict[str, Recipe]:
+def recipes(shapes: Mapping[str, Shape], levels: tuple[str, ...]) -> dict[str, Recipe]:
     """Path -> recipe for our arrays of these shapes."""
-    return {path: direct(key_of(path, model.levels), shape) for path, shape in shapes.items()}
+    return {path: direct(key_of(path, levels), shape) for path, shape in shapes.items()}

@@ -97,7 +97,10 @@ def _head_module(parts: list[str]) -> str:
 
 
 def recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
+    shapes: Mapping[str, Shape],
+    levels: tuple[str, ...],
+    keys: Collection[str],
+    lacking: str = "",
 ) -> dict[str, Recipe]:
     """Path -> recipe for our arrays of these shapes.
 
@@ -107,7 +110,7 @@ def recipes(
     named = any(re.match(r"(backbone\.)?layer[1-5]\.[01]\.\w+$", key) for key in keys)
     naming: AlexNetNaming = "layers" if named else "features"
     return {
-        path: direct(key_of(path, model.levels, naming).removeprefix(lacking), shape)
+        path: direct(key_of(path, levels, naming).removeprefix(lacking), shape)
         for path, shape in shapes.items()
     }
 
@@ -116,7 +119,7 @@ def ignored(key: str) -> str | None:
     """Why a key has no place in our tree, when that is as it should be."""
     if key.startswith(("mask_head.", "refine_head.")):
         return "SiamMask's mask branch, which is not built here"
-    return None
+    return "ImageNet classifier" if key.startswith(("fc.", "classifier.")) else None
 
 
 def to_state_dict(
@@ -158,6 +161,10 @@ def _check_pysot_has(model: "ModelConfig") -> None:
             model.template_crop == (7 if model.neck else None),
         ),
     }
+    if backbone.name.startswith("resnet"):
+        needs["model.backbone.width"] = (backbone.width, backbone.width == 1)
+    if backbone.name == "alexnet":
+        needs["model.levels"] = (model.levels, model.levels == ("layer5",))
     wrong = [f"`{name}` (={value!r})" for name, (value, holds) in needs.items() if not holds]
     if wrong:
         raise WeightsError(

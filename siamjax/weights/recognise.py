@@ -40,8 +40,8 @@ class Recognition:
 
     @property
     def configs(self) -> list[str]:
-        """The published configurations that fit, best first; none for a mere backbone."""
-        return fitting_configs(self.source, self.architecture) if self.whole else []
+        """The published configurations that fit, best first; for a mere backbone, its users."""
+        return fitting_configs(self.source, self.architecture)
 
     def __str__(self) -> str:
         return (
@@ -80,7 +80,8 @@ def recognise(state_dict: Mapping[str, Any]) -> Recognition:
         raise WeightsError(
             f"no known network: the {len(shapes)} keys begin with {keys}; known are state "
             "dicts of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking's SiamRPN++, and the "
-            "ImageNet ResNet-18, -34, -50, MobileNetV2 and AlexNet of PySOT and torchvision"
+            "ImageNet ResNet-18, -34, -50, MobileNetV2 and AlexNet of PySOT and torchvision, "
+            "and MobileNetV2 of TensorFlow Lite"
         )
     return backbone
 
@@ -130,6 +131,10 @@ def _mere_backbone(shapes: Shapes) -> Recognition | None:
     if _any(shapes, r"(1|5|9|12|15)\.running_mean"):
         named = {f"features.{key}": shape for key, shape in shapes.items()}
         return Recognition("PySOT", _backbone(named), whole=False, lacking="backbone.features.")
+    if _any(shapes, r"\d\d_(DEPTHWISE_)?CONV_2D_[wb]"):
+        width = _width(shapes, "mobilenetv2", r"50_CONV_2D_")
+        facts = Architecture(backbone="mobilenetv2", width=width)
+        return Recognition("TensorFlow Lite's MobileNetV2", facts, whole=False)
     if _any(shapes, r"features\.(0|3|6|8|10)\.(weight|bias)"):
         facts = Architecture(backbone="alexnet")
         return Recognition("torchvision's AlexNet", facts, whole=False)

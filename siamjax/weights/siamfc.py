@@ -1,7 +1,6 @@
 """siamfc-pytorch's state dicts, which expect RGB images where our networks take BGR."""
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from siamjax.weights.recipe import (
     LEAF_NAMES,
@@ -11,9 +10,6 @@ from siamjax.weights.recipe import (
     kernel_from_torch,
     shape_in_torch,
 )
-
-if TYPE_CHECKING:
-    from siamjax.config import ModelConfig
 
 
 def key_of(path: str) -> str:
@@ -34,8 +30,6 @@ def _recipe(path: str, shape: Shape) -> Recipe:
     return direct(key, shape)
 
 
-def recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
-) -> dict[str, Recipe]:
+def recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
     """Path -> recipe for our arrays of these shapes."""
     return {path: _recipe(path, shape) for path, shape in shapes.items()}

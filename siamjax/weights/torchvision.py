@@ -7,12 +7,11 @@ that torchvision leaves out of MobileNetV2's first block becomes the identity.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from siamjax.weights.normalisation import folded_kernel, folded_offset
+from siamjax.weights.normalisation import TORCHVISION
 from siamjax.weights.pysot import backbone_module
 from siamjax.weights.recipe import (
     LEAF_NAMES,
@@ -24,12 +23,10 @@ from siamjax.weights.recipe import (
     shape_in_torch,
 )
 
-if TYPE_CHECKING:
-    from siamjax.config import ModelConfig
-
 # Batch norm divides by sqrt(var + 1e-5): with this variance, by one.
 UNIT_VARIANCE = np.float32(1 - 1e-5)
-_STEM_NOTE = "input normalisation folded in"
+STEM_NOTE = "input normalisation folded in"
+NO_EXPANSION = "no expansion there; the identity"
 
 # The layers of an inverted residual, and those of the first one.
 _LAYERS = {
@@ -48,18 +45,14 @@ _LAYERS_WITHOUT_EXPANSION = {
 }
 
 
-def resnet_recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
-) -> dict[str, Recipe]:
+def resnet_recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
     """Path -> recipe for the backbone's arrays of these shapes."""
     return _with_folded_stem(shapes, backbone_module, ("conv1", "bn1"))
 
 
-def mobilenetv2_recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
-) -> dict[str, Recipe]:
+def mobilenetv2_recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
     """Path -> recipe for the backbone's arrays of these shapes."""
-    first_in_stage = _first_blocks(shapes)
+    first_in_stage = first_blocks(shapes)
 
     def module(name: str) -> str | None:
         if match := re.fullmatch(r"layer0/(conv|bn)", name):
@@ -72,7 +65,7 @@ def mobilenetv2_recipes(
     return _with_folded_stem(shapes, module, ("layer0/conv", "layer0/bn"))
 
 
-def _first_blocks(shapes: Mapping[str, Shape]) -> dict[int, int]:
+def first_blocks(shapes: Mapping[str, Shape]) -> dict[int, int]:
     """Stage -> torchvision's index of its first block; features.0 is the stem."""
     pattern = re.compile(r"params/backbone/layer(\d)/block(\d+)/project/kernel")
     blocks = [match for path in shapes if (match := pattern.fullmatch(path))]
@@ -95,19 +88,21 @@ def _with_folded_stem(
             recipe = Recipe(
                 (key,),
                 (shape_in_torch(shape),),
-                lambda kernel: kernel_from_torch(folded_kernel(kernel)),
-                _STEM_NOTE,
+                lambda kernel: kernel_from_torch(TORCHVISION.folded_kernel(kernel)),
+                STEM_NOTE,
             )
         elif (name, leaf) == (stem[1], "mean"):
             kernel_shape = shape_in_torch(shapes[f"params/backbone/{stem[0]}/kernel"])
             recipe = Recipe(
                 (key, f"{module_of(stem[0])}.weight"),
                 (shape, kernel_shape),
-                lambda mean, kernel: (mean + folded_offset(kernel)).astype(np.float32),
-                _STEM_NOTE,
+                lambda mean, kernel: (mean + TORCHVISION.folded_offset(kernel)).astype(
+                    np.float32
+                ),
+                STEM_NOTE,
             )
         elif module is None:
-            recipe = constant(_identity(leaf, shape), "torchvision has no expansion here")
+            recipe = constant(identity_expansion(leaf, shape), NO_EXPANSION)
         elif name.endswith("downsample/conv") and shape[0] == 3:
             recipe = Recipe(
                 (key,), ((shape[3], shape[2], 1, 1),), _centre_tap, "1x1 kernel as centre tap"
@@ -126,7 +121,7 @@ def _centre_tap(kernel: np.ndarray) -> np.ndarray:
     return taps
 
 
-def _identity(leaf: str, shape: Shape) -> np.ndarray:
+def identity_expansion(leaf: str, shape: Shape) -> np.ndarray:
     """A 1x1 convolution and batch norm that change nothing; ReLU6 has been applied before."""
     if leaf == "kernel":
         return np.eye(shape[-1], dtype=np.float32)[None, None]

@@ -9,17 +9,13 @@ compute without padding and with stride 2: a start for training, not ImageNet fe
 """
 
 import zlib
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 
-from siamjax.weights.normalisation import folded_kernel, folded_offset
+from siamjax.weights.normalisation import TORCHVISION
 from siamjax.weights.recipe import Recipe, Shape, constant, kernel_from_torch, shape_in_torch
-from siamjax.weights.torchvision import UNIT_VARIANCE
-
-if TYPE_CHECKING:
-    from siamjax.config import ModelConfig
+from siamjax.weights.torchvision import STEM_NOTE, UNIT_VARIANCE
 
 _FEATURES = {"layer1": 0, "layer2": 3, "layer3": 6, "layer4": 8, "layer5": 10}
 _CHANNELS = {
@@ -33,9 +29,7 @@ _CHANNELS = {
 _BATCH_NORM = {"scale": 1, "bias": 0, "mean": 0, "var": UNIT_VARIANCE}
 
 
-def recipes(
-    shapes: Mapping[str, Shape], model: "ModelConfig", keys: Collection[str], lacking: str = ""
-) -> dict[str, Recipe]:
+def recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
     """Path -> recipe for the backbone's arrays of these shapes."""
     return {path: _recipe(path, shapes) for path, shape in shapes.items()}
 
@@ -55,33 +49,44 @@ def _recipe(path: str, shapes: Mapping[str, Shape]) -> Recipe:
     key = f"features.{_FEATURES[layer]}"
     fresh = full[0] - size[0]
     note = f"filters copied; {fresh} random ones beside them" if fresh > 0 else "filters copied"
-    if layer == "layer1":
-        note = f"input normalisation folded in; {note}"
-
-    def kernel(theirs: np.ndarray) -> np.ndarray:
-        widened = _widened(theirs, full, path)
-        return kernel_from_torch(folded_kernel(widened) if layer == "layer1" else widened)
-
-    def bias(theirs: np.ndarray, theirs_kernel: np.ndarray) -> np.ndarray:
-        widened = np.zeros(shape, np.float32)
-        widened[: theirs.size] = theirs
-        if layer == "layer1":
-            offset = folded_offset(
-                _widened(theirs_kernel, full, path.replace("bias", "kernel"))
+    if layer != "layer1":
+        if leaf == "kernel":
+            return Recipe(
+                (f"{key}.weight",),
+                (size,),
+                lambda kernel: kernel_from_torch(_widened(kernel, full, layer)),
+                note,
             )
-            widened = (widened - offset).astype(np.float32)
-        return widened
-
+        return Recipe((f"{key}.bias",), (size[:1],), lambda bias: _padded(bias, shape), note)
+    note = f"{STEM_NOTE}; {note}"
     if leaf == "kernel":
-        return Recipe((f"{key}.weight",), (size,), kernel, note)
-    return Recipe((f"{key}.bias", f"{key}.weight"), (size[:1], size), bias, note)
+        return Recipe(
+            (f"{key}.weight",),
+            (size,),
+            lambda kernel: kernel_from_torch(
+                TORCHVISION.folded_kernel(_widened(kernel, full, layer))
+            ),
+            note,
+        )
+    return Recipe(
+        (f"{key}.bias", f"{key}.weight"),
+        (size[:1], size),
+        lambda bias, kernel: (
+            _padded(bias, shape) - TORCHVISION.folded_offset(_widened(kernel, full, layer))
+        ),
+        note,
+    )
 
 
-def _widened(kernel: np.ndarray, full: Shape, path: str) -> np.ndarray:
+def _padded(bias: np.ndarray, shape: Shape) -> np.ndarray:
+    return np.pad(bias, (0, shape[0] - bias.size))
+
+
+def _widened(kernel: np.ndarray, full: Shape, layer: str) -> np.ndarray:
     """`kernel` in the first channels of an array of shape `full`, `[o, i, kh, kw]`."""
     out, into = kernel.shape[:2]
-    # The same random filters at every conversion: seeded by the name.
-    rng = np.random.default_rng(zlib.crc32(path.encode()))
+    # The same random filters at every conversion: seeded by the layer's name.
+    rng = np.random.default_rng(zlib.crc32(layer.encode()))
     deviation = np.sqrt(2 / np.prod(full[1:]))
     widened = (deviation * rng.standard_normal(full)).astype(np.float32)
     widened[:out, :into] = kernel

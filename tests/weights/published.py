@@ -1,4 +1,4 @@
-"""The published state dicts, with stand-in numbers, and configurations that have them."""
+"""The published state dicts, with stand-in numbers, and the configurations that have them."""
 
 import ast
 import functools
@@ -6,60 +6,10 @@ import importlib.util
 
 import numpy as np
 
-from siamjax.config import AnchorConfig, BackboneConfig, Config, ModelConfig
+from siamjax.config import load_config
 from tests.conftest import ROOT
 
 GOLDENS = ROOT / "tests" / "goldens"
-ALEXNET = {
-    "levels": ("layer5",),
-    "channels": (256,),
-    "neck": False,
-    "template_crop": None,
-    "search_size": 287,
-    "base_size": 0,
-    "score_size": 21,
-}
-
-
-def _config(name, **model):
-    return Config(name=name, model=ModelConfig(**model))
-
-
-def _mobilenetv2():
-    backbone = BackboneConfig(name="mobilenetv2", width=1.4)
-    levels = ("layer3", "layer5", "layer7")
-    return _config("siamrpnpp_mobilenetv2", backbone=backbone, levels=levels, fusion="mean")
-
-
-def _alexnet(name, width=1.0, **model):
-    backbone = BackboneConfig(name="alexnet", width=width)
-    return _config(name, backbone=backbone, **(ALEXNET | model))
-
-
-CONFIGS = {
-    "siamrpnpp_r50": _config("siamrpnpp_r50"),
-    "siamrpnpp_r50_otb": _config("siamrpnpp_r50_otb", fusion="mean"),
-    "siamrpnpp_r50_lt": _config("siamrpnpp_r50_lt", channels=(128, 256, 512)),
-    "siamrpnpp_mobilenetv2": _mobilenetv2(),
-    "siamrpnpp_alexnet": _alexnet("siamrpnpp_alexnet"),
-    "siamrpn_alexnet": _alexnet("siamrpn_alexnet", correlation="up_channel"),
-    "dasiamrpn": _alexnet("dasiamrpn", correlation="up_channel"),
-    "siamrpn_vot2018": _alexnet(
-        "siamrpn_vot2018", width=2.0, correlation="up_channel", channels=(512,)
-    ),
-    "siamfc": _config(
-        "siamfc",
-        backbone=BackboneConfig(name="siamfc_alexnet"),
-        correlation="plain",
-        neck=False,
-        template_crop=None,
-        levels=("conv5",),
-        channels=(256,),
-        anchors=AnchorConfig(ratios=(1.0,)),
-        base_size=0,
-        score_size=17,
-    ),
-}
 
 # Golden key list -> the configuration that has it, entries, parameters (section 1.7).
 MODELS = {
@@ -73,6 +23,10 @@ MODELS = {
     "dasiamrpn_SiamRPNvot_otb": ("dasiamrpn", 45, 22_632_932),
     "dasiamrpn_SiamRPNBIG": ("siamrpn_vot2018", 45, 90_436_132),
     "siamfc_alexnetv1": ("siamfc", 30, 2_336_320),
+}
+CONFIGS = {
+    name: load_config(ROOT / "configs" / f"{name}.py")
+    for name in sorted({config for config, _, _ in MODELS.values()})
 }
 PYSOT_MODELS = [name for name in MODELS if name.startswith("siamrpn_")]
 

@@ -12,7 +12,8 @@ from siamjax.weights.convert import abstract_variables, convert, initialise_from
 from siamjax.weights.errors import WeightsError
 from siamjax.weights.recognise import recognise
 from siamjax.weights.report import ConversionError
-from tests.weights.published import ALEXNET, CONFIGS, published
+from siamjax.weights.state_dict import read_state_dict
+from tests.weights.published import CONFIGS, published
 
 torch = pytest.importorskip("torch")
 
@@ -103,6 +104,25 @@ def test_torchvisions_mobilenetv2_computes_the_same_from_raw_bgr(rng):
         assert_close(stages[f"layer{i}"], reference)
 
 
+def test_tensorflow_lites_mobilenetv2_computes_the_same_from_raw_bgr(rng):
+    arrays = theirs.random_state_dict(theirs.tflite_mobilenetv2_shapes(), rng)
+    variables, report = convert(arrays, mobilenetv2_config())
+    assert [key for key, _ in report.ignored] == ["51_CONV_2D_w", "51_CONV_2D_b"]
+    pixels, tensor = image(rng, 95)
+    stages = stages_of(variables, mobilenetv2_config(), pixels)
+    expected = theirs.tflite_mobilenetv2(arrays, tensor.flip(1) / 127.5 - 1)
+    for i, reference in enumerate(expected, start=1):
+        assert_close(stages[f"layer{i}"], reference)
+
+
+def test_the_shared_imagenet_backbone_is_imported(shared):
+    arrays = read_state_dict(shared / "weights" / "mobilenetv2_1.0_imagenet.npz")
+    expected = theirs.tflite_mobilenetv2_shapes()
+    assert {key: array.shape for key, array in arrays.items()} == expected
+    variables, _ = convert(arrays, mobilenetv2_config())
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables))
+
+
 def test_torchvisions_mobilenetv2_fits_no_other_width(rng):
     state_dict = theirs.random_state_dict(theirs.mobilenetv2_shapes(), rng)
     with pytest.raises(WeightsError, match=r"width 1\.0 instead of 1\.4"):
@@ -110,10 +130,11 @@ def test_torchvisions_mobilenetv2_fits_no_other_width(rng):
 
 
 def alexnet_config(width=1.0):
-    return Config(
-        name="alexnet",
-        model=ModelConfig(backbone=BackboneConfig(name="alexnet", width=width), **ALEXNET),
+    model = dataclasses.replace(
+        CONFIGS["siamrpnpp_alexnet"].model,
+        backbone=BackboneConfig(name="alexnet", width=width),
     )
+    return Config(name="alexnet", model=model)
 
 
 @pytest.mark.parametrize("width", [1.0, 2.0])

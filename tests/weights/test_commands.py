@@ -9,35 +9,10 @@ from siamjax.config import load_config
 from siamjax.training.checkpoints import CheckpointError, load_variables
 from siamjax.weights.convert import abstract_variables, convert
 from siamjax.weights.state_dict import read_state_dict, write_state_dict
+from tests.conftest import ROOT
 from tests.weights.published import published
 
-CONFIG_FILE = """
-from siamjax.config import BackboneConfig, Config, ModelConfig
-
-
-def get_config():
-    return Config(
-        name="siamrpnpp_alexnet",
-        model=ModelConfig(
-            backbone=BackboneConfig(name="alexnet"),
-            levels=("layer5",),
-            channels=(256,),
-            neck=False,
-            template_crop=None,
-            search_size=287,
-            base_size=0,
-            score_size=21,
-        ),
-    )
-"""
-
-
-@pytest.fixture
-def config(tmp_path):
-    """A configuration file for `siamrpn_alex_dwxcorr`, beside where results go."""
-    path = tmp_path / "siamrpnpp_alexnet.py"
-    path.write_text(CONFIG_FILE)
-    return path
+CONFIG = ROOT / "configs" / "siamrpnpp_alexnet.py"
 
 
 @pytest.fixture
@@ -47,13 +22,13 @@ def weights(tmp_path):
     return path
 
 
-def test_convert_writes_a_checkpoint_and_a_report(tmp_path, config, weights, capsys):
+def test_convert_writes_a_checkpoint_and_a_report(tmp_path, weights, capsys):
     out = tmp_path / "runs" / "alexnet"
-    assert main(["convert", str(weights), "--config", str(config), "--out", str(out)]) == 0
+    assert main(["convert", str(weights), "--config", str(CONFIG), "--out", str(out)]) == 0
     assert f"written to {out}" in capsys.readouterr().out
     assert os.listdir(out.parent) == ["alexnet"]
     settings = load_config(out / "config.json")
-    assert settings == load_config(config)
+    assert settings == load_config(CONFIG)
     loaded = load_variables(out, abstract_variables(settings.model))
     expected, _ = convert(published("siamrpn_alex_dwxcorr"), settings)
     jax.tree.map(np.testing.assert_array_equal, loaded, expected)
@@ -73,9 +48,9 @@ def test_convert_writes_a_checkpoint_and_a_report(tmp_path, config, weights, cap
     ] in rows
 
 
-def test_export_gives_pysots_file_back_bit_by_bit(tmp_path, config, weights, capsys):
+def test_export_gives_pysots_file_back_bit_by_bit(tmp_path, weights, capsys):
     out, back = tmp_path / "checkpoint", tmp_path / "back.pth"
-    options = ["--config", str(config), "--out"]
+    options = ["--config", str(CONFIG), "--out"]
     assert main(["convert", str(weights), *options, str(out)]) == 0
     assert main(["export-weights", str(out), *options, str(back)]) == 0
     expected, written = published("siamrpn_alex_dwxcorr"), read_state_dict(back)
@@ -124,25 +99,25 @@ def cut(state_dict):
         (cut, ["`rpn_head.cls.head.3.weight` is [10, 128, 1, 1] and must be [10, 256, 1, 1]"]),
     ],
 )
-def test_a_file_with_problems_leaves_nothing_behind(tmp_path, config, change, messages, capsys):
+def test_a_file_with_problems_leaves_nothing_behind(tmp_path, change, messages, capsys):
     state_dict = published("siamrpn_alex_dwxcorr")
     change(state_dict)
     path, out = tmp_path / "bad.npz", tmp_path / "out"
     write_state_dict(path, state_dict)
     before = sorted(os.listdir(tmp_path))
-    assert main(["convert", str(path), "--config", str(config), "--out", str(out)]) == 1
+    assert main(["convert", str(path), "--config", str(CONFIG), "--out", str(out)]) == 1
     printed = capsys.readouterr().err
     assert all(message in printed for message in messages), printed
     assert sorted(os.listdir(tmp_path)) == before
 
 
-def test_an_interrupted_write_leaves_nothing_behind(tmp_path, config, weights, monkeypatch):
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path, weights, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("siamjax.weights.report.Report.text", interrupt)
     before = sorted(os.listdir(tmp_path))
-    arguments = ["--config", str(config), "--out", str(tmp_path / "out")]
+    arguments = ["--config", str(CONFIG), "--out", str(tmp_path / "out")]
     assert main(["convert", str(weights), *arguments]) == 130
     assert sorted(os.listdir(tmp_path)) == before
 
@@ -157,13 +132,13 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, config, weights, m
         (["--config", "{tmp}/none.py", "--out", "{tmp}/x"], "none.py' does not exist"),
     ],
 )
-def test_wrong_options_are_refused(tmp_path, config, weights, arguments, message, capsys):
-    filled = [a.format(tmp=tmp_path, config=config) for a in arguments]
+def test_wrong_options_are_refused(tmp_path, weights, arguments, message, capsys):
+    filled = [a.format(tmp=tmp_path, config=CONFIG) for a in arguments]
     assert main(["convert", str(weights), *filled]) == 1
     assert message in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_a_mere_backbone_is_no_tracker(tmp_path, config, capsys):
+def test_a_checkpoint_of_a_mere_backbone_is_no_tracker(tmp_path, capsys):
     backbone = {
         key.removeprefix("backbone."): array
         for key, array in published("siamrpn_alex_dwxcorr").items()
@@ -171,15 +146,15 @@ def test_a_checkpoint_of_a_mere_backbone_is_no_tracker(tmp_path, config, capsys)
     }
     path, out = tmp_path / "alexnet-bn.npz", tmp_path / "out"
     write_state_dict(path, backbone)
-    assert main(["convert", str(path), "--config", str(config), "--out", str(out)]) == 0
+    assert main(["convert", str(path), "--config", str(CONFIG), "--out", str(out)]) == 0
     assert "PySOT's backbone" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"it lacks batch_stats/head/.* and 31 more"):
-        load_variables(out, abstract_variables(load_config(config).model))
+        load_variables(out, abstract_variables(load_config(CONFIG).model))
 
 
-def test_an_evil_file_is_refused_by_the_command(tmp_path, config, capsys):
+def test_an_evil_file_is_refused_by_the_command(tmp_path, capsys):
     path = tmp_path / "evil.pth"
     path.write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
-    arguments = ["--config", str(config), "--out", str(tmp_path / "out")]
+    arguments = ["--config", str(CONFIG), "--out", str(tmp_path / "out")]
     assert main(["convert", str(path), *arguments]) == 1
     assert "it asks for `os.system`" in capsys.readouterr().err

@@ -51,10 +51,9 @@ def test_every_key_of_a_published_model_has_its_place(imported):
         )
 
 
+@pytest.mark.parametrize("imported", PYSOT_MODELS, indirect=True)
 def test_the_way_back_to_pysot_is_exact(imported):
     name, state_dict, variables, _ = imported
-    if name not in PYSOT_MODELS:
-        pytest.skip("not PySOT's")
     naming = "layers" if name.endswith("16gpu") else "features"
     back = pysot.to_state_dict(variables, CONFIGS[MODELS[name][0]].model, naming)
     assert back.keys() == state_dict.keys()
@@ -248,6 +247,7 @@ def test_a_mere_backbone_fills_the_backbone_and_nothing_else(case):
     backbone = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith("backbone")}
     recognition = recognise(backbone)
     assert (recognition.source, recognition.whole) == ("PySOT", False)
+    assert config_name in recognition.configs
     variables, report = convert(backbone, config)
     assert all(set(tree) == {"backbone"} for tree in variables.values())
     assert not report.made and len(report.used) + len(report.ignored) == len(backbone)
@@ -296,11 +296,17 @@ def test_what_pysot_does_not_have_is_not_exported():
     variables, _ = convert(blank("siamfc_alexnetv1"), config)
     with pytest.raises(WeightsError, match=r"`model\.correlation` \(='plain'\)"):
         pysot.to_state_dict(variables, config.model)
-    undilated = dataclasses.replace(
-        CONFIGS["siamrpnpp_r50"].model, backbone=BackboneConfig(padding="cropped")
-    )
-    with pytest.raises(WeightsError, match=r"`model\.backbone\.padding` \(='cropped'\)"):
-        pysot.to_state_dict({}, undilated)
+    for change in ({"padding": "cropped"}, {"dilated": False}, {"width": 0.5}):
+        ((field, value),) = change.items()
+        model = dataclasses.replace(
+            CONFIGS["siamrpnpp_r50"].model, backbone=BackboneConfig(**change)
+        )
+        with pytest.raises(WeightsError) as error:
+            pysot.to_state_dict({}, model)
+        assert str(error.value) == (
+            "PySOT has no network like this one, which differs in "
+            f"`model.backbone.{field}` (={value!r}); there is no state dict to write"
+        )
 
 
 def test_the_stand_in_numbers_tell_keys_apart():

@@ -26,7 +26,8 @@ def random_state_dict(shapes, rng):
         elif key.endswith("running_var") or (len(shape) == 1 and key.endswith("weight")):
             array = rng.uniform(0.5, 1.5, shape).astype(np.float32)
         elif len(shape) > 1:
-            deviation = np.sqrt(2 / np.prod(shape[1:]))
+            fan_in = 9 if "DEPTHWISE" in key else np.prod(shape[1:])
+            deviation = np.sqrt(2 / fan_in)
             array = (deviation * rng.standard_normal(shape)).astype(np.float32)
         else:
             array = (0.2 * rng.standard_normal(shape)).astype(np.float32)
@@ -162,6 +163,50 @@ def mobilenetv2(state_dict, x):
             y = net.norm(net.conv(y, f"{name}.{layer + 1}"), f"{name}.{layer + 2}")
             x = x + y if x.shape == y.shape else y
             index += 1
+        stages.append(x)
+    return stages
+
+
+def tflite_mobilenetv2_shapes():
+    """Arrays in network order, batch norm folded, kernels `[o, kh, kw, i]`."""
+    kernels = [("CONV_2D", (32, 3, 3, 3))]
+    into = 32
+    for expansion, out, count, *_ in MOBILENETV2:
+        for _ in range(count):
+            wide = into * expansion
+            if expansion > 1:
+                kernels.append(("CONV_2D", (wide, 1, 1, into)))
+            kernels.append(("DEPTHWISE_CONV_2D", (1, 3, 3, wide)))
+            kernels.append(("CONV_2D", (out, 1, 1, wide)))
+            into = out
+    kernels.append(("CONV_2D", (1280, 1, 1, into)))
+    shapes = {}
+    for i, (operation, shape) in enumerate(kernels):
+        shapes[f"{i:02d}_{operation}_w"] = shape
+        channels = shape[3] if operation.startswith("DEPTHWISE") else shape[0]
+        shapes[f"{i:02d}_{operation}_b"] = (channels,)
+    return shapes
+
+
+def tflite_mobilenetv2(arrays, x):
+    """The stages layer1 to layer7 for RGB of -1..1."""
+    kernels = [torch.from_numpy(a) for key, a in arrays.items() if key.endswith("_w")]
+    biases = [torch.from_numpy(a) for key, a in arrays.items() if key.endswith("_b")]
+    steps = iter(zip(kernels, biases, strict=True))
+
+    def conv(x, **how):
+        kernel, bias = next(steps)
+        order = (3, 0, 1, 2) if kernel.shape[0] == 1 else (0, 3, 1, 2)
+        return F.conv2d(x, kernel.permute(*order), bias, **how)
+
+    x, stages = F.relu6(conv(x, stride=2)), []
+    for expansion, _, count, stride, first_dilation, dilation in MOBILENETV2:
+        for block in range(count):
+            y = F.relu6(conv(x)) if expansion > 1 else x
+            step, far = (stride, first_dilation) if block == 0 else (1, dilation)
+            how = {"stride": 2} if step == 2 else {"padding": far, "dilation": far}
+            y = conv(F.relu6(conv(y, groups=y.shape[1], **how)))
+            x = x + y if x.shape == y.shape else y
         stages.append(x)
     return stages
 
