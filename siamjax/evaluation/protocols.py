@@ -72,6 +72,79 @@ BENCHMARKS = (
 )
 
 
+# What VOT annotates of single frames. Source: the challenges' annotation files.
+VOT_ATTRIBUTES = (
+    "camera_motion",
+    "illum_change",
+    "motion_change",
+    "size_change",
+    "occlusion",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VotProtocol:
+    """A VOT challenge of supervised runs: a tracker that fails is started again.
+
+    Attributes:
+      name: the challenge.
+      aliases: challenges with the same constants.
+      eao_low: shortest sequence length that the expected average overlap averages over.
+      eao_high: longest such length.
+      eao_peak: the most typical length, for plots.
+      burnin: frames from each start that accuracy leaves out.
+      skip: how many frames after a failure a tracker starts again.
+      repetitions: runs on each sequence of a tracker that is not deterministic.
+      sensitivity: S of the reliability exp(-S failures / frames).
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    eao_low: int
+    eao_high: int
+    eao_peak: int
+    burnin: int = 10
+    skip: int = 5
+    repetitions: int = 15
+    sensitivity: float = 30.0
+
+
+# Source: PySOT's EAO benchmark and vot-toolkit's stacks, which agree.
+VOT_PROTOCOLS = (
+    VotProtocol(name="VOT2016", eao_low=108, eao_high=371, eao_peak=168),
+    VotProtocol(name="VOT2018", aliases=("VOT2017",), eao_low=100, eao_high=356, eao_peak=160),
+    VotProtocol(name="VOT2019", eao_low=46, eao_high=291, eao_peak=128),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LongTermProtocol:
+    """A VOT long-term challenge: no restarts, a confidence in every frame.
+
+    Attributes:
+      name: the challenge.
+      aliases: challenges with the same constants.
+      thresholds: how many confidences precision and recall are taken at.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    thresholds: int = 100
+
+
+LONG_TERM_PROTOCOLS = (LongTermProtocol(name="VOT2018-LT", aliases=("VOT2019-LT",)),)
+
+
+def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
+    """The VOT protocol of this name, whatever its case and hyphens; None for another's."""
+    known = {
+        plain_name(n): protocol
+        for protocol in (*VOT_PROTOCOLS, *LONG_TERM_PROTOCOLS)
+        for n in (protocol.name, *protocol.aliases)
+    }
+    return known.get(plain_name(name))
+
+
 def plain_name(name: str) -> str:
     """A name without case, hyphens, dots, underscores and spaces: how names are compared."""
     return re.sub(r"[\s._-]", "", name.casefold())
