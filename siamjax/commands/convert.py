@@ -37,7 +37,7 @@ def convert(
     if config is None or out is None:
         recognition = recognise(read_state_dict(file))
         fitting = " or ".join(f"configs/{name}.py" for name in recognition.configs)
-        use = "fits" if recognition.whole else "a start for training"
+        use = "fits" if recognition.whole else "can start a training of"
         print(f"{file}: {recognition}; {use} {fitting or 'no published configuration'}")
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):

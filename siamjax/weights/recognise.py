@@ -44,9 +44,8 @@ class Recognition:
         return fitting_configs(self.source, self.architecture)
 
     def __str__(self) -> str:
-        return (
-            f"{self.source}'s {'network' if self.whole else 'backbone'} ({self.architecture})"
-        )
+        kind = "network" if self.whole else "backbone"
+        return f"a {kind} from {self.source} ({self.architecture})"
 
 
 Shapes = Mapping[str, tuple[int, ...]]

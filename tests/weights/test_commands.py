@@ -35,7 +35,7 @@ def test_convert_writes_a_checkpoint_and_a_report(tmp_path, weights, capsys):
 
     lines = (out / "report.txt").read_text().splitlines()
     assert lines[0] == (
-        f"{weights}, PySOT's network (backbone alexnet, width 1.0, correlation depthwise, "
+        f"{weights}, a network from PySOT (backbone alexnet, width 1.0, correlation depthwise, "
         "channels (256,)), for `siamrpnpp_alexnet`: 64 keys used, 11 ignored, 0 arrays made "
         "without one"
     )
@@ -69,7 +69,7 @@ def test_export_gives_pysots_file_back_bit_by_bit(tmp_path, weights, capsys):
 def test_without_a_configuration_it_says_which_fits(weights, capsys):
     assert main(["convert", str(weights)]) == 0
     assert capsys.readouterr().out == (
-        f"{weights}: PySOT's network (backbone alexnet, width 1.0, correlation depthwise, "
+        f"{weights}: a network from PySOT (backbone alexnet, width 1.0, correlation depthwise, "
         "channels (256,)); fits configs/siamrpnpp_alexnet.py\n"
     )
 
@@ -147,7 +147,7 @@ def test_a_checkpoint_of_a_mere_backbone_is_no_tracker(tmp_path, capsys):
     path, out = tmp_path / "alexnet-bn.npz", tmp_path / "out"
     write_state_dict(path, backbone)
     assert main(["convert", str(path), "--config", str(CONFIG), "--out", str(out)]) == 0
-    assert "PySOT's backbone" in capsys.readouterr().out
+    assert "a backbone from PySOT" in capsys.readouterr().out
     with pytest.raises(CheckpointError, match=r"it lacks batch_stats/head/.* and 31 more"):
         load_variables(out, abstract_variables(load_config(CONFIG).model))
 

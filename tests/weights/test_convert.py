@@ -133,7 +133,7 @@ def test_siammask_is_refused_where_its_rpn_does_not_fit():
     with pytest.raises(WeightsError) as error:
         convert(blank("siammask_r50_l3"), CONFIGS["siamrpnpp_r50"])
     assert str(error.value) == (
-        "this is SiamMask's network (backbone resnet50, width 1.0, correlation depthwise, "
+        "this is a network from SiamMask (backbone resnet50, width 1.0, correlation depthwise, "
         "channels (256,)), which `siamrpnpp_r50` is not: channels (256,) instead of "
         "(256, 256, 256); there is no mask network here; to import the rest, use a "
         "configuration with `levels` ('layer3',) of the dilated resnet50 and 256 channels"
@@ -155,7 +155,7 @@ def test_another_networks_configuration_is_refused_with_the_one_that_fits():
     with pytest.raises(WeightsError) as error:
         convert(blank("siamrpn_alex_dwxcorr"), CONFIGS["siamrpnpp_r50"])
     assert str(error.value) == (
-        "this is PySOT's network (backbone alexnet, width 1.0, correlation depthwise, "
+        "this is a network from PySOT (backbone alexnet, width 1.0, correlation depthwise, "
         "channels (256,)), which `siamrpnpp_r50` is not: backbone alexnet instead of "
         "resnet50; channels (256,) instead of (256, 256, 256); "
         "use configs/siamrpnpp_alexnet.py"
@@ -191,7 +191,7 @@ def test_what_is_wrong_is_listed_key_by_key(tmp_path):
     with pytest.raises(ConversionError) as error:
         load(tmp_path / "x.npz", CONFIGS["siamrpnpp_alexnet"])
     assert str(error.value).splitlines() == [
-        f"{tmp_path / 'x.npz'}, PySOT's network (backbone alexnet, width 1.0, correlation "
+        f"{tmp_path / 'x.npz'}, a network from PySOT (backbone alexnet, width 1.0, correlation "
         "depthwise, channels (256,)), for `siamrpnpp_alexnet`: 4 problems",
         "  missing: `rpn_head.loc.head.3.bias`, for params/head/layer5/loc/output/conv1/bias",
         "  unexpected: `rpn_head.cls.head.9.weight`",
@@ -285,7 +285,7 @@ def test_a_backbone_of_another_kind_is_refused():
     with pytest.raises(WeightsError) as error:
         convert(backbone, CONFIGS["siamrpnpp_r50"])
     assert str(error.value) == (
-        "this is PySOT's backbone (backbone alexnet, width 1.0), which `siamrpnpp_r50` is "
+        "this is a backbone from PySOT (backbone alexnet, width 1.0), which `siamrpnpp_r50` is "
         "not: backbone alexnet instead of resnet50; use configs/siamrpnpp_alexnet.py or "
         "configs/siamrpn_alexnet.py or configs/dasiamrpn.py"
     )
