@@ -196,6 +196,48 @@ class ModelConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LongTermConfig(_Checked):
+    """How a lost target is looked for: in a search image that grows until it is found."""
+
+    search_size: int = 831  # TRACK.LOST_INSTANCE_SIZE: the largest search image
+    search_step: int = 0  # pixels it grows by in a frame; 0 grows to `search_size` at once
+    confidence_low: float = 0.8  # TRACK.CONFIDENCE_LOW: lost at a score below this
+    confidence_high: float = 0.998  # TRACK.CONFIDENCE_HIGH: found at a score above this
+    window_influence: float = 0.001  # of the cosine window while lost
+
+    def _check(self):
+        _require(
+            self.search_step >= 0,
+            f"`long_term.search_step` (={self.search_step}) must not be negative",
+        )
+        _require_range("long_term.confidence_high", self.confidence_high, 0, 1)
+        _require(
+            0 <= self.confidence_low <= self.confidence_high,
+            f"`long_term.confidence_low` (={self.confidence_low}) must lie between 0 and "
+            f"`long_term.confidence_high` (={self.confidence_high})",
+        )
+        _require_range("long_term.window_influence", self.window_influence, 0, 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DistractorConfig(_Checked):
+    """DaSiamRPN's memory of what resembles the target, which ranks boxes down."""
+
+    count: int = 3  # distractors that are remembered, and found in one frame, at most
+    weight: float = 0.5  # alpha hat of the paper: of the distractors against the template
+    min_score: float = 0.5  # foreground score from which another box is a distractor
+    max_iou: float = 0.2  # boxes that overlap by more are one object
+    rate: float = 0.01  # eta of the paper: how the weight of later frames grows
+
+    def _check(self):
+        _require(self.count >= 1, f"`distractors.count` (={self.count}) must be at least 1")
+        _require_range("distractors.weight", self.weight, 0, 1)
+        _require_range("distractors.min_score", self.min_score, 0, 1)
+        _require_range("distractors.max_iou", self.max_iou, 0, 1)
+        _require_range("distractors.rate", self.rate, 0, 0.49)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrackerConfig(_Checked):
     """How a score map becomes a box."""
 
@@ -204,6 +246,19 @@ class TrackerConfig(_Checked):
     size_lr: float = 0.4  # TRACK.LR: how fast the size follows
     search_size: int = 255  # TRACK.INSTANCE_SIZE
     context_amount: float = 0.5  # TRACK.CONTEXT_AMOUNT
+    # whose rounding: PySOT's, or that of DaSiamRPN's release, whose centre is x + w / 2
+    arithmetic: Literal["pysot", "dasiamrpn"] = "pysot"
+    # DaSiamRPN's entry to VOT2018: the search size of a sequence whose target fills less than
+    # `small_target` of the first frame; None keeps `search_size`
+    small_target_search_size: int | None = None
+    small_target: float = 0.004
+    long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
+    distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
+    # SiamFC alone, `model.correlation` "plain": the names are siamfc-pytorch's
+    scale_count: int = 3  # scale_num: search images a frame
+    scale_step: float = 1.0375  # between two of them
+    scale_penalty: float = 0.9745  # of a response that is not the middle one's
+    response_up: int = 16  # how much finer the response is made
 
     def _check(self):
         _require(
@@ -213,6 +268,32 @@ class TrackerConfig(_Checked):
         _require_range("tracker.window_influence", self.window_influence, 0, 1)
         _require_range("tracker.size_lr", self.size_lr, 0, 1)
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
+        _require_range("tracker.small_target", self.small_target, 0, 1)
+        _require(
+            self.scale_count >= 1 and self.scale_count % 2 == 1,
+            f"`tracker.scale_count` (={self.scale_count}) must be odd, so that one is the last "
+            "frame's",
+        )
+        _require_range("tracker.scale_step", self.scale_step, 1, 2)
+        _require_range("tracker.scale_penalty", self.scale_penalty, 0, 1)
+        _require(
+            self.response_up >= 1,
+            f"`tracker.response_up` (={self.response_up}) must be at least 1",
+        )
+        for size in self.search_sizes(self.search_size):
+            _require(size > 0, f"`tracker.search_size` (={size}) must be positive")
+
+    def search_sizes(self, first: int) -> tuple[int, ...]:
+        """Search sizes in the order in which a lost target is looked for, from `first` on."""
+        if self.long_term is None:
+            return (first,)
+        last = self.long_term.search_size
+        _require(
+            last > first,
+            f"`tracker.long_term.search_size` (={last}) must exceed the usual one (={first})",
+        )
+        step = self.long_term.search_step or last - first
+        return (*range(first, last, step), last)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -415,7 +496,9 @@ class Config(_Checked):
             f"`name` (={self.name!r}) may hold letters, digits and . _ + - only, since "
             "folders are called after it",
         )
-        self.model.score_size_for(self.tracker.search_size)
+        for first in (self.tracker.search_size, self.tracker.small_target_search_size):
+            for size in self.tracker.search_sizes(first) if first else ():
+                self.model.score_size_for(size)
         _require(
             self.data.crop_size >= self.model.search_size,
             f"`data.crop_size` (={self.data.crop_size}) must be at least "

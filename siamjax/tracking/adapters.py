@@ -4,9 +4,16 @@ import jax
 import numpy as np
 
 from siamjax.config import Config
-from siamjax.models.siamese import SiameseRPN
+from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
-from siamjax.tracking.frames import Color, FrameError, as_bgr, as_box_xywh, pad_frame
+from siamjax.tracking.frames import (
+    Color,
+    as_bgr,
+    as_box_xywh,
+    pad_frame,
+    require_shape,
+    size_of,
+)
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 
@@ -17,9 +24,10 @@ class Tracker:
         tracker.update(frame)
         tracker.box_xywh, tracker.score
 
-    Frames are `[h, w, 3]` uint8, BGR unless `color="rgb"`, or grey `[h, w]`; boxes are
-    0-based pixels. `init` may be called again at any time, with a frame of any size. The
-    step runs while the host goes on; asking for `box_xywh` or `score` waits for it.
+    Frames are NumPy or JAX arrays `[h, w, 3]` uint8, BGR unless `color="rgb"`, or grey
+    `[h, w]`; boxes are 0-based pixels. `init` may be called again at any time, with a frame
+    of any size. The step runs while the host goes on; asking for `box_xywh` or `score` waits
+    for it, and so does every frame of a long-term tracker, whose search size depends on it.
 
     Attributes:
         network: as `build_network` gives it.
@@ -27,12 +35,7 @@ class Tracker:
         config: the experiment's, for its `model` and `tracker`.
     """
 
-    def __init__(self, network: SiameseRPN, variables: dict, config: Config):
-        if config.model.correlation == "plain":
-            raise ValueError(
-                f"`{config.name}` has `model.correlation` (='plain'), which gives a response "
-                "and no boxes; this tracker needs 'depthwise' or 'up_channel'"
-            )
+    def __init__(self, network: SiameseRPN | SiamFC, variables: dict, config: Config):
         self.network = network
         self.variables = jax.device_put(variables)
         self.config = config
@@ -40,6 +43,7 @@ class Tracker:
         self._output: TrackOutput | None = None
         self._shape: tuple[int, int] = (0, 0)
         self._frame_size: jax.Array | None = None
+        self._search_size = config.tracker.search_size  # while the target is in sight
 
     def init(self, frame, box_xywh, *, color: Color = "bgr") -> None:
         """Starts with the target in `box_xywh`: four numbers, left, top, width, height.
@@ -50,7 +54,8 @@ class Tracker:
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
         self._shape = (height, width)
-        self._frame_size = jax.device_put(np.array([width, height], np.float32))
+        self._frame_size = jax.device_put(size_of(frame))
+        self._search_size = tracker.first_search_size(self.config, box, width, height)
         box = jax.device_put(box)
         self._state = tracker.init(
             self.variables,
@@ -70,12 +75,8 @@ class Tracker:
         """
         self._require_init()
         frame = as_bgr(frame, color)
-        if frame.shape[:2] != self._shape:
-            (height, width), (first_height, first_width) = frame.shape[:2], self._shape
-            raise FrameError(
-                f"`frame` has {width} x {height} pixels, but tracking began at {first_width} x "
-                f"{first_height}; resize it, or call `init` again with a box in its pixels"
-            )
+        require_shape(frame, self._shape)
+        search_size = tracker.search_size_of(self.config, self._search_size, self._steps_lost())
         self._state, self._output = tracker.update(
             self.variables,
             self._state,
@@ -83,6 +84,7 @@ class Tracker:
             self._frame_size,
             network=self.network,
             config=self.config,
+            search_size=search_size,
         )
 
     @property
@@ -96,6 +98,15 @@ class Tracker:
         """How sure that was, in [0, 1]: the network's foreground score; 1 after `init`."""
         self._require_init()
         return float(self._output.score)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a long-term tracker is looking for its target; never without that."""
+        self._require_init()
+        return self._steps_lost() > 0
+
+    def _steps_lost(self) -> int:
+        return 0 if self._state.steps_lost is None else int(self._state.steps_lost)
 
     def _require_init(self) -> None:
         if self._output is None:

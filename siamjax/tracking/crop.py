@@ -5,10 +5,15 @@ every frame of a bucket. The time does not depend on the frame's size: only the 
 the crop needs are gathered.
 """
 
+from typing import Literal
+
 import jax.numpy as jnp
 from jax import Array
 
 from siamjax.geometry.crops import window_origin
+
+# Whose rule gives a window its first pixel; they differ by one pixel at most.
+Corner = Literal["pysot", "dasiamrpn", "siamfc"]
 
 
 def mean_color(frame: Array, frame_size: Array) -> Array:
@@ -30,7 +35,13 @@ def mean_color(frame: Array, frame_size: Array) -> Array:
 
 
 def subwindow(
-    frame: Array, frame_size: Array, center: Array, side: Array, pad_color: Array, size: int
+    frame: Array,
+    frame_size: Array,
+    center: Array,
+    side: Array,
+    pad_color: Array,
+    size: int,
+    corner: Corner = "pysot",
 ) -> Array:
     """The square of `side` pixels around `center`, resized: `[size, size, 3]` float32.
 
@@ -38,11 +49,11 @@ def subwindow(
     image; everything else has `pad_color` `[3]`. `center` `[2]` (x, y) and `side` are pixels
     of the frame, float32; `side` is rounded half to even, and is at least 1. Bilinear with
     pixel centres at half coordinates, held at the sub-window's edge, rounded to grey levels:
-    the numbers that OpenCV gives for uint8, to one grey level. Reference: PySOT's
-    sub-window.
+    the numbers that OpenCV gives for uint8, to one grey level. Reference: the sub-windows of
+    PySOT, DaSiamRPN and siamfc-pytorch, which find the first pixel each in its own way.
     """
     side = jnp.maximum(jnp.round(side), 1.0)
-    origin = window_origin(center, side, jnp.floor)
+    origin = _origin(center, side, corner)
     x_low, x_high, x_weights = _taps(origin[0], side, frame_size[0], size)
     y_low, y_high, y_weights = _taps(origin[1], side, frame_size[1], size)
 
@@ -51,6 +62,13 @@ def subwindow(
     # Taps outside the frame have no weight yet: what is missing is padding.
     covered = y_weights.sum(axis=0)[:, None, None] * x_weights.sum(axis=0)[None, :, None]
     return jnp.round(crop + pad_color * (1.0 - covered))
+
+
+def _origin(center: Array, side: Array, corner: Corner) -> Array:
+    if corner == "pysot":
+        return window_origin(center, side, jnp.floor)
+    # Both round half to even, as NumPy and Python do.
+    return jnp.round(center - (side + (1 if corner == "dasiamrpn" else -1)) / 2)
 
 
 def _blend(low: Array, high: Array, weights: Array) -> Array:

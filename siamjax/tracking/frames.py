@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
@@ -16,25 +18,54 @@ class BoxError(ValueError):
     """A first box cannot be tracked in its frame; the message shows both."""
 
 
-def pad_frame(frame: np.ndarray) -> np.ndarray:
+Frame = np.ndarray | jax.Array
+
+
+def padded_shape(*shapes: tuple[int, int]) -> tuple[int, int]:
+    """The smallest bucket, (height, width), that holds frames of every one of `shapes`."""
+    sides = (max(sides) for sides in zip(*shapes, strict=True))
+    height, width = (-(-side // BUCKET) * BUCKET for side in sides)
+    return height, width
+
+
+def pad_frame(frame: Frame) -> Frame:
     """The frame with zeros to the right and below, up to multiples of `BUCKET` pixels.
 
     `[h, w, 3]` uint8 to `[H, W, 3]`: every video whose size falls into the same bucket runs
-    the same compiled step.
+    the same compiled step. An array of JAX's stays on its device.
     """
-    height, width = frame.shape[:2]
-    padded_height, padded_width = (-(-side // BUCKET) * BUCKET for side in (height, width))
-    padded = np.empty((padded_height, padded_width, 3), np.uint8)
-    padded[:height, :width] = frame
-    padded[height:] = 0
-    padded[:, width:] = 0
+    return pad_frames([frame])[0]
+
+
+def pad_frames(frames: list[Frame]) -> Frame:
+    """Frames of any sizes in the bucket that holds them all: `[n, H, W, 3]` uint8."""
+    height, width = padded_shape(*(frame.shape[:2] for frame in frames))
+    if all(isinstance(frame, jax.Array) for frame in frames):
+        return jnp.stack([_pad_on_device(frame, height, width) for frame in frames])
+    padded = np.empty((len(frames), height, width, 3), np.uint8)
+    for target, frame in zip(padded, frames, strict=True):
+        h, w = frame.shape[:2]
+        target[:h, :w] = frame
+        target[h:] = 0
+        target[:h, w:] = 0
     return padded
 
 
-def as_bgr(frame, color: Color = "bgr") -> np.ndarray:
+def _pad_on_device(frame: jax.Array, height: int, width: int) -> jax.Array:
+    h, w = frame.shape[:2]
+    return jnp.pad(frame, ((0, height - h), (0, width - w), (0, 0)))
+
+
+def size_of(frame: Frame) -> np.ndarray:
+    """Width and height of a frame: `[2]` float32."""
+    return np.array(frame.shape[1::-1], np.float32)
+
+
+def as_bgr(frame, color: Color = "bgr") -> Frame:
     """A caller's frame as `[h, w, 3]` uint8 BGR.
 
-    Takes NumPy arrays and whatever converts to one: colour `[h, w, 3]`, in the order that
+    Takes arrays of JAX's, which stay on their device, NumPy's, and whatever converts to one
+    of these: colour `[h, w, 3]`, in the order that
     `color` names, or grey `[h, w]` or `[h, w, 1]`, which is shown to the network three
     times. Raises `FrameError` for anything else.
     """
@@ -42,7 +73,8 @@ def as_bgr(frame, color: Color = "bgr") -> np.ndarray:
         raise ValueError(f'`color` (={color!r}) must be "bgr" or "rgb"')
     if frame is None:
         raise FrameError("`frame` is None: it could not be read")
-    frame = np.asarray(frame)
+    if not isinstance(frame, jax.Array):
+        frame = np.asarray(frame)
     if frame.dtype != np.uint8:
         raise FrameError(
             f"`frame` is {frame.dtype} and must be uint8, grey levels 0..255; convert it "
@@ -58,8 +90,19 @@ def as_bgr(frame, color: Color = "bgr") -> np.ndarray:
     if 0 in frame.shape:
         raise FrameError(f"`frame` has shape {frame.shape}: it holds no pixel")
     if frame.shape[2] == 1:
-        return np.broadcast_to(frame, (*frame.shape[:2], 3))
+        xp = frame.__array_namespace__()
+        return xp.broadcast_to(frame, (*frame.shape[:2], 3))
     return frame if color == "bgr" else frame[..., ::-1]
+
+
+def require_shape(frame: Frame, first: tuple[int, ...]) -> None:
+    """Raises `FrameError` unless the frame is as large as the `first` one's (height, width)."""
+    if frame.shape[:2] != first[:2]:
+        (height, width), (first_height, first_width) = frame.shape[:2], first[:2]
+        raise FrameError(
+            f"`frame` has {width} x {height} pixels, but tracking began at {first_width} x "
+            f"{first_height}; resize it, or call `init` again with a box in its pixels"
+        )
 
 
 def as_box_xywh(box_xywh, width: int, height: int) -> np.ndarray:

@@ -10,11 +10,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamjax.config import TrackerConfig
 from siamjax.geometry.anchors import decode
 from siamjax.geometry.crops import context_side
 
 MIN_SIZE = 10.0  # pixels: a target never shrinks below this
+
+
+class Hyperparameters(NamedTuple):
+    """The numbers of `TrackerConfig` that only weigh, and so may be traced: `[]` each."""
+
+    penalty_k: Array | float
+    window_influence: Array | float
+    size_lr: Array | float
 
 
 class Selection(NamedTuple):
@@ -31,7 +38,7 @@ def cosine_window(score_size: int) -> np.ndarray:
     return np.outer(line, line).astype(np.float32)
 
 
-def size_penalty(box_size: Array, target_size: Array, penalty_k: float) -> Array:
+def size_penalty(box_size: Array, target_size: Array, penalty_k: Array | float) -> Array:
     """How little a box changes scale and aspect: `[...]` in (0, 1], 1 for no change.
 
     `box_size` `[..., 2]` and `target_size` `[2]` are (width, height) in the same pixels.
@@ -54,41 +61,47 @@ def select(
     center: Array,
     size: Array,
     scale: Array,
-    frame_size: Array,
     *,
     anchors: np.ndarray,
-    config: TrackerConfig,
+    hyper: Hyperparameters,
+    rivals: Array | None = None,
 ) -> Selection:
-    """Chooses an anchor and moves the target there.
+    """Chooses an anchor and moves the target there, which may lie outside of the frame.
 
     `cls_logits` `[h, w, a, 2]`, `loc` `[h, w, a, 4]` and `anchors` `[h, w, a, 4]` (cxcywh,
-    pixels of the crop, relative to its centre) describe the crop; `center` `[2]`, `size` `[2]`
-    and `frame_size` `[2]` are pixels of the frame, `scale` is the crop's pixels for one of
-    the frame's. The position jumps, the size follows by `size_lr` times the anchor's
-    penalised score, and both are held within the frame.
+    pixels of the crop, relative to its centre) describe the crop; `center` `[2]` and `size`
+    `[2]` are pixels of the frame, `scale` is the crop's pixels for one of the frame's. The
+    position jumps, the size follows by `size_lr` times the anchor's penalised score.
+    `rivals` `[h, w, a]`, in [0, 1], is taken off the scores where it is given.
     """
     # Anchor by anchor, as the reference goes through them: of equals, the first wins.
     scores = _anchor_major(jax.nn.softmax(cls_logits, axis=-1)[..., 1])
     boxes = _anchor_major(decode(loc, jnp.asarray(anchors)))
     window = jnp.tile(jnp.asarray(cosine_window(loc.shape[0])).ravel(), loc.shape[2])
 
-    penalties = size_penalty(boxes[:, 2:], size * scale, config.penalty_k)
-    share = config.window_influence
-    ranked = penalties * scores * (1.0 - share) + window * share
+    penalties = size_penalty(boxes[:, 2:], size * scale, hyper.penalty_k)
+    similar = scores if rivals is None else scores - _anchor_major(rivals)
+    share = hyper.window_influence
+    ranked = penalties * similar * (1.0 - share) + window * share
     # A box that overflowed must not win, and argmax takes NaN for the largest number.
     moves = boxes / scale
     usable = jnp.isfinite(ranked) & jnp.isfinite(moves).all(axis=-1)
     best = jnp.argmax(jnp.where(usable, ranked, -jnp.inf))
     move, score = moves[best], scores[best]
 
-    rate = penalties[best] * score * config.size_lr
-    moved = jnp.clip(center + move[:2], 0.0, frame_size)
-    sized = size * (1.0 - rate) + move[2:] * rate
-    sized = jnp.maximum(jnp.minimum(sized, frame_size), MIN_SIZE)
+    rate = penalties[best] * score * hyper.size_lr
     # Where no box is usable (an untrained network overflows), the target stays.
     return Selection(
-        jnp.where(usable[best], moved, center), jnp.where(usable[best], sized, size), score
+        jnp.where(usable[best], center + move[:2], center),
+        jnp.where(usable[best], size * (1.0 - rate) + move[2:] * rate, size),
+        score,
     )
+
+
+def hold(center: Array, size: Array, frame_size: Array) -> tuple[Array, Array]:
+    """Centre `[2]` within the frame, sides `[2]` between `MIN_SIZE` and the frame's."""
+    size = jnp.maximum(jnp.minimum(size, frame_size), MIN_SIZE)
+    return jnp.clip(center, 0.0, frame_size), size
 
 
 def _anchor_major(x: Array) -> Array:

@@ -1,6 +1,6 @@
 """What a tracker remembers, and what it says."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax import Array
 
@@ -8,12 +8,16 @@ from siamjax.models.siamese import TemplateFeatures
 
 
 class TrackerState(NamedTuple):
-    """One target between two frames: float32 arrays on the device, pixels of the frame."""
+    """One target between two frames: arrays on the device, float32, pixels of the frame."""
 
     center: Array  # [2] x, y
     size: Array  # [2] width, height
     pad_color: Array  # [3] whole grey levels: what lies outside the frame
     template: TemplateFeatures  # of one image (b = 1)
+    # Long-term only: [] int32, how far the search has grown; 0 while the target is in sight.
+    steps_lost: Array | None = None
+    # What else the kind of tracker needs: SiamFC's first size, the distractors.
+    memory: Any = None
 
 
 class TrackOutput(NamedTuple):

@@ -33,14 +33,20 @@ class SeesBrightness:
 
     def predict(self, features, search):
         self.traces["predict"] += 1
-        assert search.shape == (1, 255, 255, 3)
+        count, side, _, channels = search.shape
+        assert features.kernels[0].shape == (count, 3) and channels == 3
         # 63 pixels at stride 8: the first is centred on pixel 31, as the first anchor is.
         brightness = jax.lax.reduce_window(
             search.mean(axis=-1), 0.0, jax.lax.add, (1, 63, 63), (1, 8, 8), "VALID"
         ) / (63.0 * 63.0)
-        foreground = jnp.full((1, 25, 25, 5), -20.0).at[..., SQUARE].set(brightness / 16 - 8)
+        cells = (side - 63) // 8 + 1
+        foreground = jnp.full((count, cells, cells, 5), -20.0)
+        foreground = foreground.at[..., SQUARE].set(self.logit(features, search, brightness))
         logits = jnp.stack([jnp.zeros_like(foreground), foreground], axis=-1)
-        return Prediction(logits, jnp.zeros((1, 25, 25, 5, 4)))
+        return Prediction(logits, jnp.zeros((count, cells, cells, 5, 4)))
+
+    def logit(self, features, search, brightness):
+        return brightness / 16 - 8
 
 
 def small_config():

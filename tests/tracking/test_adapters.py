@@ -130,12 +130,6 @@ def test_the_caller_may_reuse_its_frame(follower):
     np.testing.assert_array_equal(follower.box_xywh, expected)
 
 
-def test_a_network_without_boxes_is_refused(network):
-    model = ModelConfig(correlation="plain")
-    with pytest.raises(ValueError, match=r"`model.correlation` \(='plain'\)"):
-        Tracker(network, {}, Config(name="test", model=model))
-
-
 def test_a_network_of_another_configuration_is_refused(network):
     model = ModelConfig(anchors=AnchorConfig(ratios=(0.5, 1.0, 2.0)))
     follower = Tracker(network, {}, Config(name="test", model=model))

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from siamjax.config import TrackerConfig
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.tracking import select as selection
 from tests.tracking import oracle
@@ -15,16 +14,31 @@ from tests.tracking import oracle
 SIZES = anchor_sizes(8, (0.33, 0.5, 1, 2, 3), (8,))
 
 
+def hyper(penalty_k=0.04, window_influence=0.44, size_lr=0.4):
+    return selection.Hyperparameters(penalty_k, window_influence, size_lr)
+
+
 @functools.cache
-def compiled(side, config):
-    grid = anchor_grid(SIZES, 8, side)
-    return jax.jit(functools.partial(selection.select, anchors=grid, config=config))
+def compiled(side):
+    @jax.jit
+    def choose_and_hold(*maps_and_target, frame_size, hyper):
+        grid = anchor_grid(SIZES, 8, side)
+        chosen = selection.select(*maps_and_target, anchors=grid, hyper=hyper)
+        return selection.Selection(
+            *selection.hold(chosen.center, chosen.size, frame_size), chosen.score
+        )
+
+    return choose_and_hold
 
 
 def run(cls_logits, loc, center, size, scale, frame_size, config):
-    arrays = [jnp.array(x, jnp.float32) for x in (center, size, scale, frame_size)]
-    chosen = compiled(cls_logits.shape[0], config)(
-        jnp.asarray(cls_logits), jnp.asarray(loc), *arrays
+    arrays = [jnp.array(x, jnp.float32) for x in (center, size, scale)]
+    chosen = compiled(cls_logits.shape[0])(
+        jnp.asarray(cls_logits),
+        jnp.asarray(loc),
+        *arrays,
+        frame_size=jnp.array(frame_size, jnp.float32),
+        hyper=config,
     )
     return jax.tree.map(np.asarray, chosen)
 
@@ -46,10 +60,10 @@ def random_maps(rng, side, spread):
     scale=st.sampled_from([0.02, 0.7, 9.0]),
     config=st.sampled_from(
         [
-            TrackerConfig(),
-            TrackerConfig(penalty_k=0.16, window_influence=0.4, size_lr=0.3),
-            TrackerConfig(penalty_k=0.0, window_influence=0.0, size_lr=1.0),
-            TrackerConfig(penalty_k=0.5, window_influence=1.0, size_lr=0.5),
+            hyper(),
+            hyper(penalty_k=0.16, window_influence=0.4, size_lr=0.3),
+            hyper(penalty_k=0.0, window_influence=0.0, size_lr=1.0),
+            hyper(penalty_k=0.5, window_influence=1.0, size_lr=0.5),
         ]
     ),
 )
@@ -80,7 +94,7 @@ def test_of_equal_anchors_the_first_of_the_first_anchor_wins():
     loc = np.zeros((3, 3, 5, 4), np.float32)
     cls_logits = np.zeros((3, 3, 5, 2), np.float32)
     cls_logits[1, 2, 0, 1] = cls_logits[0, 0, 3, 1] = cls_logits[2, 0, 0, 1] = 5.0
-    config = TrackerConfig(penalty_k=0.0, window_influence=0.0)
+    config = hyper(penalty_k=0.0, window_influence=0.0)
     ours = run(cls_logits, loc, (100, 100), (50, 50), 1.0, (320, 240), config)
     np.testing.assert_allclose(ours.center, (100 + 8, 100))
 
@@ -108,7 +122,7 @@ def test_a_box_that_overflows_is_passed_over(broken):
     cls_logits[2, 1, 2, 1] = 4.0
     loc = np.zeros((3, 3, 5, 4), np.float32)
     loc[0, 0, 2] = broken
-    config = TrackerConfig(penalty_k=0.04, window_influence=0.0)
+    config = hyper(penalty_k=0.04, window_influence=0.0)
     ours = run(cls_logits, loc, (100, 100), (64, 64), 1.0, (320, 240), config)
     np.testing.assert_allclose(ours.center, (100, 108))
 
@@ -117,6 +131,6 @@ def test_a_box_that_overflows_is_passed_over(broken):
 def test_the_target_stays_where_no_box_is_usable(broken):
     cls_logits = np.zeros((3, 3, 5, 2), np.float32)
     loc = np.full((3, 3, 5, 4), broken, np.float32)
-    ours = run(cls_logits, loc, (100, 90), (64, 40), 1.0, (320, 240), TrackerConfig())
+    ours = run(cls_logits, loc, (100, 90), (64, 40), 1.0, (320, 240), hyper())
     np.testing.assert_array_equal(ours.center, (100, 90))
     np.testing.assert_array_equal(ours.size, (64, 40))

@@ -1,0 +1,295 @@
+"""Many targets at once, one device call a frame: sequences in lock-step, or one frame's."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from siamjax.config import Config
+from siamjax.models.siamese import SiameseRPN, SiamFC
+from siamjax.tracking import tracker
+from siamjax.tracking.frames import (
+    Color,
+    FrameError,
+    as_bgr,
+    as_box_xywh,
+    pad_frame,
+    pad_frames,
+    require_shape,
+    size_of,
+)
+from siamjax.tracking.state import TrackerState, TrackOutput
+
+
+@partial(jax.jit, static_argnames=("network", "config", "search_size"))
+def update_batch(
+    variables: dict,
+    states: TrackerState,
+    frames: Array,
+    frame_sizes: Array,
+    *,
+    network: SiameseRPN | SiamFC,
+    config: Config,
+    search_size: int | None = None,
+) -> tuple[TrackerState, TrackOutput]:
+    """`tracker.update` for n targets: every array of `states` and of what comes back has a
+    first axis of n.
+
+    `frames` is `[n, H, W, 3]` uint8, a frame for each target, with `frame_sizes` `[n, 2]`; or
+    one frame `[H, W, 3]` that shows them all, with `frame_sizes` `[2]`. The network sees all
+    search images as one batch.
+    """
+    options = {"config": config, "search_size": search_size}
+    each = None if frames.ndim == 3 else 0
+    crops = partial(tracker.search_crops, **options)
+    scales, searches = jax.vmap(crops, (0, each, each))(states, frames, frame_sizes)
+    n, images = searches.shape[:2]
+    template = jax.tree.map(lambda x: jnp.repeat(x[:, 0], images, axis=0), states.template)
+    prediction = network.apply(
+        variables, template, searches.reshape(-1, *searches.shape[2:]), method=network.predict
+    )
+    prediction = jax.tree.map(lambda x: x.reshape(n, images, *x.shape[1:]), prediction)
+    follow = jax.vmap(partial(tracker.follow, **options), (0, 0, 0, each))
+    return follow(states, prediction, scales, frame_sizes)
+
+
+@partial(jax.jit, static_argnames=("network", "config", "search_size"))
+def _advance(
+    variables, states, chosen, frames, frame_sizes, *, network, config, search_size
+) -> tuple[TrackerState, TrackOutput, Array | None]:
+    """Moves the targets numbered `chosen` `[k]` on, a number beyond the last is none's."""
+    some = jax.tree.map(lambda x: x.at[chosen].get(mode="clip"), states)
+    some, output = update_batch(
+        variables,
+        some,
+        frames,
+        frame_sizes,
+        network=network,
+        config=config,
+        search_size=search_size,
+    )
+    states = jax.tree.map(lambda x, new: x.at[chosen].set(new, mode="drop"), states, some)
+    return states, output, some.steps_lost
+
+
+@jax.jit
+def _replace(states: TrackerState, number: Array, state: TrackerState) -> TrackerState:
+    return jax.tree.map(lambda x, new: x.at[number].set(new), states, state)
+
+
+@partial(jax.jit, static_argnames="count")
+def _room_for(state: TrackerState, count: int) -> TrackerState:
+    return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), state)
+
+
+class _Target(NamedTuple):
+    """What the host has to know of a target."""
+
+    shape: tuple[int, int]  # of its frames: height, width
+    first_search_size: int
+    steps_lost: int
+
+
+class BatchTracker:
+    """Follows one target in each of many sequences, in lock-step.
+
+        tracker.init(slot, frame, box_xywh)
+        boxes_and_scores = tracker.update({slot: frame, ...})
+
+    A slot takes a new sequence whenever `init` is called for it; slots without a frame in a
+    call stand still and cost nothing. Frames may differ in size: in a call they share the
+    bucket of the largest. A call is one device call, or one for each search size in use
+    where the configuration is a long-term tracker's. Its compiled sizes are the powers of
+    two up to `slots`. Frames and boxes are those of `Tracker`, and so are the results.
+
+    Attributes:
+        network, variables, config: as those of `Tracker`.
+        slots: how many sequences there may be at once.
+    """
+
+    def __init__(
+        self, network: SiameseRPN | SiamFC, variables: dict, config: Config, slots: int
+    ):
+        if slots < 1:
+            raise ValueError(f"`slots` (={slots}) must be at least 1")
+        self.network = network
+        self.variables = jax.device_put(variables)
+        self.config = config
+        self.slots = slots
+        self._states: TrackerState | None = None
+        self._targets: dict[int, _Target] = {}
+
+    def init(self, slot: int, frame, box_xywh, *, color: Color = "bgr") -> None:
+        """Starts in `slot`, 0 to `slots` - 1; raises as `Tracker.init` and changes nothing."""
+        if not 0 <= slot < self.slots:
+            raise ValueError(f"`slot` (={slot}) must lie between 0 and {self.slots - 1}")
+        frame = as_bgr(frame, color)
+        height, width = frame.shape[:2]
+        box = as_box_xywh(box_xywh, width, height)
+        state = tracker.init(
+            self.variables,
+            jax.device_put(pad_frame(frame)),
+            jax.device_put(size_of(frame)),
+            jax.device_put(box),
+            network=self.network,
+            config=self.config,
+        )
+        if self._states is None:
+            self._states = _room_for(state, self.slots)
+        self._states = _replace(self._states, np.int32(slot), state)
+        first = tracker.first_search_size(self.config, box, width, height)
+        self._targets[slot] = _Target((height, width), first, 0)
+
+    def update(
+        self, frames: Mapping[int, object], *, color: Color = "bgr"
+    ) -> dict[int, tuple[np.ndarray, float]]:
+        """The next frame of some slots: `{slot: (box_xywh [4] float32, score)}`.
+
+        Raises `FrameError`, naming the slot, for a frame that cannot be used, and
+        `RuntimeError` for a slot without a target; nothing moves then.
+        """
+        ready = {slot: self._check(slot, frame, color) for slot, frame in frames.items()}
+        by_size: dict[int, list[int]] = {}
+        for slot in ready:
+            target = self._targets[slot]
+            size = tracker.search_size_of(
+                self.config, target.first_search_size, target.steps_lost
+            )
+            by_size.setdefault(size, []).append(slot)
+        results = {}
+        for size, slots in by_size.items():
+            results |= self._update(slots, [ready[slot] for slot in slots], size)
+        return {slot: results[slot] for slot in frames}
+
+    def _check(self, slot: int, frame, color: Color):
+        if slot not in self._targets:
+            raise RuntimeError(f"call `init` for slot {slot} first: it has no target yet")
+        try:
+            frame = as_bgr(frame, color)
+            require_shape(frame, self._targets[slot].shape)
+        except FrameError as error:
+            raise FrameError(f"slot {slot}: {error}") from None
+        return frame
+
+    def _update(self, slots: list[int], frames: list, search_size: int) -> dict:
+        # A batch of the next power of two: few sizes to compile, and little to waste.
+        missing = min(1 << (len(slots) - 1).bit_length(), self.slots) - len(slots)
+        frames = frames + frames[:1] * missing
+        self._states, output, steps_lost = _advance(
+            self.variables,
+            self._states,
+            np.array(slots + [self.slots] * missing, np.int32),
+            jax.device_put(pad_frames(frames)),
+            np.stack([size_of(frame) for frame in frames]),
+            network=self.network,
+            config=self.config,
+            search_size=search_size,
+        )
+        boxes, scores, steps_lost = jax.device_get((*output, steps_lost))
+        for k, slot in enumerate(slots):
+            if steps_lost is not None:
+                target = self._targets[slot]
+                self._targets[slot] = target._replace(steps_lost=int(steps_lost[k]))
+        return {slot: (boxes[k], float(scores[k])) for k, slot in enumerate(slots)}
+
+
+class MultiTracker:
+    """Follows several targets through one video; each frame goes to the device once.
+
+        tracker.init(frame, boxes_xywh)
+        tracker.update(frame)
+        tracker.boxes_xywh, tracker.scores
+
+    Every target is followed as if it were the only one. A call is one device call, or one
+    for each search size in use where the configuration is a long-term tracker's. Frames and
+    boxes are those of `Tracker`.
+
+    Attributes:
+        network, variables, config: as those of `Tracker`.
+    """
+
+    def __init__(self, network: SiameseRPN | SiamFC, variables: dict, config: Config):
+        self.network = network
+        self.variables = jax.device_put(variables)
+        self.config = config
+        self._states: TrackerState | None = None
+        self._targets: list[_Target] = []
+        self._boxes = np.empty((0, 4), np.float32)
+        self._scores = np.empty(0, np.float32)
+
+    def init(self, frame, boxes_xywh, *, color: Color = "bgr") -> None:
+        """Starts with the targets in `boxes_xywh`, `[n, 4]`, of one frame.
+
+        Raises `FrameError` or `BoxError`, and then keeps following what it followed before.
+        """
+        frame = as_bgr(frame, color)
+        height, width = frame.shape[:2]
+        boxes = [as_box_xywh(box, width, height) for box in boxes_xywh]
+        if not boxes:
+            raise ValueError("`boxes_xywh` is empty; give at least one box")
+        padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
+        states = [
+            tracker.init(
+                self.variables,
+                padded,
+                frame_size,
+                jax.device_put(box),
+                network=self.network,
+                config=self.config,
+            )
+            for box in boxes
+        ]
+        self._states = jax.tree.map(lambda *x: jnp.stack(x), *states)
+        self._targets = [
+            _Target(
+                (height, width),
+                tracker.first_search_size(self.config, box, width, height),
+                0,
+            )
+            for box in boxes
+        ]
+        self._boxes, self._scores = np.stack(boxes), np.ones(len(boxes), np.float32)
+
+    def update(self, frame, *, color: Color = "bgr") -> None:
+        """Finds every target in the next frame; raises `FrameError` without moving."""
+        if self._states is None:
+            raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
+        frame = as_bgr(frame, color)
+        require_shape(frame, self._targets[0].shape)
+        padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
+        by_size: dict[int, list[int]] = {}
+        for k, target in enumerate(self._targets):
+            size = tracker.search_size_of(
+                self.config, target.first_search_size, target.steps_lost
+            )
+            by_size.setdefault(size, []).append(k)
+        self._boxes, self._scores = self._boxes.copy(), self._scores.copy()
+        for size, chosen in by_size.items():
+            self._states, output, steps_lost = _advance(
+                self.variables,
+                self._states,
+                np.array(chosen, np.int32),
+                padded,
+                frame_size,
+                network=self.network,
+                config=self.config,
+                search_size=size,
+            )
+            self._boxes[chosen], self._scores[chosen] = jax.device_get(tuple(output))
+            if steps_lost is not None:
+                for k, steps in zip(chosen, jax.device_get(steps_lost), strict=True):
+                    self._targets[k] = self._targets[k]._replace(steps_lost=int(steps))
+
+    @property
+    def boxes_xywh(self) -> np.ndarray:
+        """Where each target was last found, `[n, 4]` float32."""
+        return self._boxes
+
+    @property
+    def scores(self) -> np.ndarray:
+        """How sure that was, `[n]` float32 in [0, 1]; 1 after `init`."""
+        return self._scores
