@@ -7,8 +7,9 @@ that show the target; both are averaged over sequences, and the best F-score is 
 Frames without a confidence have 0. Two conventions, by name, which choose slightly different
 thresholds among all confidences. `"pysot"`, the default: missing confidences choose none, and
 at minus infinity only positive ones count. `"vot-toolkit"`: every frame counts at minus
-infinity, and a frame where both say that there is no target is a full hit. By both, the
-frame where the tracker is started is a miss: a perfect run of n frames recalls (n - 1) / n.
+infinity, and a frame where both say that there is no target is a full hit, so that recall
+may exceed 1. By both, a first line that is a code is a miss: a perfect run of n frames then
+recalls (n - 1) / n.
 Verified: PySOT's against its own published code, vot-toolkit's against version
 0.9.0.
 """

@@ -77,8 +77,11 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
         )
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     if (root / "list.txt").is_file():
-        names = filter(None, map(str.strip, read_lines(root / "list.txt")))
-        folders = [root / name for name in names]
+        try:
+            lines = read_lines(root / "list.txt")
+        except RegionError as error:
+            raise VotAnnotationError(str(error)) from None
+        folders = [root / line.strip() for line in lines if line.strip()]
     found, problems = [], []
     for folder in folders:
         try:
@@ -168,18 +171,20 @@ def _from_entry(name, entry, images, stated_size, problems) -> VotSequence:
     for attribute in VOT_ATTRIBUTES:
         if values := entry.get(attribute):
             _add_tag(tags, attribute, values, name, len(ground_truth), problems)
-    frames = _json_frames(name, entry, images)
+    frames = _json_frames(entry, images)
     size = _size_of(frames)
     if size is None and stated_size and {"width", "height"} <= entry.keys():
         size = int(entry["width"]), int(entry["height"])
     return VotSequence(name, ground_truth, tags, size, frames)
 
 
-def _json_frames(name: str, entry: dict, images: Path) -> tuple[Path, ...]:
+def _json_frames(entry: dict, images: Path) -> tuple[Path, ...]:
     """Where the images are; PySOT's VOT2019 file leaves out their folder, color/."""
     frames = tuple(images / image for image in entry.get("img_names") or ())
-    if frames and not frames[0].is_file():
-        in_color = tuple(frame.parent / "color" / frame.name for frame in frames)
-        if in_color[0].is_file():
-            return in_color
+    if frames and not frames[0].is_file() and _in_color(frames[0]).is_file():
+        return tuple(map(_in_color, frames))
     return frames
+
+
+def _in_color(frame: Path) -> Path:
+    return frame.parent / "color" / frame.name

@@ -4,6 +4,7 @@ import pytest
 from siamjax.evaluation.overlap import raster_overlap
 from siamjax.evaluation.regions import Regions
 from tests.evaluation.scanline import pysot_overlap, toolkit_overlap
+from tests.evaluation.toolkit import import_vot_toolkit
 
 # Computed with PySOT's region.c (commit d04028f), compiled with gcc 12.2.
 PYSOT = [
@@ -129,17 +130,14 @@ def _is_wide(row):
     return np.ptp(x.clip(0, 59)) > 2 and np.ptp(y.clip(0, 49)) > 2
 
 
-def test_equals_vot_toolkit_on_random_pairs(rng):
-    try:
-        from vot.region.raster import calculate_overlap
-        from vot.region.shapes import Polygon, Rectangle
-    except Exception as error:  # absent, or broken on this version of Python
-        pytest.skip(f"vot-toolkit cannot be imported: {error}")
+def test_equals_vot_toolkit_on_random_pairs(rng, monkeypatch):
+    shapes = import_vot_toolkit(monkeypatch, "vot.region.shapes")
+    calculate_overlap = import_vot_toolkit(monkeypatch, "vot.region.raster").calculate_overlap
 
     def shape(row):
         if len(row) == 4:
-            return Rectangle(*row)
-        return Polygon(list(zip(row[::2], row[1::2], strict=True)))
+            return shapes.Rectangle(*row)
+        return shapes.Polygon(list(zip(row[::2], row[1::2], strict=True)))
 
     first, second = random_pairs(rng, 3000)
     found = raster_overlap(
