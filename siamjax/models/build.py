@@ -133,6 +133,6 @@ def _check_score_map(network: nn.Module, config: ModelConfig) -> None:
     if (height, width) != (config.score_size, config.score_size):
         raise NetworkError(
             f"`model.score_size` (={config.score_size}) must be the side of the network's "
-            f"score map, which has {height} x {width} cells; mind `model.template_crop` "
-            f"(={config.template_crop}) and the strides of `model.levels`"
+            f"score map, which has {height} x {width} cells with `model.template_crop` "
+            f"(={config.template_crop})"
         )

@@ -70,8 +70,17 @@ class SiameseRPN(nn.Module):
     def predict(
         self, features: TemplateFeatures, search: Array, *, train: bool = False
     ) -> Prediction:
-        """Scores the search image `[b, s, s, 3]`."""
+        """Scores the search image `[b, s, s, 3]`.
+
+        Raises ValueError when it is too small, or when the levels' maps differ in size.
+        """
         outputs = self.head(features.kernels, self.extract(search, train=train), train)
+        sizes = [cls.shape[1:3] for cls, _ in outputs]
+        if len(set(sizes)) > 1:
+            raise ValueError(
+                f"`levels` {self.levels} give score maps of different sizes {sizes}, which "
+                "cannot be fused; choose levels of one stride"
+            )
         cls, loc = mean_fusion(outputs) if self.fusion is None else self.fusion(outputs)
         return Prediction(self._by_anchor(cls), self._by_anchor(loc))
 
