@@ -8,6 +8,7 @@ from absl import flags
 
 from siamjax.commands.convert import convert
 from siamjax.commands.export_weights import export_weights
+from siamjax.commands.pack import pack
 from siamjax.commands.render import render
 from siamjax.commands.score import score
 from siamjax.commands.track import track
@@ -18,6 +19,7 @@ COMMANDS = {
     "export-weights": export_weights,
     "render": render,
     "score": score,
+    "pack": pack,
 }
 
 

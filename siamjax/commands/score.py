@@ -3,30 +3,61 @@
 from pathlib import Path
 
 
-def score(*, benchmark: str, annotations: Path, results: Path, json: bool = False) -> None:
-    """Scores trackers' result files against the true boxes.
+def score(
+    *,
+    benchmark: str,
+    annotations: Path,
+    results: Path,
+    json: bool = False,
+    convention: str = "",
+    experiment: str = "",
+    report: Path | None = None,
+) -> None:
+    """Scores trackers' result files against the truth.
 
     Names match whatever their case, hyphens and separators. Sequences that are missing or
     of another length are named, and are in no mean.
 
     Args:
-        benchmark: `otb` (or OTB100, OTB50, CVPR13) or `synthetic`
-        annotations: the benchmark's folder in OTB layout, or a json file of PySOT's toolkit
-        results: one tracker's folder of text files, or a folder of such folders
+        benchmark: otb, otb50, cvpr13, vot2016, vot2017, vot2018, vot2019, vot2018-lt,
+            uav123, uav20l, lasot, trackingnet, got10k, nfs, tcolor128, dtb70, ...
+        annotations: the benchmark's own folder, a folder of annotation files, or a json file
+            of PySOT's toolkit
+        results: one tracker's folder, or a folder of such folders
         json: print JSON instead of a table
+        convention: another toolkit's way of counting: pysot, matlab, got10k, pytracking or
+            visible for one-pass evaluation, pysot or vot-toolkit for VOT
+        experiment: the folder inside a tracker's, such as `realtime`, where it is not the
+            benchmark's own
+        report: a folder for a report (HTML, Markdown, LaTeX) on these trackers
     """
     from json import dumps
 
-    from siamjax.evaluation.annotations import read_annotations
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.results import find_trackers
-    from siamjax.evaluation.scoring import as_text, score_tracker, summary
+    from siamjax.evaluation.scoring import get_convention, score_tracker, summary
+    from siamjax.evaluation.tables import as_text
+    from siamjax.evaluation.truths import read_truths
 
     conventions = get_benchmark(benchmark)
-    boxes, problems = read_annotations(annotations)
+    get_convention(convention, conventions)
+    truths, problems = read_truths(annotations, conventions)
+    found, unusable = find_trackers(
+        results,
+        conventions,
+        [truth.name for truth in truths],
+        experiment=experiment,
+        besides=annotations,
+    )
     trackers = [
-        score_tracker(name, folder, boxes) for name, folder in find_trackers(results).items()
+        score_tracker(name, folder, truths, conventions, convention=convention)
+        for name, folder in found.items()
     ]
+    problems += unusable
+    if report is not None:
+        from siamjax.evaluation.report import write_report
+
+        write_report(report, conventions, [], trackers, problems, conventions.name)
     if json:
         print(dumps(summary(conventions.name, trackers, problems), indent=1))
     else:

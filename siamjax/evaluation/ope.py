@@ -2,7 +2,8 @@
 
 Boxes are `[t, 4]` `_xywh` in pixels, ground truth and prediction in the same index base.
 Everything translates with the boxes but one quirk (see `center_errors`), for which the
-numbers should be those of the benchmark's own files. Reference: PySOT's OPE benchmark.
+numbers should be those of the benchmark's own files. Conventions go by name, see
+`protocols.OPE_CONVENTIONS`; PySOT's is the default. Reference: PySOT's OPE benchmark.
 """
 
 from collections.abc import Iterable
@@ -15,7 +16,9 @@ from siamjax.evaluation.protocols import (
     NORM_PRECISION_THRESHOLDS,
     PRECISION_REPORTED,
     PRECISION_THRESHOLDS,
+    PYSOT,
     SUCCESS_THRESHOLDS,
+    OpeConvention,
 )
 from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
 
@@ -72,34 +75,73 @@ def _center_errors(gt_xywh, predicted_xywh, unit):
 
 
 def counted_frames(gt_xywh: np.ndarray) -> np.ndarray:
-    """Which frames count, `[t]` bool: those whose ground truth is finite.
-
-    A row with NaN (DAVIS writes them where the target is absent) is left out of numerator
-    and denominator; a box of zero size stays in the denominator, as in the reference.
-    """
+    """Which frames have a true box to compare with, `[t]` bool: those that are finite."""
     return np.isfinite(gt_xywh).all(axis=1)
 
 
-def curves(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> Curves:
+def curves(
+    gt_xywh: np.ndarray,
+    predicted_xywh: np.ndarray,
+    *,
+    visible: np.ndarray | None = None,
+    convention: OpeConvention = PYSOT,
+) -> Curves:
     """The three curves of one sequence.
 
-    Success is strict (overlap > threshold), precision is not (error <= threshold). Raises
-    `ValueError` when the lengths differ or no frame counts.
+    Success is strict (overlap > threshold), precision is not (error <= threshold). `visible`
+    `[t]` bool is False where the target is absent. Raises `ValueError` when the lengths
+    differ or no frame counts.
     """
     if len(gt_xywh) != len(predicted_xywh):
         raise ValueError(
             f"{len(predicted_xywh)} predicted boxes for {len(gt_xywh)} of ground truth"
         )
-    counted = counted_frames(gt_xywh)
-    if not counted.any():
-        raise ValueError("no frame has a finite ground truth")
-    gt, predicted = gt_xywh[counted], predicted_xywh[counted]
+    gt, predicted, denominator = _counted(gt_xywh, predicted_xywh, visible, convention)
+    if not denominator or not counted_frames(gt).any():
+        raise ValueError("no frame has a true box to compare with")
+    overlap = overlaps(gt, predicted)
     errors, norm_errors = center_errors(gt, predicted), norm_center_errors(gt, predicted)
+    if convention.valid_truth != "center":
+        valid = _VALID[convention.valid_truth](gt)
+        instead = -1.0 if convention.invalid_truth == "hit" else np.inf
+        overlap = np.where(valid, overlap, -1.0)
+        errors = np.where(valid, _plain_errors(gt, predicted, 1.0), instead)
+        sizes = np.where(gt[:, 2:] > 0, gt[:, 2:], 1.0)
+        norm_errors = np.where(valid, _plain_errors(gt, predicted, sizes), instead)
     return Curves(
-        (overlaps(gt, predicted)[:, None] > SUCCESS_THRESHOLDS).mean(axis=0),
-        (errors[:, None] <= PRECISION_THRESHOLDS).mean(axis=0),
-        (norm_errors[:, None] <= NORM_PRECISION_THRESHOLDS).mean(axis=0),
+        (overlap[:, None] > SUCCESS_THRESHOLDS).sum(axis=0) / denominator,
+        (errors[:, None] <= PRECISION_THRESHOLDS).sum(axis=0) / denominator,
+        (norm_errors[:, None] <= NORM_PRECISION_THRESHOLDS).sum(axis=0) / denominator,
     )
+
+
+def _counted(gt, predicted, visible, convention):
+    """True and predicted boxes of the frames that are looked at, and how many count."""
+    predicted = predicted.copy()
+    if convention.repeat_invalid:
+        usable = np.isfinite(predicted).all(axis=1) & (predicted[:, 2:] > 0).all(axis=1)
+        usable[0] = True
+        predicted = predicted[np.maximum.accumulate(np.where(usable, np.arange(len(gt)), 0))]
+    if convention.first_from_truth:
+        predicted[0] = gt[0]
+    looked_at = np.ones(len(gt), bool) if visible is None else visible
+    if convention.invalid_truth == "left out":
+        looked_at = looked_at & _VALID[convention.valid_truth](gt)
+    denominator = len(gt) if convention.absent_in_denominator else int(looked_at.sum())
+    return gt[looked_at], predicted[looked_at], denominator
+
+
+_VALID = {
+    "positive": lambda gt: (gt > 0).all(axis=1),
+    "inside": lambda gt: (gt >= 0).all(axis=1) & (gt[:, 2:] > 0).all(axis=1),
+    "finite": counted_frames,
+}
+
+
+def _plain_errors(gt, predicted, unit) -> np.ndarray:
+    true, found = (box[:, :2] + (box[:, 2:] - 1) / 2 for box in (gt, predicted))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sqrt((((true - found) / unit) ** 2).sum(axis=1))
 
 
 def mean_curves(of_sequences: Iterable[Curves]) -> Curves:

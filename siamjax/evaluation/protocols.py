@@ -7,6 +7,7 @@ own files, ground truth and results alike, count from its `index_base`.
 import dataclasses
 import difflib
 import re
+from typing import Literal
 
 import numpy as np
 
@@ -42,18 +43,106 @@ class UnknownBenchmarkError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class OpeConvention:
+    """How one toolkit of one-pass evaluation treats what is not a box.
+
+    Attributes:
+      name: what it is called here.
+      first_from_truth: the first prediction is replaced by the true box.
+      repeat_invalid: a prediction that is not finite or has no area is replaced by the one
+        before it.
+      absent_in_denominator: frames in which the target is absent count as misses; they are
+        left out altogether otherwise.
+      valid_truth: which true boxes a centre is compared with: those whose "center" is
+        positive, whose four numbers are "positive", whose corner is not negative and whose
+        size is positive ("inside"), or that are "finite".
+      invalid_truth: what the centre in a frame without a valid true box is: a "hit" at every
+        threshold, a "miss", or the frame is "left out".
+    """
+
+    name: str
+    first_from_truth: bool
+    repeat_invalid: bool
+    absent_in_denominator: bool
+    valid_truth: Literal["center", "positive", "inside", "finite"]
+    invalid_truth: Literal["hit", "miss", "left out"]
+
+
+PYSOT = OpeConvention(
+    name="pysot",  # Source: PySOT's OPE benchmark, which published tables of this family use
+    first_from_truth=False,
+    repeat_invalid=False,
+    absent_in_denominator=True,
+    valid_truth="center",
+    invalid_truth="hit",
+)
+OPE_CONVENTIONS = (
+    PYSOT,
+    # Source: calc_seq_err_robust.m and eval_tracker.m of LaSOT's toolkit, which OTB's and
+    # UAV123's share.
+    OpeConvention(
+        name="matlab",
+        first_from_truth=True,
+        repeat_invalid=True,
+        absent_in_denominator=True,
+        valid_truth="positive",
+        invalid_truth="hit",
+    ),
+    # Source: the GOT-10k toolkit's experiments for OTB and UAV123.
+    OpeConvention(
+        name="got10k",
+        first_from_truth=True,
+        repeat_invalid=False,
+        absent_in_denominator=False,
+        valid_truth="finite",
+        invalid_truth="left out",
+    ),
+    # Source: PyTracking's result extraction.
+    OpeConvention(
+        name="pytracking",
+        first_from_truth=True,
+        repeat_invalid=True,
+        absent_in_denominator=True,
+        valid_truth="inside",
+        invalid_truth="miss",
+    ),
+    # PySOT's, with the share taken of the frames in which there is something to find.
+    dataclasses.replace(PYSOT, name="visible", absent_in_denominator=False),
+)
+
+Layout = Literal[
+    "otb", "vot", "got10k", "lasot", "uav123", "uav20l", "trackingnet", "nfs", "tcolor128"
+]
+Experiment = Literal["one-pass", "supervised", "long-term", "repeated"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """One benchmark's conventions.
 
     Attributes:
       name: what it is called here.
       aliases: other names for the same conventions.
+      layout: how its folder is arranged, see `layouts`.
       index_base: the number of the first pixel in its files.
+      experiment: how a tracker is run on it, and in which files results are kept.
+      subset: the split that is evaluated, where the folder holds several.
+      members: the list of its sequences in `members`, where a folder holds more.
+      challenge: the VOT challenge whose constants hold.
+      hidden_truth: only first boxes are public, a server scores.
+      norm_precision_auc: the area under normalised precision up to 0.5 is official.
     """
 
     name: str
     aliases: tuple[str, ...] = ()
+    layout: Layout = "otb"
     index_base: int
+    experiment: Experiment = "one-pass"
+    subset: str = ""
+    members: str = ""
+    challenge: str = ""
+    hidden_truth: bool = False
+    norm_precision_auc: bool = False
 
     @property
     def origin_xywh(self) -> np.ndarray:
@@ -61,15 +150,92 @@ class Benchmark:
         return np.array([self.index_base, self.index_base, 0.0, 0.0])
 
 
+def _vot(name: str, *aliases: str, experiment: Experiment = "supervised") -> Benchmark:
+    # vot-toolkit and PySOT hand the annotation's numbers to trackers as they are.
+    return Benchmark(
+        name=name,
+        aliases=aliases,
+        layout="vot",
+        index_base=0,
+        experiment=experiment,
+        challenge=name,
+    )
+
+
 BENCHMARKS = (
-    Benchmark(
-        name="otb",
-        aliases=("OTB100", "OTB2015", "OTB50", "OTB2013", "CVPR13", "TB-100", "TB-50"),
-        index_base=OTB_INDEX_BASE,
-    ),
+    # Any folder in OTB layout. The GOT-10k toolkit and the benchmark's page list the others.
+    Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=OTB_INDEX_BASE),
+    Benchmark(name="otb50", aliases=("TB-50",), index_base=OTB_INDEX_BASE, members="TB-50"),
+    Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=OTB_INDEX_BASE, members="CVPR13"),
     # Rendered sets are written in OTB layout, and count as OTB does.
     Benchmark(name="synthetic", index_base=OTB_INDEX_BASE),
+    _vot("vot2016"),
+    _vot("vot2017"),
+    _vot("vot2018"),
+    _vot("vot2019"),
+    _vot("vot2018-lt", "vot2019-lt", "votlt", experiment="long-term"),
+    # UAV123's, LaSOT's, TColor-128's and DTB70's toolkits are MATLAB's, after OTB's.
+    Benchmark(name="uav123", aliases=("UAV",), layout="uav123", index_base=1),
+    Benchmark(name="uav20l", layout="uav20l", index_base=1),
+    Benchmark(name="lasot", layout="lasot", index_base=1, members="LaSOT-test"),
+    Benchmark(
+        name="tcolor128", aliases=("Temple-color-128",), layout="tcolor128", index_base=1
+    ),
+    Benchmark(name="dtb70", aliases=("DTB",), index_base=1),
+    # Corners by VATIC, 0-based.
+    Benchmark(name="nfs", aliases=("nfs30",), layout="nfs", index_base=0, subset="30"),
+    Benchmark(name="nfs240", layout="nfs", index_base=0, subset="240"),
+    Benchmark(
+        name="trackingnet",
+        layout="trackingnet",
+        index_base=0,
+        subset="TEST",
+        hidden_truth=True,
+        norm_precision_auc=True,
+    ),
+    # The toolkit holds boxes in 0..width and 0..height.
+    Benchmark(
+        name="got10k",
+        aliases=("got10k-val",),
+        layout="got10k",
+        index_base=0,
+        experiment="repeated",
+        subset="val",
+    ),
+    Benchmark(
+        name="got10k-test",
+        layout="got10k",
+        index_base=0,
+        experiment="repeated",
+        subset="test",
+        hidden_truth=True,
+    ),
 )
+
+# GOT-10k: share of frames above these overlaps, and runs of a tracker that is not
+# deterministic. Frames with `cover` 0 and the first one do not count. Source: the toolkit.
+GOT10K_SUCCESS_AT = (0.50, 0.75)
+GOT10K_THRESHOLDS = np.linspace(0, 1, 101)
+GOT10K_REPETITIONS = 3
+
+# Attributes of whole sequences in the order of their files, one 0 or 1 each. Source: the
+# toolkits of the benchmarks.
+OTB_ATTRIBUTES = ("IV", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OPR", "OV", "BC", "LR")
+UAV_ATTRIBUTES = (
+    *("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
+)
+LASOT_ATTRIBUTES = (
+    *("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "FM", "OV", "LR", "ARC"),
+)
+
+# A LaSOT sequence whose annotation was cut after trackers had been run: longer results are
+# cut as well. Source: LaSOT's toolkit, and PySOT's.
+LASOT_LONGER_RESULTS = frozenset({"monkey-17"})
+
+# Real time: frames a second that a simulated camera gives, and how many slow frames a
+# tracker is forgiven. Source: vot-toolkit's real-time experiment.
+REAL_TIME_FPS = 20.0
+REAL_TIME_GRACE = 3
 
 
 # What VOT annotates of single frames. Source: the challenges' annotation files.

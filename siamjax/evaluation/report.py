@@ -1,4 +1,5 @@
-"""The report folder: `index.html`, which needs nothing beside itself, and `summary.json`."""
+"""The report folder: `index.html`, which needs nothing beside itself, `summary.json`, and the
+table for a paper, `table.md` and `table.tex`."""
 
 import json
 from pathlib import Path
@@ -7,17 +8,36 @@ import jinja2
 import numpy as np
 
 from siamjax.evaluation.boxfiles import write_atomically
-from siamjax.evaluation.ope import OpeScores, counted_frames, overlaps
-from siamjax.evaluation.plots import color_of, precision_plot, success_plot
-from siamjax.evaluation.protocols import Benchmark
+from siamjax.evaluation.layouts import Problem
+from siamjax.evaluation.ope import counted_frames, overlaps
+from siamjax.evaluation.plots import color_of, leading_key, plots_of
+from siamjax.evaluation.protocols import Benchmark, VotProtocol, find_vot_protocol
 from siamjax.evaluation.scoring import TrackerScores, summary
-from siamjax.evaluation.sequences import Problem, Sequence
+from siamjax.evaluation.sequences import Sequence
 from siamjax.evaluation.strips import TRUE_COLOR, strip
+from siamjax.evaluation.tables import (
+    HEADINGS,
+    as_latex,
+    as_markdown,
+    best_of,
+    columns,
+    number,
+    quality,
+    ranked,
+)
 
 # Frames are embedded for at most this many sequences, the worst ones: about 100 kB each.
 SEQUENCES_WITH_FRAMES = 80
 # Points of the line that shows overlap over time.
 LINE_POINTS = 200
+
+_ONE_PASS = "One-pass evaluation: each tracker gets the first box and is never helped again."
+_HOW = {
+    "one-pass": _ONE_PASS,
+    "repeated": f"{_ONE_PASS} Every frame weighs the same.",
+    "supervised": "Supervised: a tracker that loses the target is started again.",
+    "long-term": "Long-term: the target may leave the picture, and each box has a confidence.",
+}
 
 
 def write_report(
@@ -31,19 +51,23 @@ def write_report(
     """Writes the report and returns the path of its `index.html`.
 
     The first tracker is the one that the report is about: sequences are sorted by its
-    success, worst first, and its worst moments are shown. `problems` are those of the
-    benchmark folder. Raises `OSError` when a file cannot be written.
+    scores, worst first, others are compared with it, and its worst moments are shown where
+    `sequences` has the frames. `problems` are those of the benchmark folder. Raises `OSError`
+    when a file cannot be written.
     """
     folder = Path(folder)
     content = summary(benchmark.name, trackers, problems)
     write_atomically(folder / "summary.json", json.dumps(content, indent=1) + "\n")
-    scored = [t for t in trackers if t.curves]
+    write_atomically(folder / "table.md", as_markdown(trackers))
+    write_atomically(folder / "table.tex", as_latex(trackers))
+    scored = [t for t in trackers if t.overall]
     main = trackers[0]
-    order = sorted(
-        (s for s in sequences if s.name in main.curves),
-        key=lambda s: main.sequences[s.name].success_auc,
-    )
+    names = sorted(main.sequences, key=lambda name: quality(main.sequences[name]))
+    by_name = {sequence.name: sequence for sequence in sequences}
+    shown = [by_name[name] for name in names if name in by_name][:SEQUENCES_WITH_FRAMES]
     colors = {tracker.name: color_of(i) for i, tracker in enumerate(scored)}
+    protocol = find_vot_protocol(benchmark.challenge)
+    keys = columns([t.overall for t in scored])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -54,15 +78,25 @@ def write_report(
     page = environment.get_template("report.html.j2").render(
         title=title,
         benchmark=benchmark.name,
-        trackers=trackers,
+        how=_HOW[benchmark.experiment],
+        trackers=ranked(trackers),
         main=main,
+        scored=scored,
         colors=colors,
         true_color=TRUE_COLOR,
-        best=_best([t.overall for t in scored]),
-        plots=[success_plot(scored), precision_plot(scored)] if scored else [],
-        rows=[_row(s, scored) for s in order],
-        details=[_detail(s, scored, colors, benchmark) for s in order[:SEQUENCES_WITH_FRAMES]],
-        untold=max(len(order) - SEQUENCES_WITH_FRAMES, 0),
+        keys=keys,
+        headings=HEADINGS,
+        number=number,
+        best=best_of([t.overall for t in scored]),
+        plots=plots_of(scored, protocol if isinstance(protocol, VotProtocol) else None),
+        has_auc="success_auc" in keys,
+        attributes=_attributes(scored),
+        leading=leading_key(scored),
+        row_keys=columns([row for t in scored for row in t.sequences.values()]),
+        rows=[_row(name, scored) for name in names],
+        details=[_detail(s, scored, colors, benchmark) for s in shown],
+        anchors={sequence.name: i for i, sequence in enumerate(shown, start=1)},
+        untold=max(len(names) - len(shown), 0),
         problems=[(None, p) for p in problems]
         + [(t.name, p) for t in trackers for p in t.problems],
     )
@@ -70,17 +104,34 @@ def write_report(
     return folder / "index.html"
 
 
-def _best(rows: list[OpeScores]) -> OpeScores | None:
-    return OpeScores(*(max(column) for column in zip(*rows, strict=True))) if rows else None
+def _attributes(trackers: list[TrackerScores]) -> list[dict]:
+    """One row an attribute: the leading number of each tracker."""
+    leading = leading_key(trackers)
+    names = dict.fromkeys(name for t in trackers for name in t.attributes)
+    rows = []
+    for name in names:
+        values = [t.attributes.get(name, {}).get(leading) for t in trackers]
+        known = [value for value in values if value is not None]
+        rows.append({"name": name, "values": values, "best": max(known, default=None)})
+    return rows
 
 
-def _row(sequence: Sequence, trackers: list[TrackerScores]) -> dict:
-    by_tracker = [t.sequences.get(sequence.name) for t in trackers]
+def _row(name: str, trackers: list[TrackerScores]) -> dict:
+    """One sequence: every tracker's numbers, and how far its first is from the main one's."""
+    rows = [t.sequences.get(name) for t in trackers]
+    present = [row for row in rows if row]
+    key = next(iter(columns(present)), "")
+    main = rows[0][key] if rows[0] and key in rows[0] else None
+    differences = [
+        row[key] - main if i and row and main is not None and key in row else None
+        for i, row in enumerate(rows)
+    ]
+    frames = next(len(t.boxes[name]) for t in trackers if name in t.boxes)
     return {
-        "name": sequence.name,
-        "frames": len(sequence),
-        "scores": by_tracker,
-        "best": _best([s for s in by_tracker if s]),
+        "name": name,
+        "frames": frames,
+        "scores": list(zip(rows, differences, strict=True)),
+        "best": best_of(present),
     }
 
 
@@ -92,10 +143,11 @@ def _detail(
 ) -> dict:
     present = [t for t in trackers if sequence.name in t.boxes]
     boxes = [(t.boxes[sequence.name] - benchmark.origin_xywh, colors[t.name]) for t in present]
+    scores = present[0].sequences[sequence.name]
     return {
         "name": sequence.name,
         "frames": len(sequence),
-        "score": present[0].sequences[sequence.name],
+        "score": ", ".join(f"{HEADINGS[k]} {number(k, scores[k])}" for k in columns([scores])),
         "moments": strip(sequence, boxes),
         "lines": [
             (color, _polyline(sequence.gt_xywh, predicted)) for predicted, color in boxes
@@ -105,7 +157,8 @@ def _detail(
 
 def _polyline(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> str:
     """Overlap over time as points of an SVG line in a box of 1000 x 100."""
-    overlap = overlaps(gt_xywh, predicted_xywh).clip(0)
+    overlap = overlaps(gt_xywh, predicted_xywh)
+    overlap = np.where(np.isfinite(overlap), overlap, 0).clip(0)
     shown = np.flatnonzero(counted_frames(gt_xywh))
     # the lowest of each group, so that no failure is smoothed away
     groups = np.array_split(shown, min(LINE_POINTS, len(shown)))

@@ -1,14 +1,20 @@
-"""Result files: a folder for each tracker, one text file of boxes for each sequence.
+"""Result files, written in each toolkit's own form and safe to stop and to come back to.
 
-    <root>/<tracker>/<sequence>.txt              x,y,w,h a line, in the benchmark's index base
-    <root>/<tracker>/times/<sequence>_time.txt   seconds a line, nan where nothing was tracked
-    <root>/<tracker>/problems/<sequence>.txt     what went wrong, where something did
-    <root>/<tracker>/tracker.json                which tracker made them
+    <root>/<tracker>/<sequence>.txt                           one-pass: x,y,w,h a line
+    <root>/<tracker>/times/<sequence>_time.txt                seconds a line
+    <root>/<tracker>/<sequence>/<sequence>_001.txt            GOT-10k, one a repetition
+    <root>/<tracker>/<sequence>/<sequence>_time.txt           and a column for each
+    <root>/<tracker>/baseline/<sequence>/<sequence>_001.txt   VOT, see `vot_results`; also
+                                                              realtime/ and longterm/
+    <root>/<tracker>/problems/<sequence>.txt                  what went wrong, where it did
+    <root>/<tracker>/tracker.json                             which tracker made them
 
-The first line of a result is the box that the tracker was given, as in PySOT's files.
+Boxes are in the benchmark's index base; the first line of a one-pass result is the box that
+the tracker was given, as in PySOT's files. A time is nan where nothing was tracked.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +22,21 @@ import numpy as np
 
 from siamjax.config import flatten
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
+from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.protocols import Benchmark, plain_name
+from siamjax.evaluation.region_files import read_regions
+from siamjax.evaluation.regions import INITIALISED, RegionError, Regions
 from siamjax.evaluation.sequences import Sequence
+from siamjax.evaluation.vot_results import (
+    LONG_TERM,
+    SUPERVISED,
+    LongTermRun,
+    write_long_term,
+    write_supervised,
+)
+
+REAL_TIME = "realtime"
+_OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
 
 
 class StaleResultsError(ValueError):
@@ -34,24 +53,46 @@ class Run(NamedTuple):
     boxes_xywh: np.ndarray  # [t, 4] 0-based pixels; the first is the box given
     seconds: np.ndarray  # [t]; NaN where the tracker did not see the frame
     problems: list[str]
+    scores: np.ndarray | None = None  # [t] confidence
+    codes: np.ndarray | None = None  # [t] what a supervised run notes; -1 where it has a box
+
+
+def experiment_folder(benchmark: Benchmark, real_time: bool = False) -> str:
+    """The folder inside a tracker's that holds an experiment; empty for the tracker's own."""
+    if real_time:
+        return REAL_TIME
+    return {"supervised": SUPERVISED, "long-term": LONG_TERM}.get(benchmark.experiment, "")
 
 
 class ResultFolder:
-    """The results of one tracker on one benchmark, safe to stop and to come back to."""
+    """The results of one tracker in one experiment of a benchmark."""
 
-    def __init__(self, folder: Path, benchmark: Benchmark, fingerprint: dict[str, Any]):
+    def __init__(
+        self,
+        folder: Path,
+        benchmark: Benchmark,
+        fingerprint: dict[str, Any],
+        *,
+        real_time: bool = False,
+        repetitions: int = 1,
+    ):
         """Opens or makes the folder.
 
-        `fingerprint` says in JSON-ready values what made the results: configuration,
-        weights, version. Raises `StaleResultsError` when the folder is another tracker's.
+        `folder` is the tracker's. `fingerprint` says in JSON-ready values what made the
+        results: configuration, weights, version. Raises `StaleResultsError` when the folder
+        is another tracker's.
         """
-        self.folder = Path(folder)
+        self.tracker_folder = Path(folder)
+        inner = experiment_folder(benchmark, real_time)
+        self.folder = self.tracker_folder / inner
+        self.experiment = inner
         self.benchmark = benchmark
+        self.repetitions = repetitions
         fingerprint = {"benchmark": benchmark.name, **json.loads(json.dumps(fingerprint))}
         file = self.folder / "tracker.json"
         if file.is_file():
             self._refuse_another(file, fingerprint)
-        elif any(self.folder.glob("*.txt")):
+        elif any(self.folder.glob("*.txt")) or any(self.folder.glob("*/*_001.txt")):
             raise StaleResultsError(
                 f"{str(self.folder)!r} holds results but no tracker.json that says whose "
                 "they are; give another `--out`, or move them away"
@@ -77,63 +118,162 @@ class ResultFolder:
                 "give another `--out`, or delete that folder"
             )
 
-    def box_file(self, name: str) -> Path:
+    @property
+    def claims(self) -> Path:
+        """Where processes that share this evaluation say what they work on."""
+        return self.tracker_folder / ".claims" / (self.experiment or "one-pass")
+
+    def box_file(self, name: str, repetition: int = 1) -> Path:
         """Where the boxes of a sequence lie."""
-        return self.folder / f"{name}.txt"
+        if self.benchmark.experiment == "one-pass":
+            return self.folder / f"{name}.txt"
+        return self.folder / name / f"{name}_{repetition:03d}.txt"
+
+    def time_file(self, name: str) -> Path:
+        """Where the times of a sequence lie."""
+        if self.benchmark.experiment == "one-pass":
+            return self.folder / "times" / f"{name}_time.txt"
+        return self.folder / name / f"{name}_time.txt"
 
     def is_complete(self, sequence: Sequence) -> bool:
-        """Whether a sequence has its result: as many boxes as frames, from its first box."""
+        """Whether a sequence has all its results: as many lines as frames, from its start."""
+        return all(map(lambda r: self.has(sequence, r + 1), range(self.repetitions)))
+
+    def has(self, sequence: Sequence, repetition: int) -> bool:
+        """Whether one repetition of a sequence has its result."""
+        file = self.box_file(sequence.name, repetition)
+        if self.benchmark.experiment in ("supervised", "long-term"):
+            return _is_whole_run(file, len(sequence))
         try:
-            boxes = read_boxes(self.box_file(sequence.name))
+            boxes = read_boxes(file)
         except BoxFileError:
             return False
         given = sequence.gt_xywh[0] + self.benchmark.origin_xywh
         return len(boxes) == len(sequence) and bool(np.abs(boxes[0] - given).max() < 1e-3)
 
-    def write(self, name: str, run: Run) -> None:
-        """Writes one sequence's files, each whole or not at all, the boxes last.
+    def write(self, name: str, run: Run, repetition: int = 1) -> None:
+        """Writes one run's files, each whole or not at all, the boxes last.
 
         Raises `OSError` naming the file when the disk is full or closed to us.
         """
-        seconds = "".join(f"{value:.8f}\n" for value in run.seconds)
-        write_atomically(self.folder / "times" / f"{name}_time.txt", seconds)
-        problems = self.folder / "problems" / f"{name}.txt"
+        problems = problem_file(self.folder, name)
         if run.problems:
             write_atomically(problems, "".join(f"{line}\n" for line in run.problems))
         else:
             problems.unlink(missing_ok=True)
         boxes = run.boxes_xywh + self.benchmark.origin_xywh
-        lines = (",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes)
-        write_atomically(self.box_file(name), "".join(lines))
+        experiment = self.benchmark.experiment
+        if experiment != "long-term":
+            self._write_times(name, run.seconds, repetition)
+        if experiment == "supervised":
+            rows = [
+                box if code < 0 else [code] for box, code in zip(boxes, run.codes, strict=True)
+            ]
+            write_supervised(self.folder, name, Regions.from_rows(rows), repetition)
+        elif experiment == "long-term":
+            confident = LongTermRun(Regions.from_boxes(boxes), run.scores)
+            write_long_term(self.folder, name, confident, run.seconds)
+        else:
+            lines = (",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes)
+            write_atomically(self.box_file(name, repetition), "".join(lines))
+
+    def _write_times(self, name: str, seconds: np.ndarray, repetition: int) -> None:
+        file = self.time_file(name)
+        columns = seconds[:, None]
+        if repetition > 1:
+            before = read_times(file)
+            if before.ndim == 2 and len(before) == len(seconds):
+                columns = np.concatenate([before[:, : repetition - 1], columns], axis=1)
+        lines = (",".join(f"{value:.8f}" for value in row) + "\n" for row in columns)
+        write_atomically(file, "".join(lines))
 
 
-def find_trackers(root: Path) -> dict[str, Path]:
-    """Results below `root`: tracker name -> folder of its text files.
+def _is_whole_run(file: Path, frames: int) -> bool:
+    try:
+        regions = read_regions(file)
+    except RegionError:
+        return False
+    return len(regions) == frames and bool(regions.has_code(INITIALISED)[0])
 
-    `root` is one tracker's folder or holds several. Raises `ResultsError` when there is
-    nothing.
+
+def find_trackers(
+    root: Path,
+    benchmark: Benchmark,
+    names: Iterable[str] = (),
+    *,
+    experiment: str = "",
+    besides: Path | None = None,
+) -> tuple[dict[str, Path], list[Problem]]:
+    """Results below `root`: tracker name -> folder of its files; and what is not usable.
+
+    `root` is one tracker's folder, which has files called after some of the sequences
+    `names`, or holds several. `experiment` is the folder inside a tracker's, by default the
+    benchmark's own; `besides` is one that is no tracker's, the annotations'. Raises
+    `ResultsError` when there is nothing.
     """
     root = Path(root)
     if not root.is_dir():
         raise ResultsError(f"results folder {str(root)!r} does not exist")
-    if any(root.glob("*.txt")):
-        return {root.resolve().name: root}
-    folders = {path.name: path for path in sorted(root.iterdir()) if any(path.glob("*.txt"))}
-    if not folders:
-        raise ResultsError(
-            f"{str(root)!r} holds no results: neither <sequence>.txt nor "
-            "<tracker>/<sequence>.txt"
-        )
-    return folders
+    inner = experiment or experiment_folder(benchmark)
+    names = list(names)
+    own = {root.resolve().name: root / inner}
+    if _has_results(root / inner, benchmark) and (
+        inner or not names or find_results(root, names)
+    ):
+        return own, []
+    found, problems = {}, []
+    inside = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for path in sorted(inside):
+        if besides is not None and path.resolve() == Path(besides).resolve():
+            continue
+        if _has_results(path / inner, benchmark):
+            found[path.name] = path / inner
+        elif other := _other_layout(path):
+            problems.append(Problem(path.name, f"skipped: {other}; not for {benchmark.name}"))
+    if found:
+        return found, problems
+    if _has_results(root / inner, benchmark):
+        return own, problems
+    form = "<sequence>/<sequence>_001.txt" if inner else "<sequence>.txt"
+    other = _other_layout(root)
+    hint = f"; {other}" if other else "".join(f"; {problem}" for problem in problems[:3])
+    raise ResultsError(
+        f"{str(root)!r} holds no results: neither {Path(inner) / form} nor "
+        f"<tracker>/{Path(inner) / form}{hint}"
+    )
 
 
-def find_results(folder: Path, names: list[str]) -> dict[str, Path]:
-    """The file of each sequence that has one; names match exactly, or else plainly.
+def _has_results(folder: Path, benchmark: Benchmark) -> bool:
+    if benchmark.experiment in ("supervised", "long-term"):
+        return folder.is_dir() and any(p.is_dir() for p in folder.iterdir())
+    return any(folder.glob("*.txt")) or _is_nested(folder)
 
-    Plainly is without case, hyphens, dots and underscores, where that leaves one sequence
-    and one file.
+
+def _is_nested(folder: Path) -> bool:
+    files = folder.glob("*/*_001.txt")
+    return any(file.name == f"{file.parent.name}_001.txt" for file in files)
+
+
+def _other_layout(folder: Path) -> str:
+    held = [name for name in _OWN_FOLDERS if (folder / name).is_dir()]
+    if held:
+        return f"it holds {' and '.join(f'{name}/' for name in held)} of VOT's layout"
+    if any(folder.glob("*.txt")):
+        return "it holds one-pass results"
+    return "it holds results of GOT-10k's layout" if _is_nested(folder) else ""
+
+
+def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
+    """The files of each sequence that has any, one for each repetition.
+
+    Both `<name>.txt` and `<name>/<name>_001.txt` are found. Names match exactly, or else
+    plainly, without case, hyphens, dots and underscores, where that leaves one sequence and
+    one result.
     """
-    files = {path.stem: path for path in Path(folder).glob("*.txt")}
+    files = {path.stem: [path] for path in Path(folder).glob("*.txt")}
+    for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
+        if path.stem[:-4] == path.parent.name:
+            files.setdefault(path.parent.name, []).append(path)
     loose: dict[str, list[str]] = {}
     for stem in files:
         loose.setdefault(plain_name(stem), []).append(stem)
@@ -150,16 +290,38 @@ def find_results(folder: Path, names: list[str]) -> dict[str, Path]:
     return found
 
 
+def problem_file(folder: Path, name: str) -> Path:
+    """Where what went wrong with a sequence is kept; not among VOT's folders of sequences."""
+    if folder.name in _OWN_FOLDERS:
+        return folder.parent / "problems" / folder.name / f"{name}.txt"
+    return folder / "problems" / f"{name}.txt"
+
+
 def read_problems(folder: Path, name: str) -> list[str]:
     """What went wrong while a sequence was tracked."""
-    file = Path(folder) / "problems" / f"{name}.txt"
+    file = problem_file(Path(folder), name)
     return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
 
 
 def read_seconds(folder: Path, name: str) -> np.ndarray:
-    """Seconds for each frame, `[t]`, or nothing where no times were kept."""
-    file = Path(folder) / "times" / f"{name}_time.txt"
+    """Seconds for each frame, `[t]`, or nothing where no times were kept.
+
+    Of several repetitions those of the first.
+    """
+    for file in (
+        Path(folder) / "times" / f"{name}_time.txt",
+        Path(folder) / name / f"{name}_time.txt",
+    ):
+        times = read_times(file)
+        if len(times):
+            return times[:, 0]
+    return np.zeros(0)
+
+
+def read_times(file: Path) -> np.ndarray:
+    """The numbers of a file of times, `[t, repetitions]`; `[0]` where there is none."""
     try:
-        return np.array(file.read_text(encoding="utf-8").split(), dtype=np.float64)
+        lines = file.read_text(encoding="utf-8").replace(",", " ").splitlines()
+        return np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
     except (OSError, ValueError):
         return np.zeros(0)

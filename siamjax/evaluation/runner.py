@@ -1,23 +1,43 @@
-"""One-pass evaluation: runs a tracker over sequences and leaves result files behind."""
+"""Runs trackers over benchmarks, one sequence at a time or many in one device call."""
 
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from siamjax.evaluation.protocols import Benchmark
+from siamjax.evaluation.claims import Claim, claim
+from siamjax.evaluation.experiments import (
+    Answer,
+    Clock,
+    Experiment,
+    Start,
+    Step,
+    one_pass,
+    supervised,
+)
+from siamjax.evaluation.layouts import Problem
+from siamjax.evaluation.protocols import (
+    REAL_TIME_FPS,
+    REAL_TIME_GRACE,
+    Benchmark,
+    find_vot_protocol,
+)
 from siamjax.evaluation.results import ResultFolder, Run
 from siamjax.evaluation.scoring import TrackerScores, score_tracker
-from siamjax.evaluation.sequences import Problem, Sequence
-from siamjax.video import ImageError
+from siamjax.evaluation.sequences import Sequence
+
+_POLL_SECONDS = 0.5
 
 
 class TrackerLike(Protocol):
-    """What can be evaluated."""
+    """What can be evaluated, one sequence at a time."""
 
     box_xywh: np.ndarray  # [4] 0-based pixels, after `init` or `update`
 
@@ -28,106 +48,298 @@ class TrackerLike(Protocol):
         """Finds the target in the next frame."""
 
 
+class BatchTrackerLike(Protocol):
+    """What can be evaluated on many sequences at once, each in a slot of its own."""
+
+    def init(self, slot: int, frame: np.ndarray, box_xywh) -> None:
+        """Starts a slot on a frame `[h, w, 3]` uint8 BGR with the target in a box."""
+
+    def update(self, frames: dict[int, np.ndarray]) -> dict[int, tuple[np.ndarray, float]]:
+        """Box `[4]` and score of each slot that got a frame; the others stand still."""
+
+
+class Entrant(NamedTuple):
+    """A tracker that takes part."""
+
+    name: str
+    tracker: TrackerLike | BatchTrackerLike
+    fingerprint: dict[str, Any]  # what tells its results from another's
+    slots: int = 0  # sequences in one call; 0 for a tracker of one sequence
+
+
+class RealTime(NamedTuple):
+    """A camera that does not wait."""
+
+    fps: float = REAL_TIME_FPS
+    speed: float | None = None  # the tracker's, frames a second; measured where None
+    grace: int = REAL_TIME_GRACE
+
+
 def run_sequence(
-    tracker: TrackerLike, sequence: Sequence, on_frame: Callable[[], None] = lambda: None
+    tracker: TrackerLike,
+    sequence: Sequence,
+    on_frame: Callable[[], None] = lambda: None,
+    experiment: Experiment | None = None,
 ) -> Run:
-    """One pass over a sequence from the true box of its first frame.
+    """One tracker in one experiment, by default one pass from the first true box.
 
-    A frame that cannot be read, is of another size, or for which the tracker gives no
-    finite box, gets the box before it, and is counted in `Run.problems`. Times run from the
-    frame in memory to the box as numbers. Raises `ValueError` when the tracker refuses the
-    first frame and box.
+    Times run from the frame in memory to the box as numbers. Raises `ValueError` when the
+    tracker refuses to start.
     """
-    boxes = np.empty((len(sequence), 4))
-    seconds = np.full(len(sequence), np.nan)
-    unreadable: list[str] = []
-    not_finite: list[int] = []
-    boxes[0] = sequence.gt_xywh[0]
-    frame = sequence.read_frame(0)
+    experiment = experiment or one_pass(sequence, on_frame)
+    return _finish(experiment, lambda request: _ask(tracker, request))
+
+
+def _finish(experiment: Experiment, ask: Callable[[Start | Step], Answer]) -> Run:
+    try:
+        request = next(experiment)
+        while True:
+            request = experiment.send(ask(request))
+    except StopIteration as end:
+        return end.value
+
+
+def _ask(tracker: TrackerLike, request: Start | Step) -> Answer:
     start = time.perf_counter()
-    tracker.init(frame, boxes[0])
-    seconds[0] = time.perf_counter() - start
-    on_frame()
-    for t in range(1, len(sequence)):
-        boxes[t] = boxes[t - 1]
+    if isinstance(request, Start):
+        tracker.init(request.frame, request.box_xywh)
+        box = np.asarray(request.box_xywh)
+    else:
+        tracker.update(request.frame)
+        box = np.asarray(tracker.box_xywh, dtype=np.float64)
+    seconds = time.perf_counter() - start
+    if not getattr(tracker, "is_timed", True):
+        seconds = np.nan
+    return Answer(box, float(getattr(tracker, "score", 1.0)), seconds)
+
+
+class _Job(NamedTuple):
+    """One repetition of one sequence, claimed by this process."""
+
+    sequence: Sequence
+    repetition: int
+    held: Claim
+    experiment: Experiment
+
+
+class _Work:
+    """What is still to be done of an evaluation that other processes may share."""
+
+    def __init__(self, sequences, results: ResultFolder, bar, make):
+        self._results, self._bar, self._make = results, bar, make
+        self._counting = threading.Lock()
+        self.refused: list[Problem] = []
+        self._pending = [
+            (sequence, repetition)
+            for sequence in sorted(sequences, key=len, reverse=True)
+            for repetition in range(1, results.repetitions + 1)
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._pending)
+
+    def take(self) -> _Job | None:
+        """The next job, or None where others work on all that is left."""
+        for item in list(self._pending):
+            sequence, repetition = item
+            if self._results.has(sequence, repetition):
+                self._pending.remove(item)
+                self._bar.update(len(sequence))
+                continue
+            name = f"{sequence.name}_{repetition:03d}"
+            held = claim(self._results.claims, name)
+            if held is None:
+                continue
+            if self._results.has(sequence, repetition):  # done just before the claim
+                held.release()
+                continue
+            self._pending.remove(item)
+
+            def on_frame(held=held):
+                held.beat()
+                with self._counting:  # frames of several sequences are read side by side
+                    self._bar.update()
+
+            self._bar.set_postfix_str(sequence.name, refresh=False)
+            return _Job(sequence, repetition, held, self._make(sequence, on_frame))
+        return None
+
+    def done(self, job: _Job, run: Run) -> None:
         try:
-            frame = sequence.read_frame(t)
-        except ImageError as error:
-            unreadable.append(str(error))
-        else:
-            start = time.perf_counter()
-            tracker.update(frame)
-            box = np.asarray(tracker.box_xywh, dtype=np.float64)
-            seconds[t] = time.perf_counter() - start
-            if np.isfinite(box).all():
-                boxes[t] = box
-            else:
-                not_finite.append(t + 1)
-        on_frame()
-    problems = []
-    if unreadable:
-        problems.append(
-            f"{len(unreadable)} of {len(sequence)} frames were not tracked and got the box "
-            f"before them: {unreadable[0]}"
-            + (f", and {len(unreadable) - 1} more" if len(unreadable) > 1 else "")
-        )
-    if not_finite:
-        problems.append(
-            f"{len(not_finite)} of {len(sequence)} boxes were not finite and were replaced by "
-            f"the box before them, first in frame {not_finite[0]}"
-        )
-    return Run(boxes, seconds, problems)
+            self._results.write(job.sequence.name, run, job.repetition)
+        finally:
+            job.held.release()
 
-
-def compare(
-    trackers: list[tuple[str, TrackerLike, dict[str, Any]]],
-    sequences: list[Sequence],
-    benchmark: Benchmark,
-    root: Path,
-) -> list[TrackerScores]:
-    """Runs several trackers, each given as name, tracker and fingerprint, and scores them.
-
-    Their results go to `root/<name>`; every folder is checked before any tracking. Raises
-    `StaleResultsError` where one is another tracker's, `OSError` as `evaluate` does.
-    """
-    annotations = {s.name: s.gt_xywh + benchmark.origin_xywh for s in sequences}
-    folders = [ResultFolder(root / name, benchmark, mark) for name, _, mark in trackers]
-    scores = []
-    for (name, tracker, _), results in zip(trackers, folders, strict=True):
-        refused = evaluate(tracker, sequences, results, label=name)
-        scores.append(score_tracker(name, results.folder, annotations, refused))
-    return scores
+    def refuse(self, job: _Job, error: ValueError) -> None:
+        self.refused.append(Problem(job.sequence.name, f"not tracked: {error}"))
+        job.held.release()
 
 
 def evaluate(
-    tracker: TrackerLike, sequences: list[Sequence], results: ResultFolder, label: str
+    tracker: TrackerLike | BatchTrackerLike,
+    sequences: list[Sequence],
+    results: ResultFolder,
+    label: str,
+    *,
+    slots: int = 0,
+    real_time: RealTime | None = None,
 ) -> list[Problem]:
     """Runs a tracker over every sequence that has no complete result yet.
 
     Each result is written when its sequence is done, so that a run that was stopped goes on
-    with the sequence it was in. Progress goes to stderr. Returns the sequences that the
-    tracker refused; raises `OSError` when results cannot be written.
+    with the sequences it was in; processes that evaluate into the same folder share the
+    sequences, and each returns when all are done. With `slots` the tracker follows as many
+    sequences in one call. Progress goes to stderr. Returns the sequences that the tracker
+    refused; raises `OSError` when results cannot be written.
     """
-    missing = [s for s in sequences if not results.is_complete(s)]
-    refused = []
+    if slots and real_time and real_time.speed is None:
+        raise ValueError(
+            "the speed of one tracker cannot be measured while many run together; give "
+            "`speed`, or run one sequence at a time"
+        )
+    protocol = find_vot_protocol(results.benchmark.challenge)
+
+    def make(sequence: Sequence, on_frame) -> Experiment:
+        clock = Clock(real_time.fps, real_time.grace, real_time.speed) if real_time else None
+        if results.benchmark.experiment == "supervised":
+            return supervised(sequence, protocol, on_frame, clock)
+        return one_pass(sequence, on_frame, clock)
+
     with tqdm(
-        total=sum(map(len, sequences)),
-        initial=sum(map(len, sequences)) - sum(map(len, missing)),
+        total=sum(map(len, sequences)) * results.repetitions,
         desc=label,
         unit="frame",
         # a log file wants few lines, a terminal a lively one
         mininterval=0.2 if sys.stderr.isatty() else 10,
         dynamic_ncols=True,
     ) as bar:
-        for sequence in missing:
-            bar.set_postfix_str(sequence.name, refresh=False)
-            done_before = bar.n
-            try:
-                run = run_sequence(tracker, sequence, on_frame=bar.update)
-            except ValueError as error:
-                refused.append(Problem(sequence.name, f"not tracked: {error}"))
-                bar.update(len(sequence) - (bar.n - done_before))
-                continue
-            results.write(sequence.name, run)
+        work = _Work(sequences, results, bar, make)
+        if slots:
+            _run_together(tracker, work, slots)
+        else:
+            _run_alone(tracker, work)
         bar.set_postfix_str("", refresh=False)
-    return refused
+    return work.refused
+
+
+def _run_alone(tracker: TrackerLike, work: _Work) -> None:
+    while work:
+        job = work.take()
+        if job is None:
+            if work:
+                time.sleep(_POLL_SECONDS)
+            continue
+        try:
+            run = run_sequence(tracker, job.sequence, experiment=job.experiment)
+        except ValueError as error:
+            work.refuse(job, error)
+        except BaseException:
+            job.held.release()
+            raise
+        else:
+            work.done(job, run)
+
+
+def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
+    """All slots in step: every call of the tracker takes one frame of each."""
+    jobs: dict[int, _Job] = {}
+    requests: dict[int, Start | Step] = {}
+
+    def advance(slot: int, answer: Answer | None) -> None:
+        """To a slot's next request, which reads a frame; or to the end of its job."""
+        try:
+            requests[slot] = jobs[slot].experiment.send(answer)
+        except StopIteration as end:
+            work.done(jobs[slot], end.value)
+            del jobs[slot], requests[slot]
+        except ValueError as error:
+            drop(slot, error)
+
+    def drop(slot: int, error: ValueError) -> None:
+        work.refuse(jobs.pop(slot), error)
+        requests.pop(slot, None)
+
+    def fill(slot: int) -> None:
+        while slot not in jobs and work:
+            if (job := work.take()) is None:
+                return
+            jobs[slot], requests[slot] = job, None
+            advance(slot, None)
+
+    def start(slot: int) -> None:
+        request = requests[slot]
+        began = time.perf_counter()
+        try:
+            tracker.init(slot, request.frame, request.box_xywh)
+        except ValueError as error:
+            drop(slot, error)
+        else:
+            advance(slot, Answer(request.box_xywh, 1.0, time.perf_counter() - began))
+
+    try:
+        with ThreadPoolExecutor(min(slots, os.cpu_count() or 1)) as readers:
+            while work or jobs:
+                for slot in range(slots):
+                    fill(slot)
+                while starting := [s for s, r in requests.items() if isinstance(r, Start)]:
+                    for slot in starting:
+                        start(slot)
+                        fill(slot)
+                if not requests:
+                    if work:
+                        time.sleep(_POLL_SECONDS)
+                    continue
+                began = time.perf_counter()
+                found = tracker.update({slot: r.frame for slot, r in requests.items()})
+                seconds = (time.perf_counter() - began) / len(requests)
+                answers = {
+                    slot: Answer(np.asarray(box, np.float64), float(score), seconds)
+                    for slot, (box, score) in found.items()
+                }
+                list(readers.map(advance, answers.keys(), answers.values()))
+    finally:
+        for job in jobs.values():
+            job.held.release()
+
+
+def compare(
+    entrants: list[Entrant],
+    sequences: list[Sequence],
+    benchmark: Benchmark,
+    root: Path,
+    *,
+    real_time: RealTime | None = None,
+    repetitions: int = 1,
+) -> list[TrackerScores]:
+    """Runs several trackers and scores them.
+
+    Their results go to `root/<name>`; every folder is checked before any tracking. Raises
+    `StaleResultsError` where one is another tracker's, `OSError` as `evaluate` does.
+    """
+    folders = []
+    for entrant in entrants:
+        mark = dict(entrant.fingerprint)
+        if real_time:
+            mark["real_time"] = real_time._asdict()
+        folders.append(
+            ResultFolder(
+                root / entrant.name,
+                benchmark,
+                mark,
+                real_time=bool(real_time),
+                repetitions=repetitions,
+            )
+        )
+    truths = [sequence.truth for sequence in sequences]
+    scores = []
+    for entrant, results in zip(entrants, folders, strict=True):
+        refused = evaluate(
+            entrant.tracker,
+            sequences,
+            results,
+            entrant.name,
+            slots=entrant.slots,
+            real_time=real_time,
+        )
+        scores.append(score_tracker(entrant.name, results.folder, truths, benchmark, refused))
+    return scores

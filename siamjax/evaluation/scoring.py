@@ -1,19 +1,36 @@
-"""From result files and ground truth to scores, by sequence and overall."""
+"""From result files and ground truth to scores, by sequence, by attribute and overall."""
 
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from siamjax.evaluation import ope
+from siamjax.evaluation import got10k, ope
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.layouts import Problem
+from siamjax.evaluation.longterm import score_long_term
+from siamjax.evaluation.overlap import Convention
+from siamjax.evaluation.protocols import (
+    LASOT_LONGER_RESULTS,
+    OPE_CONVENTIONS,
+    PYSOT,
+    Benchmark,
+    OpeConvention,
+    find_vot_protocol,
+)
+from siamjax.evaluation.regions import Regions
 from siamjax.evaluation.results import find_results, read_problems, read_seconds
-from siamjax.evaluation.sequences import Problem
+from siamjax.evaluation.truths import AnyTruth, Truth, as_problems
+from siamjax.evaluation.vot import score_supervised
+from siamjax.evaluation.vot_annotations import VotSequence
+from siamjax.evaluation.vot_results import read_long_term, read_supervised
 
 # The tracker's first update of a sequence may compile; it is left out of its speed.
 UNTIMED_FRAMES = 2
+
+Scores = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,32 +39,24 @@ class TrackerScores:
 
     Attributes:
       name: the tracker's.
-      boxes: sequence name -> [t, 4], as in the files; only those that were scored.
-      curves: sequence name -> its curves; the mean over them is the tracker's.
+      overall: the numbers of its table row; empty where no sequence was scored.
+      sequences: sequence name -> its numbers; only those that were scored.
+      attributes: attribute -> the numbers over the sequences, or for VOT the frames, with it.
+      boxes: sequence name -> [t, 4], as in the files; NaN where a frame has no box.
+      curves: what plots show, whichever the benchmark has: "success", "precision",
+        "norm_precision", "eao", and "lt_precision" over "lt_recall".
       problems: sequences that are missing or wrong, and what else to know.
       fps: frames a second, None where no times were kept.
     """
 
     name: str
+    overall: Scores
+    sequences: dict[str, Scores]
+    attributes: dict[str, Scores]
     boxes: dict[str, np.ndarray]
-    curves: dict[str, ope.Curves]
+    curves: dict[str, np.ndarray]
     problems: list[Problem]
     fps: float | None
-
-    @property
-    def mean_curves(self) -> ope.Curves | None:
-        """The mean over the sequences, None where none was scored."""
-        return ope.mean_curves(self.curves.values()) if self.curves else None
-
-    @property
-    def overall(self) -> ope.OpeScores | None:
-        """The numbers of the table row, None where no sequence was scored."""
-        return ope.scores(self.mean_curves) if self.curves else None
-
-    @property
-    def sequences(self) -> dict[str, ope.OpeScores]:
-        """The numbers of each sequence."""
-        return {name: ope.scores(curves) for name, curves in self.curves.items()}
 
     @property
     def frames(self) -> int:
@@ -55,44 +64,203 @@ class TrackerScores:
         return sum(map(len, self.boxes.values()))
 
 
+class UnknownConventionError(ValueError):
+    """No convention has this name for this kind of benchmark."""
+
+
+def get_convention(name: str, benchmark: Benchmark) -> OpeConvention | Convention:
+    """The convention of this name; PySOT's, in which results are published, without one.
+
+    Raises `UnknownConventionError` listing those that the benchmark's measures have.
+    """
+    if benchmark.experiment in ("supervised", "long-term"):
+        known: dict[str, Any] = {each: each for each in get_args(Convention)}
+    elif benchmark.experiment == "repeated":
+        known = {"got10k": PYSOT}
+        name = name or "got10k"
+    else:
+        known = {each.name: each for each in OPE_CONVENTIONS}
+    if (name or "pysot") not in known:
+        raise UnknownConventionError(
+            f"`convention` (={name!r}) must be one of {list(known)} for {benchmark.name}"
+        )
+    return known[name or "pysot"]
+
+
 def score_tracker(
     name: str,
     folder: Path,
-    annotations: dict[str, np.ndarray],
+    truths: Iterable[AnyTruth],
+    benchmark: Benchmark,
     refused: Iterable[Problem] = (),
+    *,
+    convention: str = "",
 ) -> TrackerScores:
-    """Scores the result files in a folder against true boxes in the same index base.
+    """Scores the result files in a folder against the truth.
 
     A sequence without a result, with one that cannot be read, or with another number of
     boxes than frames is named in `problems` and left out of every mean. Boxes that are not
     finite count as misses and are named as well. `refused` are sequences that the tracker
     could not run on, with the reason.
     """
+    truths = list(truths)
+    chosen = get_convention(convention, benchmark)
+    by_experiment = {
+        "one-pass": _score_one_pass,
+        "repeated": _score_repeated,
+        "supervised": _score_supervised,
+        "long-term": _score_long_term,
+    }
+    parts = by_experiment[benchmark.experiment](Path(folder), truths, benchmark, chosen)
+    scored = parts["sequences"]
     reasons = {problem.sequence: problem for problem in refused}
-    files = find_results(folder, list(annotations))
-    boxes, curves, problems, seconds = {}, {}, [], []
-    for sequence, gt in annotations.items():
-        try:
-            predicted = _read(files, sequence)
-            curves[sequence] = ope.curves(gt, predicted)
-        except ValueError as error:
-            unscored = Problem(sequence, f"not scored: {error}")
-            problems.append(reasons.get(sequence, unscored))
-            continue
-        boxes[sequence] = predicted
-        if missing := int((~np.isfinite(predicted).all(axis=1)).sum()):
-            problems.append(
-                Problem(sequence, f"{missing} boxes are not finite and count as misses")
-            )
+    problems = [
+        reasons.get(p.sequence, p) if p.message.startswith("not scored") else p
+        for p in parts.pop("problems")
+    ]
+    seconds = [read_seconds(folder, sequence) for sequence in scored]
+    for sequence in scored:
         problems += [Problem(sequence, line) for line in read_problems(folder, sequence)]
-        seconds.append(read_seconds(folder, sequence))
-    return TrackerScores(name, boxes, curves, problems, frames_per_second(seconds))
+    return TrackerScores(name=name, problems=problems, fps=frames_per_second(seconds), **parts)
 
 
-def _read(files: dict[str, Path], sequence: str) -> np.ndarray:
+def _score_one_pass(folder, truths: list[Truth], benchmark, convention) -> dict[str, Any]:
+    files = find_results(folder, [truth.name for truth in truths])
+    boxes, curves, problems = {}, {}, []
+    for truth in truths:
+        try:
+            _refuse_hidden(truth, benchmark)
+            predicted = _read(files, truth.name)[0]
+            if truth.name in LASOT_LONGER_RESULTS and len(predicted) > len(truth):
+                predicted = predicted[: len(truth)]
+            curves[truth.name] = ope.curves(
+                truth.boxes, predicted, visible=truth.visible, convention=convention
+            )
+        except ValueError as error:
+            problems.append(Problem(truth.name, f"not scored: {error}"))
+            continue
+        boxes[truth.name] = predicted
+        problems += _not_finite(truth.name, predicted)
+
+    def row(of: ope.Curves) -> Scores:
+        scores = ope.scores(of)._asdict()
+        if benchmark.norm_precision_auc:
+            scores["norm_precision_auc"] = float(of.norm_precision.mean())
+        return scores
+
+    tagged: dict[str, list[ope.Curves]] = {}
+    for truth in truths:
+        for attribute in truth.attributes if truth.name in curves else ():
+            tagged.setdefault(attribute, []).append(curves[truth.name])
+    mean = ope.mean_curves(curves.values()) if curves else None
+    return {
+        "overall": row(mean) if mean else {},
+        "sequences": {name: row(of) for name, of in curves.items()},
+        "attributes": {tag: row(ope.mean_curves(of)) for tag, of in sorted(tagged.items())},
+        "boxes": boxes,
+        "curves": mean._asdict() if mean else {},
+        "problems": problems,
+    }
+
+
+def _score_repeated(folder, truths: list[Truth], benchmark, convention) -> dict[str, Any]:
+    del convention
+    files = find_results(folder, [truth.name for truth in truths])
+    boxes, overlaps, problems = {}, {}, []
+    for truth in truths:
+        try:
+            _refuse_hidden(truth, benchmark)
+            runs = _read(files, truth.name)
+            overlaps[truth.name] = got10k.frame_overlaps(
+                truth.boxes, runs, visible=truth.visible, frame_size=truth.frame_size
+            )
+        except ValueError as error:
+            problems.append(Problem(truth.name, f"not scored: {error}"))
+            continue
+        boxes[truth.name] = runs[0]
+        problems += _not_finite(truth.name, *runs)
+    every = np.concatenate(list(overlaps.values())) if overlaps else None
+    return {
+        "overall": {} if every is None else got10k.scores(every)._asdict(),
+        "sequences": {name: got10k.scores(of)._asdict() for name, of in overlaps.items()},
+        "attributes": {},
+        "boxes": boxes,
+        "curves": {} if every is None else {"success": got10k.success_curve(every)},
+        "problems": problems,
+    }
+
+
+def _score_supervised(
+    folder, truths: list[VotSequence], benchmark, convention
+) -> dict[str, Any]:
+    protocol = find_vot_protocol(benchmark.challenge)
+    runs, lines = read_supervised(folder, truths, protocol)
+    if not runs:
+        return _nothing(lines)
+    found = score_supervised(truths, runs, protocol, convention=convention)
+    return {
+        "overall": _finite({**found.overall._asdict(), "eao": found.eao}),
+        "sequences": {name: _finite(of._asdict()) for name, of in found.sequences.items()},
+        "attributes": {
+            tag: _finite({**of._asdict(), "eao": eao})
+            for tag, (of, eao) in found.attributes.items()
+        },
+        "boxes": {name: _as_boxes(of[0]) for name, of in runs.items()},
+        "curves": {"eao": found.eao_curve},
+        "problems": as_problems(lines),
+    }
+
+
+def _score_long_term(
+    folder, truths: list[VotSequence], benchmark, convention
+) -> dict[str, Any]:
+    runs, lines = read_long_term(folder, truths)
+    if not runs:
+        return _nothing(lines)
+    protocol = find_vot_protocol(benchmark.challenge)
+    found = score_long_term(truths, runs, protocol, convention=convention)
+    return {
+        "overall": found.overall._asdict(),
+        "sequences": {name: of._asdict() for name, of in found.sequences.items()},
+        "attributes": {},
+        "boxes": {name: _as_boxes(run.regions) for name, run in runs.items()},
+        "curves": {"lt_recall": found.mean_recall, "lt_precision": found.mean_precision},
+        "problems": as_problems(lines),
+    }
+
+
+def _nothing(lines: list[str]) -> dict[str, Any]:
+    empty = ("overall", "sequences", "attributes", "boxes", "curves")
+    return {**{key: {} for key in empty}, "problems": as_problems(lines)}
+
+
+def _finite(scores: Scores) -> Scores:
+    """Without the numbers that nothing defines."""
+    return {key: value for key, value in scores.items() if np.isfinite(value)}
+
+
+def _as_boxes(regions: Regions) -> np.ndarray:
+    """The boxes of a run, or around its polygons; NaN where a frame has a code."""
+    corners = regions.polygons()
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high - low], axis=1)
+
+
+def _refuse_hidden(truth: Truth, benchmark: Benchmark) -> None:
+    if benchmark.hidden_truth and len(truth) > 1 and np.isnan(truth.boxes[1:]).all():
+        raise BoxFileError("its truth is with the benchmark's server")
+
+
+def _read(files: dict[str, list[Path]], sequence: str) -> list[np.ndarray]:
     if sequence not in files:
         raise BoxFileError("no result file")
-    return read_boxes(files[sequence])
+    return [read_boxes(file) for file in files[sequence]]
+
+
+def _not_finite(name: str, *runs: np.ndarray) -> list[Problem]:
+    missing = sum(int((~np.isfinite(run).all(axis=1)).sum()) for run in runs)
+    message = f"{missing} boxes are not finite and count as misses"
+    return [Problem(name, message)] if missing else []
 
 
 def frames_per_second(seconds: list[np.ndarray]) -> float | None:
@@ -113,49 +281,19 @@ def summary(
     """Everything as JSON-ready values, in the form of `siamjax score --json`.
 
     `problems` are those of the benchmark itself, and are every tracker's. Beside the
-    agreed keys each tracker has `frames` and `fps`.
+    agreed keys each tracker has `attributes`, `frames` and `fps`.
     """
     return {
         "benchmark": benchmark,
         "trackers": {
             tracker.name: {
-                "overall": tracker.overall._asdict() if tracker.overall else {},
-                "sequences": {n: s._asdict() for n, s in tracker.sequences.items()},
+                "overall": tracker.overall,
+                "sequences": tracker.sequences,
                 "problems": [str(p) for p in [*problems, *tracker.problems]],
+                "attributes": tracker.attributes,
                 "frames": tracker.frames,
                 "fps": tracker.fps,
             }
             for tracker in trackers
         },
     }
-
-
-def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
-    """The overall numbers as an aligned table, best success first, then every problem."""
-    lines = [f"problem: {problem}" for problem in problems]
-    lines += [f"problem: {t.name}: {problem}" for t in trackers for problem in t.problems]
-    return "\n".join([_table(trackers), *lines])
-
-
-def _table(trackers: list[TrackerScores]) -> str:
-    header = (
-        "tracker",
-        "success AUC",
-        "precision 20 px",
-        "norm. precision",
-        "fps",
-        "sequences",
-    )
-    rows = [header]
-    for tracker in sorted(trackers, key=lambda t: -(t.overall or (0,))[0]):
-        numbers = [f"{v:.3f}" for v in tracker.overall] if tracker.overall else ["-"] * 3
-        fps = f"{tracker.fps:,.0f}" if tracker.fps else "-"
-        rows.append((tracker.name, *numbers, fps, str(len(tracker.curves))))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    )

@@ -1,44 +1,38 @@
-"""Benchmark folders to sequences: where the frames lie and what the true boxes are.
-
-OTB layout: `<name>/img/0001.jpg ...` and `<name>/groundtruth_rect.txt`, one `x,y,w,h` a
-frame. A sequence with several targets has `groundtruth_rect.1.txt`, `.2.txt` and becomes
-`<name>-1`, `<name>-2`. `list.txt`, where there is one, names the sequences and their order.
-"""
+"""Benchmark folders to sequences: where the frames lie and what the true boxes are."""
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
-from siamjax.evaluation.protocols import OTB_ANNOTATED_FRAMES, Benchmark, plain_name
-from siamjax.video import IMAGE_SUFFIXES, ImageError, natural_order, read_image
-
-
-class SequenceError(ValueError):
-    """A benchmark folder or one of its sequences cannot be used; the message says why."""
-
-
-class Problem(NamedTuple):
-    """Something wrong with one sequence, in one line, for the list at the end of a run."""
-
-    sequence: str
-    message: str
-
-    def __str__(self):
-        return f"{self.sequence}: {self.message}"
-
-
-class Target(NamedTuple):
-    """One target of a benchmark folder, before anything of it is read."""
-
-    name: str
-    folder: Path
-    ground_truth: Path
+from siamjax.evaluation.boxfiles import BoxFileError
+from siamjax.evaluation.layouts import (
+    Problem,
+    SequenceError,
+    Target,
+    find_targets,
+    frame_files,
+)
+from siamjax.evaluation.members import belongs
+from siamjax.evaluation.protocols import (
+    OTB_ANNOTATED_FRAMES,
+    OTB_INDEX_BASE,
+    Benchmark,
+    plain_name,
+)
+from siamjax.evaluation.regions import RegionError, initial_box
+from siamjax.evaluation.truths import (
+    AnyTruth,
+    Truth,
+    read_json,
+    read_truth,
+    read_vot_truths,
+    truth_of_entry,
+)
+from siamjax.evaluation.vot_annotations import VotSequence
+from siamjax.video import ImageError, natural_order, read_image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,14 +42,17 @@ class Sequence:
     Attributes:
       name: unique in its benchmark.
       frame_paths: the t image files.
-      gt_xywh: [t, 4] float64, 0-based pixels; rows with NaN are frames that do not count.
+      gt_xywh: [t, 4] float64, 0-based pixels; rows with NaN have no true box. A polygon is
+        its enclosing box here, but in the first row the box that a tracker is given.
       frame_size: width and height of the first frame, pixels.
+      truth: the annotation in the benchmark's own numbers, for scoring.
     """
 
     name: str
     frame_paths: tuple[Path, ...]
     gt_xywh: np.ndarray
     frame_size: tuple[int, int]
+    truth: AnyTruth
 
     def __len__(self) -> int:
         return len(self.frame_paths)
@@ -80,23 +77,30 @@ class Sequence:
 def load_sequences(
     folder: Path, benchmark: Benchmark, names: Iterable[str] = ()
 ) -> tuple[list[Sequence], list[Problem]]:
-    """The usable sequences of a folder in OTB layout, and what is wrong with the others.
+    """The usable sequences of a benchmark's own folder, and what is wrong with the others.
 
-    Reads every ground truth and every first frame, so that bad input is found before any
-    tracking. `names` picks sequences, none of them means all; case, hyphens, dots and
-    underscores do not matter.
-    Raises `SequenceError` when the folder is missing, a name is unknown, or nothing is
-    left.
+    `folder` may also be a json file of PySOT's toolkit beside its sequences' folders. Reads
+    every ground truth and every first frame, so that bad input is found before any tracking.
+    `names` picks sequences, none of them means all; case, hyphens, dots and underscores do
+    not matter. Raises `SequenceError` when the folder is missing, a name is unknown, or
+    nothing is left.
     """
-    targets, problems = find_targets(folder)
+    folder = Path(folder)
+    if benchmark.layout == "vot":
+        candidates, problems = _vot_candidates(folder, benchmark)
+    elif folder.suffix == ".json":
+        candidates, problems = _json_candidates(folder, benchmark)
+    else:
+        targets, problems = find_targets(folder, benchmark)
+        candidates = {target.name: (_load, target, benchmark) for target in targets}
     if names := list(names):
-        targets, problems = _pick(targets, problems, names)
+        candidates, problems = _pick(candidates, problems, names)
     sequences = []
-    for target in targets:
+    for name, (load, *given) in candidates.items():
         try:
-            sequences.append(_load(target, benchmark))
-        except (SequenceError, BoxFileError, ImageError) as error:
-            problems.append(Problem(target.name, f"skipped: {error}"))
+            sequences.append(load(*given))
+        except (SequenceError, BoxFileError, ImageError, RegionError) as error:
+            problems.append(Problem(name, f"skipped: {error}"))
     if not sequences:
         shown = "; ".join(str(problem) for problem in problems[:3])
         raise SequenceError(
@@ -106,68 +110,19 @@ def load_sequences(
     return sequences, problems
 
 
-def find_targets(folder: Path) -> tuple[list[Target], list[Problem]]:
-    """Every target of a folder in OTB layout, in the order of `list.txt` or by name.
-
-    Raises `SequenceError` when there is no such folder or nothing in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise SequenceError(f"benchmark folder {str(folder)!r} does not exist")
-    if (folder / "img").is_dir() or _ground_truths(folder):
-        raise SequenceError(
-            f"{str(folder)!r} is a sequence itself; give the folder that holds it, "
-            f"{str(folder.parent)!r}, and pick it with `--sequences {folder.name}`"
-        )
-    targets, problems = [], []
-    inside = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
-    for path in sorted(inside, key=lambda p: p.name.casefold()):
-        files = _ground_truths(path)
-        if not files:
-            problems.append(Problem(path.name, "skipped: no groundtruth_rect.txt"))
-        for file in files:
-            which = re.fullmatch(r"groundtruth_rect\.(\d+)\.txt", file.name)
-            name = f"{path.name}-{which[1]}" if which else path.name
-            targets.append(Target(name, path, file))
-    if not targets and not problems:
-        raise SequenceError(f"{str(folder)!r} holds no sequence: it has no folder inside")
-    if (folder / "list.txt").is_file():
-        return _in_listed_order(targets, problems, folder / "list.txt")
-    return targets, problems
-
-
-def _ground_truths(folder: Path) -> list[Path]:
-    return sorted(folder.glob("groundtruth_rect*.txt"))
-
-
-def _in_listed_order(targets, problems, file):
-    kept = []
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    for name in filter(None, map(str.strip, lines)):
-        wanted = plain_name(name)
-        found = [
-            t for t in targets if wanted in (plain_name(t.name), plain_name(t.folder.name))
-        ]
-        kept += [t for t in found if t not in kept]
-        if not found and not any(plain_name(p.sequence) == wanted for p in problems):
-            problems.append(Problem(name, "skipped: in list.txt, but has no folder"))
-    listed = {plain_name(name.strip()) for name in lines}
-    return kept, [p for p in problems if plain_name(p.sequence) in listed]
-
-
-def _pick(targets, problems, names):
-    known = {plain_name(t.name): t for t in targets}
+def _pick(candidates: dict, problems: list[Problem], names: list[str]):
+    known = {plain_name(name): name for name in candidates}
     known_problems = {plain_name(p.sequence): p for p in problems}
-    picked, picked_problems = [], []
+    picked, picked_problems = {}, []
     for name in dict.fromkeys(names):
         wanted = plain_name(name)
         if wanted in known:
-            picked.append(known[wanted])
+            picked[known[wanted]] = candidates[known[wanted]]
         elif wanted in known_problems:
             picked_problems.append(known_problems[wanted])
         else:
             close = difflib.get_close_matches(wanted, list(known), n=1)
-            hint = f"; did you mean {known[close[0]].name!r}?" if close else ""
+            hint = f"; did you mean {known[close[0]]!r}?" if close else ""
             raise SequenceError(
                 f"`sequences` names {name!r}, which is none of the {len(known)} here{hint}"
             )
@@ -175,30 +130,76 @@ def _pick(targets, problems, names):
 
 
 def _load(target: Target, benchmark: Benchmark) -> Sequence:
-    frames = _frame_files(target.folder / "img")
-    gt = read_boxes(target.ground_truth) - benchmark.origin_xywh
-    if span := OTB_ANNOTATED_FRAMES.get(target.name):
-        first, last = span
-        if len(frames) > len(gt) == last - first + 1 and len(frames) >= last:
-            frames = frames[first - 1 : last]
-    if len(frames) != len(gt):
-        raise SequenceError(f"{len(gt)} rows of ground truth for {len(frames)} frames")
+    frames = sorted(frame_files(target.images), key=natural_order)
+    truth = read_truth(target, benchmark)
+    t = len(truth)
+    first = target.first
+    if first is None and benchmark.index_base == OTB_INDEX_BASE:
+        first = _annotated_from(target.name, len(frames), t)
+    if first is not None and len(frames) >= first - 1 + t:
+        frames = frames[first - 1 : first - 1 + t]
+    if len(frames) != t:
+        where = "" if first in (None, 1) else f" from number {first} on"
+        raise SequenceError(f"{t} rows of ground truth for {len(frames)} frames{where}")
+    return _sequence(truth, frames, benchmark)
+
+
+def _annotated_from(name: str, frames: int, annotated: int) -> int | None:
+    """The first annotated frame of OTB's sequences that are annotated in part."""
+    first, last = OTB_ANNOTATED_FRAMES.get(name, (0, 0))
+    return first if frames > annotated == last - first + 1 and first else None
+
+
+def _sequence(truth: Truth, frames: Iterable[Path], benchmark: Benchmark) -> Sequence:
+    frames = tuple(frames)
+    gt = truth.boxes - benchmark.origin_xywh
     height, width = read_image(frames[0]).shape[:2]
     _check_first_box(gt[0], width, height)
-    return Sequence(target.name, tuple(frames), gt, (width, height))
+    truth = dataclasses.replace(truth, frame_size=truth.frame_size or (width, height))
+    return Sequence(truth.name, frames, gt, (width, height), truth)
 
 
-def _frame_files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise SequenceError("no folder img/ with its frames")
-    files = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
-    if not files:
-        raise SequenceError("img/ holds no image")
-    return sorted(files, key=natural_order)
+def _json_candidates(file: Path, benchmark: Benchmark):
+    entries = read_json(file)
+    members = [name for name in entries if belongs(name, benchmark.members)] or list(entries)
+    candidates = {
+        name: (_load_entry, file.parent, name, entries[name], benchmark) for name in members
+    }
+    return candidates, []
+
+
+def _load_entry(root: Path, name: str, entry: dict, benchmark: Benchmark) -> Sequence:
+    truth = truth_of_entry(name, entry)
+    frames = [root / image for image in entry.get("img_names") or ()]
+    if len(frames) != len(truth):
+        raise SequenceError(f"{len(truth)} rows of ground truth for {len(frames)} frames")
+    return _sequence(truth, frames, benchmark)
+
+
+def _vot_candidates(folder: Path, benchmark: Benchmark):
+    if not folder.exists():
+        raise SequenceError(f"benchmark folder {str(folder)!r} does not exist")
+    truths, problems = read_vot_truths(folder)
+    return {truth.name: (_load_vot, truth, benchmark) for truth in truths}, problems
+
+
+def _load_vot(truth: VotSequence, benchmark: Benchmark) -> Sequence:
+    if not truth.frame_paths:
+        raise SequenceError("no frames")
+    height, width = read_image(truth.frame_paths[0]).shape[:2]
+    gt = enclosing_boxes(truth)
+    supervised = benchmark.experiment == "supervised"
+    gt[0] = initial_box(truth.ground_truth.row(0), as_polygon=supervised)
+    _check_first_box(gt[0], width, height)
+    truth = dataclasses.replace(truth, frame_size=truth.frame_size or (width, height))
+    return Sequence(truth.name, truth.frame_paths, gt, (width, height), truth)
+
+
+def enclosing_boxes(truth: VotSequence) -> np.ndarray:
+    """The upright box around each true region, `[t, 4]` `_xywh`; NaN where there is none."""
+    corners = truth.ground_truth.polygons()
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high - low], axis=1)
 
 
 def _check_first_box(box_xywh, width: int, height: int) -> None:

@@ -52,7 +52,11 @@ def strip(
     """
     overlap = overlaps(sequence.gt_xywh, predicted[0][0])
     moments = []
-    for index in worst_moments(overlap, counted_frames(sequence.gt_xywh), count):
+    counted = counted_frames(sequence.gt_xywh)
+    # frames in which VOT's runs have no box, unless there is nothing else
+    has_box = np.isfinite(predicted[0][0]).all(axis=1)
+    counted &= has_box | ~has_box.any()
+    for index in worst_moments(overlap, counted, count):
         try:
             frame = sequence.read_frame(index)
         except ImageError:

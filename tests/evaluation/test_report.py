@@ -12,6 +12,7 @@ import pytest
 from siamjax.evaluation import runner
 from siamjax.evaluation.controls import StaticTracker
 from siamjax.evaluation.report import write_report
+from siamjax.evaluation.runner import Entrant
 from siamjax.evaluation.sequences import Problem, load_sequences
 from siamjax.evaluation.strips import strip, worst_moments
 from tests.evaluation.conftest import Scripted, boxes_along
@@ -53,8 +54,8 @@ def make(write_sequence, tmp_path, otb):
         for i, name in enumerate(names):
             write_sequence(name, 20, boxes_along(20, step=(1, i)))
         sequences, _ = load_sequences(tmp_path / "data", otb)
-        trackers = trackers or [("good", Scripted(boxes_along(20, step=(1, 0))), {})]
-        trackers = [*trackers, ("static", StaticTracker(), {})]
+        trackers = trackers or [Entrant("good", Scripted(boxes_along(20, step=(1, 0))), {})]
+        trackers = [*trackers, Entrant("static", StaticTracker(), {})]
         scores = runner.compare(trackers, sequences, otb, tmp_path / "out" / "results")
         path = write_report(
             tmp_path / "out", otb, sequences, scores, list(problems), "A & B <i>"
@@ -84,7 +85,7 @@ def test_it_shows_every_number(make):
     text = " ".join(Page(path.read_text()).text)
     for tracker in (good, static):
         for scores in (tracker.overall, *tracker.sequences.values()):
-            for value in scores:
+            for value in scores.values():
                 assert f"{value:.3f}" in text
     # the first is perfect on A and worse on B, which moves down as well
     order = re.findall(r'href="#sequence-\d+">(\w+)<', path.read_text())
@@ -94,7 +95,7 @@ def test_it_shows_every_number(make):
 def test_the_summary_lies_beside_it(make, tmp_path):
     _, (good, _) = make()
     content = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert content["trackers"]["good"]["overall"] == good.overall._asdict()
+    assert content["trackers"]["good"]["overall"] == good.overall
     assert set(content["trackers"]) == {"good", "static"}
 
 
@@ -108,9 +109,9 @@ def test_a_report_without_a_single_score(make):
         def init(self, frame, box_xywh):
             raise ValueError("never")
 
-    path, (refused, _) = make(trackers=[("refuses", Refuses(), {})])
+    path, (refused, _) = make(trackers=[Entrant("refuses", Refuses(), {})])
     text = " ".join(Page(path.read_text()).text)
-    assert refused.overall is None
+    assert refused.overall == {}
     assert "not tracked: never" in text
 
 

@@ -100,21 +100,24 @@ def test_a_torn_fingerprint_refuses(folder, otb):
         ResultFolder(folder.folder, otb, MARK)
 
 
-def test_finding_trackers(tmp_path, folder, ball):
+def test_finding_trackers(tmp_path, folder, ball, otb):
     with pytest.raises(ResultsError, match="does not exist"):
-        find_trackers(tmp_path / "nowhere")
+        find_trackers(tmp_path / "nowhere", otb)
     with pytest.raises(ResultsError, match="holds no results"):
-        find_trackers(tmp_path / "results")
+        find_trackers(tmp_path / "results", otb)
     folder.write("Ball", run_of(ball.gt_xywh))
-    assert find_trackers(tmp_path / "results") == {"ours": folder.folder}
-    assert find_trackers(folder.folder) == {"ours": folder.folder}
+    assert find_trackers(tmp_path / "results", otb) == ({"ours": folder.folder}, [])
+    assert find_trackers(folder.folder, otb) == ({"ours": folder.folder}, [])
+    # a stray text file does not make the folder of trackers one tracker's
+    (tmp_path / "results" / "sequences.txt").write_text("Ball\n")
+    assert find_trackers(tmp_path / "results", otb, ["Ball"])[0] == {"ours": folder.folder}
 
 
 def test_names_match_whatever_their_case_and_separators(tmp_path):
     for name in ("CarDark", "Human4-2", "Skating2.1", "a-b", "ab", "twice", "Twice"):
         (tmp_path / f"{name}.txt").touch()
     names = ["carDark", "human4_2", "skating2-1", "ab", "Missing", "TWICE"]
-    found = {name: path.stem for name, path in find_results(tmp_path, names).items()}
+    found = {name: paths[0].stem for name, paths in find_results(tmp_path, names).items()}
     # of two files that fit equally neither is taken
     assert found == {
         "carDark": "CarDark",

@@ -104,7 +104,8 @@ def test_a_stopped_run_goes_on_where_it_was(load, results, kind):
     runner.evaluate(tracker, sequences, results, "ours")
     assert len(inits) == 4
     left = {path.name for path in results.folder.iterdir()}
-    assert left == {"A.txt", "B.txt", "C.txt", "times", "tracker.json"}
+    assert left == {"A.txt", "B.txt", "C.txt", "times", "tracker.json", ".claims"}
+    assert not any((results.folder / ".claims" / "one-pass").iterdir())
 
 
 def test_a_refused_sequence_is_reported_and_the_others_go_on(load, results):
@@ -157,7 +158,10 @@ def test_comparison_checks_every_folder_before_it_tracks(load, tmp_path, otb):
     first = Scripted(boxes_along(8))
     with pytest.raises(StaleResultsError, match="second"):
         runner.compare(
-            [("first", first, {}), ("second", StaticTracker(), {"weights": "new"})],
+            [
+                runner.Entrant("first", first, {}),
+                runner.Entrant("second", StaticTracker(), {"weights": "new"}),
+            ],
             sequences,
             otb,
             tmp_path / "out",
@@ -168,11 +172,15 @@ def test_comparison_checks_every_folder_before_it_tracks(load, tmp_path, otb):
 def test_comparison_scores_everybody(load, tmp_path, otb):
     sequences = load("A", "B")
     good, static = runner.compare(
-        [("good", Scripted(boxes_along(8)), {}), ("static", StaticTracker(), {})],
+        [
+            runner.Entrant("good", Scripted(boxes_along(8)), {}),
+            runner.Entrant("static", StaticTracker(), {}),
+        ],
         sequences,
         otb,
         tmp_path / "out",
     )
-    assert good.overall.success_auc == pytest.approx(20 / 21)
-    assert static.overall.success_auc < 0.9
+    assert good.overall["success_auc"] == pytest.approx(20 / 21)
+    assert static.overall["success_auc"] < 0.9
     assert good.fps > 0 and good.frames == 16 and good.problems == []
+    assert static.fps is None  # a speed of doing nothing would say nothing

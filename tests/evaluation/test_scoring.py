@@ -5,15 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from siamjax.evaluation.annotations import read_annotations
-from siamjax.evaluation.scoring import as_text, frames_per_second, score_tracker, summary
+from siamjax.evaluation.scoring import frames_per_second, score_tracker, summary
 from siamjax.evaluation.sequences import Problem, SequenceError
+from siamjax.evaluation.tables import as_text
+from siamjax.evaluation.truths import Truth, read_truths
 from tests.evaluation.conftest import boxes_along
 
 
 @pytest.fixture
 def annotations():
-    return {name: boxes_along(10) + 1 for name in ("A", "B", "C", "D", "E")}
+    return {name: Truth(name, boxes_along(10) + 1) for name in ("A", "B", "C", "D", "E")}
 
 
 def write(folder, name, boxes):
@@ -21,16 +22,16 @@ def write(folder, name, boxes):
     np.savetxt(folder / f"{name}.txt", boxes, delimiter=",")
 
 
-def test_bad_results_are_named_and_left_out(tmp_path, annotations):
-    write(tmp_path, "A", annotations["A"])
-    write(tmp_path, "B", annotations["B"][:-1])
-    with_nan = annotations["C"].copy()
+def test_bad_results_are_named_and_left_out(tmp_path, annotations, otb):
+    write(tmp_path, "A", annotations["A"].boxes)
+    write(tmp_path, "B", annotations["B"].boxes[:-1])
+    with_nan = annotations["C"].boxes.copy()
     with_nan[4:] = np.nan
     write(tmp_path, "C", with_nan)
     (tmp_path / "D.txt").write_text("1,2,3,4,5,6,7,8\n" * 10)
-    found = score_tracker("ours", tmp_path, annotations)
-    assert list(found.curves) == ["A", "C"]
-    assert found.overall.precision_20px == pytest.approx((1 + 0.4) / 2)
+    found = score_tracker("ours", tmp_path, annotations.values(), otb)
+    assert list(found.sequences) == ["A", "C"]
+    assert found.overall["precision_20px"] == pytest.approx((1 + 0.4) / 2)
     assert [str(p) for p in found.problems] == [
         "B: not scored: 9 predicted boxes for 10 of ground truth",
         "C: 6 boxes are not finite and count as misses",
@@ -39,23 +40,23 @@ def test_bad_results_are_named_and_left_out(tmp_path, annotations):
     ]
 
 
-def test_a_refusal_is_the_reason_for_a_missing_result(tmp_path, annotations):
-    write(tmp_path, "A", annotations["A"])
+def test_a_refusal_is_the_reason_for_a_missing_result(tmp_path, annotations, otb):
+    write(tmp_path, "A", annotations["A"].boxes)
     refused = [Problem("B", "not tracked: too small")]
-    found = score_tracker("ours", tmp_path, {n: annotations[n] for n in "AB"}, refused)
+    found = score_tracker("ours", tmp_path, [annotations[n] for n in "AB"], otb, refused)
     assert found.problems == refused
 
 
-def test_nothing_scored_is_no_score(tmp_path, annotations):
-    found = score_tracker("ours", tmp_path, annotations)
-    assert found.overall is None and found.mean_curves is None and found.fps is None
+def test_nothing_scored_is_no_score(tmp_path, annotations, otb):
+    found = score_tracker("ours", tmp_path, annotations.values(), otb)
+    assert found.overall == {} and found.curves == {} and found.fps is None
     assert "-" in as_text([found], [])
     assert summary("otb", [found], [])["trackers"]["ours"]["overall"] == {}
 
 
-def test_summary_is_json_in_the_agreed_form(tmp_path, annotations):
-    write(tmp_path, "A", annotations["A"])
-    found = score_tracker("ours", tmp_path, {"A": annotations["A"]})
+def test_summary_is_json_in_the_agreed_form(tmp_path, annotations, otb):
+    write(tmp_path, "A", annotations["A"].boxes)
+    found = score_tracker("ours", tmp_path, [annotations["A"]], otb)
     content = summary("otb", [found], [Problem("Z", "skipped")])
     ours = json.loads(json.dumps(content, allow_nan=False))["trackers"]["ours"]
     keys = {"success_auc", "precision_20px", "norm_precision"}
@@ -64,11 +65,11 @@ def test_summary_is_json_in_the_agreed_form(tmp_path, annotations):
     assert ours["problems"] == ["Z: skipped"]
 
 
-def test_the_table_is_ranked_and_lists_the_problems(tmp_path, annotations):
-    write(tmp_path / "bad", "A", annotations["A"] + 5)
-    write(tmp_path / "good", "A", annotations["A"])
-    only_a = {"A": annotations["A"]}
-    trackers = [score_tracker(n, tmp_path / n, only_a) for n in ("bad", "good")]
+def test_the_table_is_ranked_and_lists_the_problems(tmp_path, annotations, otb):
+    write(tmp_path / "bad", "A", annotations["A"].boxes + 5)
+    write(tmp_path / "good", "A", annotations["A"].boxes)
+    only_a = [annotations["A"]]
+    trackers = [score_tracker(n, tmp_path / n, only_a, otb) for n in ("bad", "good")]
     lines = as_text(trackers, [Problem("Z", "skipped")]).splitlines()
     assert [line.split()[0] for line in lines] == ["tracker", "good", "bad", "problem:"]
     assert "0.952" in lines[1]
@@ -82,16 +83,16 @@ def test_speed_leaves_out_start_first_update_and_frames_not_seen():
     assert frames_per_second([]) is None
 
 
-def test_annotations_from_a_folder_and_from_json_agree(write_sequence, tmp_path):
+def test_annotations_from_a_folder_and_from_json_agree(write_sequence, tmp_path, otb):
     write_sequence("Ball", 5)
     (write_sequence("Bad", 5) / "groundtruth_rect.txt").write_text("1,2\n")
     file = tmp_path / "toolkit.json"
     expected = boxes_along(5) + np.array([1, 1, 0, 0])
     file.write_text(json.dumps({"Ball": {"gt_rect": expected.tolist()}, "Bad": {}}))
     for path in (tmp_path / "data", file):
-        annotations, (problem,) = read_annotations(path)
-        np.testing.assert_array_equal(annotations["Ball"], expected)
-        assert list(annotations) == ["Ball"] and problem.sequence == "Bad"
+        (truth,), (problem,) = read_truths(path, otb)
+        np.testing.assert_array_equal(truth.boxes, expected)
+        assert truth.name == "Ball" and problem.sequence == "Bad"
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,9 @@ def test_annotations_from_a_folder_and_from_json_agree(write_sequence, tmp_path)
         ('{"A": {"gt_rect": [[1, 2], [3]]}}', "no ground truth"),
     ],
 )
-def test_annotations_that_are_none(tmp_path, content, message):
+def test_annotations_that_are_none(tmp_path, otb, content, message):
     file = tmp_path / "toolkit.json"
     if content is not None:
         file.write_text(content)
     with pytest.raises(SequenceError, match=message):
-        read_annotations(file)
+        read_truths(file, otb)

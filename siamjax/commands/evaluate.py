@@ -1,0 +1,128 @@
+"""What `eval.py` does: tracks a benchmark, scores, reports."""
+
+from pathlib import Path
+
+
+def evaluate(
+    *,
+    config: Path,
+    weights: Path,
+    benchmark: str,
+    data: Path,
+    out: Path,
+    sequences: tuple[str, ...] = (),
+    controls: bool = False,
+    slots: int = 8,
+    real_time: bool = False,
+    speed: float | None = None,
+    repetitions: int = 1,
+    compare: tuple[Path, ...] = (),
+) -> None:
+    """Runs a tracker over a benchmark and reports; stopped, the same command goes on.
+
+    Several processes with the same command share the sequences.
+
+    Args:
+        config: a configuration file, .py or the config.json of a run
+        weights: a run's folder, one of its checkpoints, or a converted file
+        benchmark: `otb` (any folder in OTB layout), `otb50`, `cvpr13`, `vot2016` to
+            `vot2019`, `vot2018-lt`, `uav123`, `uav20l`, `lasot`, `trackingnet`, `got10k`,
+            `got10k-test`, `nfs`, `tcolor128`, `dtb70`; `synthetic`: the rendered test split
+        data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
+            `synthetic` is rendered into it when it is not there
+        out: results/<tracker>/, index.html, summary.json, table.md, table.tex are written here
+        sequences: only these; all when none is named
+        controls: adds the untrained network and a tracker that never moves
+        slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
+        real_time: drops the frames that come while the tracker is busy (20 a second come)
+        speed: of the tracker in real time, frames a second; measured where it is not given
+        repetitions: runs of each sequence, for GOT-10k and VOT
+        compare: folders of other trackers' results, for the report
+    """
+    import siamjax
+    from siamjax.evaluation.pack import pack
+    from siamjax.evaluation.protocols import get_benchmark
+    from siamjax.evaluation.report import write_report
+    from siamjax.evaluation.results import experiment_folder, find_trackers
+    from siamjax.evaluation.runner import RealTime
+    from siamjax.evaluation.runner import compare as run_all
+    from siamjax.evaluation.scoring import score_tracker
+    from siamjax.evaluation.sequences import load_sequences
+    from siamjax.evaluation.tables import as_text
+
+    settings = siamjax.load_config(config)
+    conventions = get_benchmark(benchmark)
+    if slots < 0 or repetitions < 1:
+        raise ValueError(
+            f"`slots` (={slots}) must not be negative, and `repetitions` (={repetitions}) at "
+            "least 1"
+        )
+    camera = RealTime(speed=speed) if real_time else None
+    if real_time and speed is None:
+        slots = 0  # the speed of one tracker cannot be measured while many run together
+    if conventions.name == "synthetic" and not (data / "list.txt").is_file():
+        _render_test_split(data)
+    loaded, problems = load_sequences(data, conventions, sequences)
+    slots = min(slots, len(loaded))
+    truths = [sequence.truth for sequence in loaded]
+    entrants = _entrants(settings, weights, slots, controls)
+    results = out / "results"
+    scores = run_all(
+        entrants,
+        loaded,
+        conventions,
+        results,
+        real_time=camera,
+        repetitions=repetitions if conventions.experiment != "one-pass" else 1,
+    )
+    inner = experiment_folder(conventions, real_time)
+    for folder in compare:
+        names = [truth.name for truth in truths]
+        found, unusable = find_trackers(folder, conventions, names, experiment=inner)
+        problems += unusable
+        scores += [score_tracker(n, path, truths, conventions) for n, path in found.items()]
+    page = write_report(out, conventions, loaded, scores, problems, settings.name)
+    print(as_text(scores, problems))
+    if conventions.hidden_truth and not sequences:
+        archive = pack(
+            results / settings.name / inner, truths, conventions, out / f"{settings.name}.zip"
+        )
+        print(f"for the server: {archive}")
+    print(f"report: {page}")
+
+
+def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
+    import jax
+
+    import siamjax
+    from siamjax.evaluation.controls import StaticTracker
+    from siamjax.evaluation.fingerprint import fingerprint
+    from siamjax.evaluation.runner import Entrant
+    from siamjax.models.build import init_variables
+    from siamjax.tracking.adapters import Tracker
+    from siamjax.tracking.batch import BatchTracker
+
+    model = siamjax.load_model(config, weights)
+    networks = {config.name: model.variables}
+    if controls:
+        untrained = jax.jit(lambda key: init_variables(model.network, key, config.model))
+        networks[f"{config.name}-untrained"] = untrained(jax.random.key(config.train.seed))
+    entrants = []
+    for name, variables in networks.items():
+        if slots:
+            tracker = BatchTracker(model.network, variables, config, slots)
+        else:
+            tracker = Tracker(model.network, variables, config)
+        mark = fingerprint(config, variables, siamjax.__version__)
+        entrants.append(Entrant(name, tracker, mark, slots))
+    if controls:
+        entrants.append(Entrant("never-moves", StaticTracker(), {"control": "never moves"}))
+    return entrants
+
+
+def _render_test_split(folder: Path) -> None:
+    """Renders the synthetic test split, the same one always, into a folder."""
+    from siamjax.config import SyntheticConfig
+    from siamjax.data.synthetic import write_otb
+
+    write_otb(SyntheticConfig(split="test", seed=0, sequences=20, frames=60), folder)

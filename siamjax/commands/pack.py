@@ -1,0 +1,26 @@
+"""`siamjax pack`: an archive for a benchmark's server."""
+
+from pathlib import Path
+
+
+def pack(*, benchmark: str, data: Path, results: Path, out: Path) -> None:
+    """Packs one tracker's results for the server of GOT-10k or TrackingNet.
+
+    Refuses where a sequence is missing or has another number of boxes than frames.
+
+    Args:
+        benchmark: `got10k-test` (or `got10k` for the validation set) or `trackingnet`
+        data: the benchmark's own folder, which says what a complete result is
+        results: one tracker's folder
+        out: the .zip file to write
+    """
+    from siamjax.evaluation.pack import pack as write_archive
+    from siamjax.evaluation.protocols import get_benchmark
+    from siamjax.evaluation.truths import read_truths
+
+    conventions = get_benchmark(benchmark)
+    truths, problems = read_truths(data, conventions)
+    for problem in problems:
+        print(f"problem: {problem}")
+    file = write_archive(results, truths, conventions, out)
+    print(f"{len(truths)} sequences: {file}, {file.stat().st_size / 1e6:.1f} MB")

@@ -1,0 +1,116 @@
+"""Scores as tables: for a terminal, in Markdown and in LaTeX."""
+
+from siamjax.evaluation.layouts import Problem
+from siamjax.evaluation.scoring import Scores, TrackerScores
+
+# What a key is called in a heading, and how it is written; the first that a tracker has
+# decides its rank.
+HEADINGS = {
+    "eao": "EAO",
+    "success_auc": "success AUC",
+    "ao": "AO",
+    "lt_f_score": "F-score",
+    "precision_20px": "precision 20 px",
+    "norm_precision": "norm. precision 0.20",
+    "norm_precision_auc": "norm. precision AUC",
+    "sr_050": "SR 0.50",
+    "sr_075": "SR 0.75",
+    "accuracy": "accuracy",
+    "robustness": "robustness",
+    "lost_number": "lost",
+    "lt_precision": "precision",
+    "lt_recall": "recall",
+}
+LOWER_IS_BETTER = frozenset({"robustness", "lost_number"})
+
+
+def columns(rows: list[Scores]) -> list[str]:
+    """The keys that any of the rows has, in the order of a table."""
+    return [key for key in HEADINGS if any(key in row for row in rows)]
+
+
+def quality(scores: Scores) -> tuple[float, ...]:
+    """Sorting key by which better scores are larger; of VOT's sequences the fewest failures."""
+    if "eao" not in scores and "lost_number" in scores:
+        return (-scores["lost_number"], scores.get("accuracy", 0.0))
+    leading = next((scores[key] for key in HEADINGS if key in scores), float("-inf"))
+    return (leading,)
+
+
+def ranked(trackers: list[TrackerScores]) -> list[TrackerScores]:
+    """The best tracker first; those without a score last."""
+    return sorted(trackers, key=lambda t: (bool(t.overall), quality(t.overall)), reverse=True)
+
+
+def best_of(rows: list[Scores]) -> Scores:
+    """The best value of each column."""
+    return {
+        key: (min if key in LOWER_IS_BETTER else max)(row[key] for row in rows if key in row)
+        for key in columns(rows)
+    }
+
+
+def number(key: str, value: float | None) -> str:
+    """One cell; a dash where there is nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if key == "lost_number" and value == int(value) else f"{value:.3f}"
+
+
+def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
+    """The overall numbers as an aligned table, the best tracker first, then every problem."""
+    lines = [f"problem: {problem}" for problem in problems]
+    lines += [f"problem: {t.name}: {problem}" for t in trackers for problem in t.problems]
+    header, *rows = _cells(trackers)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    table = [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+        )
+        for row in (header, *rows)
+    ]
+    return "\n".join(table + lines)
+
+
+def _cells(trackers: list[TrackerScores]) -> list[list[str]]:
+    keys = columns([t.overall for t in trackers])
+    rows = [["tracker", *(HEADINGS[key] for key in keys), "fps", "sequences"]]
+    for tracker in ranked(trackers):
+        numbers = [number(key, tracker.overall.get(key)) for key in keys]
+        fps = f"{tracker.fps:,.0f}" if tracker.fps else "-"
+        rows.append([tracker.name, *numbers, fps, str(len(tracker.sequences))])
+    return rows
+
+
+def as_markdown(trackers: list[TrackerScores]) -> str:
+    """The overall numbers as a Markdown table, the best of each column in bold."""
+    header, *rows = _with_best(trackers, "**{}**", lambda text: text.replace("|", "\\|"))
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
+
+
+def as_latex(trackers: list[TrackerScores]) -> str:
+    """The overall numbers as a LaTeX tabular (package booktabs), the best in bold."""
+    header, *rows = _with_best(trackers, "\\textbf{{{}}}", _escape_latex)
+    lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule"]
+    lines += [" & ".join(header) + " \\\\", "\\midrule"]
+    lines += [" & ".join(row) + " \\\\" for row in rows]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+
+
+def _escape_latex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {character: f"\\{character}" for character in "&%$#_{}"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def _with_best(trackers, bold: str, escape) -> list[list[str]]:
+    keys = columns([t.overall for t in trackers])
+    best = best_of([t.overall for t in trackers if t.overall])
+    cells = [[escape(cell) for cell in row] for row in _cells(trackers)]
+    for row, tracker in zip(cells[1:], ranked(trackers), strict=True):
+        for place, key in enumerate(keys, start=1):
+            if key in tracker.overall and tracker.overall[key] == best[key]:
+                row[place] = bold.format(row[place])
+    return cells

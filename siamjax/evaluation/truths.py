@@ -1,0 +1,255 @@
+"""Ground truth alone, in a benchmark's own numbers, as scoring needs it."""
+
+import configparser
+import dataclasses
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.layouts import (
+    Problem,
+    SequenceError,
+    Target,
+    find_flat,
+    find_targets,
+    frame_files,
+)
+from siamjax.evaluation.members import belongs
+from siamjax.evaluation.protocols import (
+    LASOT_ATTRIBUTES,
+    OTB_ATTRIBUTES,
+    UAV_ATTRIBUTES,
+    Benchmark,
+)
+from siamjax.evaluation.vot_annotations import (
+    VotAnnotationError,
+    VotSequence,
+    read_vot_annotations,
+)
+
+_ATTRIBUTES = {
+    "lasot": LASOT_ATTRIBUTES,
+    "uav123": UAV_ATTRIBUTES,
+    "uav20l": UAV_ATTRIBUTES,
+    "tcolor128": OTB_ATTRIBUTES,
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Truth:
+    """What is annotated of one sequence of t frames with boxes.
+
+    Attributes:
+      name: unique in its benchmark.
+      boxes: [t, 4] float64, x, y, width, height in the benchmark's own index base; NaN where
+        there is none.
+      visible: [t] bool, False where the target is absent; None where nothing says so.
+      attributes: what the whole sequence is known for.
+      frame_size: width and height, pixels; None where not known.
+    """
+
+    name: str
+    boxes: np.ndarray
+    visible: np.ndarray | None = None
+    attributes: tuple[str, ...] = ()
+    frame_size: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+AnyTruth = Truth | VotSequence
+
+
+def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[Problem]]:
+    """The ground truth of a benchmark, and what is wrong with it.
+
+    `path` is the benchmark's folder, a folder of annotation files `<name>.txt` (with
+    `absent/` and `att/` beside them, as LaSOT's toolkit has it), or a json file of PySOT's
+    toolkit. Raises `SequenceError` where it is none of these.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise SequenceError(f"annotations {str(path)!r} do not exist")
+    if benchmark.layout == "vot":
+        return read_vot_truths(path)
+    if path.is_file():
+        truths, problems = _read_json(path)
+    else:
+        truths, problems = [], []
+        targets, problems = annotated_targets(path, benchmark)
+        for target in targets:
+            try:
+                truths.append(read_truth(target, benchmark))
+            except (SequenceError, BoxFileError) as error:
+                problems.append(Problem(target.name, f"skipped: {error}"))
+    members = [truth for truth in truths if belongs(truth.name, benchmark.members)]
+    if not truths:
+        shown = f" ({'; '.join(map(str, problems[:3]))})" if problems else ""
+        raise SequenceError(f"{str(path)!r} holds no ground truth that can be used{shown}")
+    return members or truths, problems
+
+
+def annotated_targets(path: Path, benchmark: Benchmark) -> tuple[list[Target], list[Problem]]:
+    """Targets of a benchmark's folder, or of a flat folder of annotation files."""
+    try:
+        targets, problems = find_targets(path, benchmark)
+    except SequenceError:
+        targets, problems = [], None
+    if targets:
+        return targets, problems
+    if flat := find_flat(path):
+        return flat, []
+    return find_targets(path, benchmark)
+
+
+def read_vot_truths(path: Path) -> tuple[list[VotSequence], list[Problem]]:
+    """VOT's ground truth; raises `SequenceError` where there is none."""
+    try:
+        found, lines = read_vot_annotations(path)
+    except VotAnnotationError as error:
+        raise SequenceError(str(error)) from None
+    return found, as_problems(lines)
+
+
+def as_problems(lines: Iterable[str]) -> list[Problem]:
+    """Lines of the form `name: message` as problems."""
+    parts = (line.partition(": ") for line in lines)
+    return [Problem(name, message) for name, _, message in parts]
+
+
+def read_truth(target: Target, benchmark: Benchmark) -> Truth:
+    """The annotation of one target.
+
+    Where only the first box is public the other rows are NaN, one for each frame. Raises
+    `BoxFileError` or `SequenceError`.
+    """
+    boxes = _read_corners(target) if benchmark.layout == "nfs" else read_boxes(target.truth)
+    if benchmark.hidden_truth and len(boxes) == 1 and target.images:
+        frames = len(frame_files(target.images))
+        boxes = np.concatenate([boxes, np.full((frames - 1, 4), np.nan)])
+    return Truth(
+        target.name,
+        boxes,
+        _visible(target, len(boxes)),
+        _attributes(target, benchmark),
+        _stated_size(target),
+    )
+
+
+def _read_corners(target: Target) -> np.ndarray:
+    """VATIC's columns: a number, xmin, ymin, xmax, ymax, frame, flags, a quoted label.
+
+    The 30 frames a second of NFS are every eighth of its 240; its annotations may be of
+    either. Reference: the GOT-10k toolkit.
+    """
+    try:
+        lines = target.truth.read_text(encoding="utf-8-sig").split("\n")
+        corners = np.array([line.split()[1:5] for line in lines if line.strip()], np.float64)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise BoxFileError(
+            f"{str(target.truth)!r} holds no lines of VATIC (number, xmin, ymin, xmax, ymax, "
+            f"...): {error}"
+        ) from None
+    if corners.ndim != 2 or corners.shape[1] != 4:
+        raise BoxFileError(f"{str(target.truth)!r} is empty or has fewer than 5 columns")
+    boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
+    frames = len(frame_files(target.images)) if target.images else len(boxes)
+    if abs(len(boxes) / frames - 8) < 1:
+        boxes = boxes[::8]
+    return boxes[:frames] if len(boxes) == frames + 1 else boxes
+
+
+def _visible(target: Target, frames: int) -> np.ndarray | None:
+    """Where the target can be seen, from whatever the folder says of it."""
+    beside = target.truth.parent
+    absent = [beside / "absent" / target.truth.name]
+    if target.truth.name == "groundtruth.txt":
+        absent = [beside / "full_occlusion.txt", beside / "out_of_view.txt"]
+        absent += [beside / "absence.label"]
+    flags = [_flags(file, frames) for file in absent if file.is_file()]
+    cover = beside / "cover.label"
+    if target.truth.name == "groundtruth.txt" and cover.is_file():
+        # GOT-10k: nothing of the target is visible at a cover of 0
+        flags = [_flags(cover, frames) == 0]
+    return ~np.any(np.array(flags) != 0, axis=0) if flags else None
+
+
+def _flags(file: Path, frames: int) -> np.ndarray:
+    """Whole numbers of a file, one for each frame, `[t]`."""
+    numbers = _numbers(file)
+    if len(numbers) != frames:
+        raise SequenceError(f"{len(numbers)} values in {file.name} for {frames} frames")
+    return np.array(numbers)
+
+
+def _numbers(file: Path) -> list[int]:
+    return list(map(int, re.findall(r"\d+", file.read_text(encoding="utf-8-sig"))))
+
+
+def _attributes(target: Target, benchmark: Benchmark) -> tuple[str, ...]:
+    names = _ATTRIBUTES.get(benchmark.layout, ())
+    beside = target.truth.parent
+    for file in (beside / "att" / target.truth.name, beside / f"{target.name}_att.txt"):
+        if file.is_file():
+            values = _numbers(file)
+            if len(values) == len(names):
+                return tuple(n for n, value in zip(names, values, strict=True) if value)
+    return ()
+
+
+def _stated_size(target: Target) -> tuple[int, int] | None:
+    """The frame size that GOT-10k's meta_info.ini gives, `resolution: (1920, 1080)`."""
+    file = target.truth.with_name("meta_info.ini")
+    if not file.is_file():
+        return None
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(file, encoding="utf-8")
+        found = re.findall(r"\d+", parser.get("METAINFO", "resolution", fallback=""))
+    except (configparser.Error, UnicodeDecodeError):
+        return None
+    return (int(found[0]), int(found[1])) if len(found) == 2 else None
+
+
+def _read_json(path: Path) -> tuple[list[Truth], list[Problem]]:
+    truths, problems = [], []
+    for name, entry in read_json(path).items():
+        try:
+            truths.append(truth_of_entry(name, entry))
+        except SequenceError as error:
+            problems.append(Problem(name, f"skipped: {error}"))
+    return truths, problems
+
+
+def read_json(path: Path) -> dict[str, dict]:
+    """The entries of a json file of PySOT's toolkit; raises `SequenceError`."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SequenceError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SequenceError(f"annotations {str(path)!r} are no json: {error}") from error
+    if not isinstance(content, dict):
+        raise SequenceError(f"annotations {str(path)!r} must be a json object of sequences")
+    return content
+
+
+def truth_of_entry(name: str, entry) -> Truth:
+    """One entry of a json file: `gt_rect`, `absent` (1 where visible), `attr`."""
+    try:
+        boxes = np.array(entry["gt_rect"], dtype=np.float64)
+    except (TypeError, KeyError, ValueError):
+        boxes = np.zeros(0)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise SequenceError("`gt_rect` is not a list of boxes x, y, w, h")
+    visible = None
+    if entry.get("absent"):
+        visible = np.array(entry["absent"]) == 1
+        if len(visible) != len(boxes):
+            raise SequenceError(f"{len(visible)} values of `absent` for {len(boxes)} frames")
+    return Truth(name, boxes, visible, tuple(entry.get("attr") or ()))
