@@ -207,6 +207,12 @@ def test_bounds_may_differ_by_pair():
     assert raster_overlap(boxes, others)[0] == 41**2 / 61**2
 
 
+def test_a_ten_billionth_of_the_area_is_nothing():
+    huge = [0, 0, 9e5, 9e5]
+    assert overlap(huge, [10, 10, 8, 8]) == 0
+    assert overlap(huge, [10, 10, 12, 12]) == 13**2 / 900001**2
+
+
 def test_absurdly_tall_regions_are_given_up():
     assert overlap([0, 0, 1, 1e9], [0, 0, 1e4, 1e5]) == 0
 

@@ -9,7 +9,8 @@ SIZE = (100, 90)
 
 
 def random_box(rng):
-    return [*rng.uniform(0, 55, 2), *rng.uniform(15, 45, 2)]
+    # some of them across the frame's edges
+    return [*rng.uniform(-10, 75, 2), *rng.uniform(15, 45, 2)]
 
 
 def random_truth(rng, frames):
