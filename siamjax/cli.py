@@ -6,11 +6,14 @@ import sys
 import tyro
 from absl import flags
 
+from siamjax.commands.check import check
 from siamjax.commands.convert import convert
 from siamjax.commands.export_weights import export_weights
 from siamjax.commands.pack import pack
+from siamjax.commands.prepare import prepare
 from siamjax.commands.render import render
 from siamjax.commands.score import score
+from siamjax.commands.search import search
 from siamjax.commands.track import track
 
 COMMANDS = {
@@ -18,8 +21,11 @@ COMMANDS = {
     "convert": convert,
     "export-weights": export_weights,
     "render": render,
+    "prepare": prepare,
+    "check": check,
     "score": score,
     "pack": pack,
+    "search": search,
 }
 
 

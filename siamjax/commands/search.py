@@ -1,0 +1,101 @@
+"""`siamjax search`: the tracker's hyper-parameters for a benchmark."""
+
+from pathlib import Path
+
+from siamjax.evaluation.proposals import Method
+
+
+def search(
+    *,
+    config: Path,
+    weights: Path,
+    benchmark: str,
+    data: Path,
+    out: Path,
+    method: Method = "random",
+    candidates: int = 64,
+    batch: int = 16,
+    penalty_k: tuple[float, float] = (0.0, 0.5),
+    window_influence: tuple[float, float] = (0.2, 0.65),
+    size_lr: tuple[float, float] = (0.2, 0.6),
+    search_sizes: tuple[int, ...] = (),
+    sequences: tuple[str, ...] = (),
+    seed: int = 0,
+) -> None:
+    """Searches penalty, window influence, size rate and search size; stopped, it goes on.
+
+    Writes every candidate's score (table.csv, table.md) and the best configuration
+    (best.json, which `--config` takes). Search on other sequences than you report on.
+
+    Args:
+        config: a configuration file; what is not searched stays as it says
+        weights: a run's folder, one of its checkpoints, or a converted file
+        benchmark: as of `eval.py`; VOT's are searched by overlap without restarts
+        data: the benchmark's own folder
+        out: where the search is kept
+        method: `grid`, `random`, or `tpe` (Optuna: pip install "siamjax[search]")
+        candidates: how many settings are tried
+        batch: how many of them at once
+        penalty_k: lowest and highest
+        window_influence: lowest and highest
+        size_lr: lowest and highest
+        search_sizes: sides of the search image; the configuration's own when none is named
+        sequences: only these; all when none is named
+        seed: of the random settings and of the optimiser
+    """
+    import dataclasses
+
+    import siamjax
+    from siamjax.evaluation import search as searching
+    from siamjax.evaluation.fingerprint import fingerprint
+    from siamjax.evaluation.proposals import Space, make_proposer
+    from siamjax.evaluation.protocols import get_benchmark
+    from siamjax.evaluation.sequences import load_sequences
+    from siamjax.tracking.candidates import CandidateTracker
+
+    if candidates < 1 or batch < 1:
+        raise ValueError(
+            f"`candidates` (={candidates}) and `batch` (={batch}) must be at least 1"
+        )
+    settings = siamjax.load_config(config)
+    conventions = get_benchmark(benchmark)
+    space = Space(
+        penalty_k=penalty_k,
+        window_influence=window_influence,
+        size_lr=size_lr,
+        search_sizes=search_sizes or (settings.tracker.search_size,),
+    )
+    for size in space.search_sizes:
+        settings.model.score_size_for(size)
+    proposer = make_proposer(method, space, seed, candidates)
+    loaded, problems = load_sequences(data, conventions, sequences)
+    model = siamjax.load_model(settings, weights)
+    made = fingerprint(settings, model.variables, siamjax.__version__)
+    outcome = searching.search(
+        lambda chosen: CandidateTracker(model.network, model.variables, settings, chosen),
+        settings,
+        loaded,
+        conventions,
+        proposer,
+        out,
+        mark={
+            "benchmark": conventions.name,
+            "weights": made["weights"],
+            "sequences": [sequence.name for sequence in loaded],
+            "method": method,
+            "space": dataclasses.asdict(space),
+            "seed": seed,
+            "batch": batch,
+            "candidates": candidates if method == "grid" else None,
+        },
+        total=candidates,
+        batch=batch,
+    )
+    print(searching.as_markdown(outcome, rows=10), end="")
+    for problem in [*problems, *outcome.problems]:
+        print(f"problem: {problem}")
+    print(
+        f"{outcome.evaluations} search images seen by the network, {outcome.saving:.1f} times "
+        f"fewer than the {outcome.alone} of one candidate at a time"
+    )
+    print(f"best: {out / 'best.json'}")

@@ -1,0 +1,156 @@
+"""Which settings a search tries next: a grid, at random, or what an optimiser suggests."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol, get_args
+
+import numpy as np
+
+Method = Literal["grid", "random", "tpe"]
+
+
+class Settings(NamedTuple):
+    """The tracker's numbers that a search chooses."""
+
+    penalty_k: float
+    window_influence: float
+    size_lr: float
+    search_size: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Space:
+    """Where to look: a range (lowest, highest) for each number, and the search sizes.
+
+    The default ranges hold the values of the published models.
+    """
+
+    penalty_k: tuple[float, float] = (0.0, 0.5)
+    window_influence: tuple[float, float] = (0.2, 0.65)
+    size_lr: tuple[float, float] = (0.2, 0.6)
+    search_sizes: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if not self.search_sizes:
+            raise ValueError("`search_sizes` is empty; give at least the configuration's own")
+        for name in _RANGES:
+            low, high = getattr(self, name)
+            if not 0 <= low <= high:
+                raise ValueError(
+                    f"`{name}` (={low}, {high}) must be a range (lowest, highest) from 0 on"
+                )
+
+
+_RANGES = ("penalty_k", "window_influence", "size_lr")
+
+
+class Proposer(Protocol):
+    """Suggests settings and learns from their scores."""
+
+    def ask(self, count: int) -> list[Settings]:
+        """At most `count` new settings; fewer, or none, where there are no more."""
+
+    def tell(self, tried: Sequence[Settings], scores: Sequence[float]) -> None:
+        """The scores, higher is better, of settings that were asked for, in their order."""
+
+
+def make_proposer(method: Method, space: Space, seed: int, total: int) -> Proposer:
+    """A proposer of `total` settings, the same ones for the same seed.
+
+    Raises `ValueError` for an unknown method, or where the optimiser is not installed.
+    """
+    if method == "grid":
+        return _Listed(_grid(space, total))
+    if method == "random":
+        return _Listed(_random(space, seed, total))
+    if method == "tpe":
+        return _Optuna(space, seed)
+    raise ValueError(f"`method` (={method!r}) must be one of {list(get_args(Method))}")
+
+
+class _Listed:
+    """Settings that are known from the start."""
+
+    def __init__(self, settings: list[Settings]):
+        self._left = settings
+
+    def ask(self, count: int) -> list[Settings]:
+        asked, self._left = self._left[:count], self._left[count:]
+        return asked
+
+    def tell(self, tried: Sequence[Settings], scores: Sequence[float]) -> None:
+        del scores
+        self._left = [each for each in self._left if each not in set(tried)]
+
+
+def _grid(space: Space, total: int) -> list[Settings]:
+    """As many steps on each axis as give at most `total` settings, at least one."""
+    steps = max(int((total / len(space.search_sizes)) ** (1 / 3) + 1e-9), 1)
+    axes = [_steps(*getattr(space, name), steps) for name in _RANGES]
+    return [Settings(*each) for each in itertools.product(*axes, space.search_sizes)]
+
+
+def _steps(low: float, high: float, count: int) -> list[float]:
+    if count == 1 or low == high:
+        return [(low + high) / 2]
+    return np.linspace(low, high, count).round(6).tolist()
+
+
+def _random(space: Space, seed: int, total: int) -> list[Settings]:
+    drawn = np.random.default_rng(seed).random((total, len(_RANGES) + 1))  # more draws go on
+    found = []
+    for *shares, which in drawn.tolist():
+        ranges = (getattr(space, name) for name in _RANGES)
+        numbers = [
+            round(low + share * (high - low), 6)
+            for share, (low, high) in zip(shares, ranges, strict=True)
+        ]
+        size = space.search_sizes[int(which * len(space.search_sizes))]
+        found.append(Settings(*numbers, size))
+    return found
+
+
+class _Optuna:
+    """Optuna's tree-structured Parzen estimator, asked for several settings at a time."""
+
+    def __init__(self, space: Space, seed: int):
+        try:
+            import optuna
+        except ImportError as error:
+            raise ValueError(
+                'the method "tpe" needs Optuna: pip install "siamjax[search]"'
+            ) from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna = optuna
+        self._distributions = {
+            name: optuna.distributions.FloatDistribution(*getattr(space, name))
+            for name in _RANGES
+        }
+        self._distributions["search_size"] = optuna.distributions.CategoricalDistribution(
+            space.search_sizes
+        )
+        self._seed = seed
+        self._told: list = []
+
+    def ask(self, count: int) -> list[Settings]:
+        # A study of what was told alone, its draws depending on the seed and on how much
+        # that is: a search that was stopped goes on as it would have. Several settings are
+        # out at a time, which the sampler takes for bad ones so as to keep them apart.
+        sampler = self._optuna.samplers.TPESampler(
+            seed=self._seed + 7919 * len(self._told), n_startup_trials=8, constant_liar=True
+        )
+        study = self._optuna.create_study(direction="maximize", sampler=sampler)
+        study.add_trials(self._told)
+        trials = [study.ask(self._distributions) for _ in range(count)]
+        return [Settings(**trial.params) for trial in trials]
+
+    def tell(self, tried: Sequence[Settings], scores: Sequence[float]) -> None:
+        self._told += [
+            self._optuna.trial.create_trial(
+                params=settings._asdict(),
+                distributions=self._distributions,
+                value=float(score),
+            )
+            for settings, score in zip(tried, scores, strict=True)
+        ]
