@@ -329,8 +329,16 @@ class SourceConfig(_Checked):
     synthetic: SyntheticConfig | None = None
     frame_range: int = 100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
     weight: float = 1.0  # share of the pairs, relative to the other sources
+    # DATASET.*.NUM_USE: how many of its videos (or images) one pass over the mix takes; the
+    # share of the pairs is then weight * num_use. -1: each once; 0: weight alone decides
+    num_use: int = 0
 
     def _check(self):
+        _require(
+            self.num_use >= -1,
+            f"`num_use` (={self.num_use}) of a source must be positive, -1 for each video "
+            "once, or 0 to mix by weight alone",
+        )
         _require(
             bool(self.path) != (self.synthetic is not None),
             f"a source needs either `path` (={self.path!r}) or `synthetic` "
@@ -375,17 +383,58 @@ class DataConfig(_Checked):
     template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
     search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
     negative_prob: float = 0.2  # DATASET.NEG
+    # DaSiamRPN's semantic negatives: shares of the negative pairs whose search image shows
+    # another instance of the template's category, or an object of another category
+    same_category_prob: float = 0.0
+    other_category_prob: float = 0.0
     gray_prob: float = 0.0  # DATASET.GRAY
     positive_iou: float = 0.6  # TRAIN.THR_HIGH
     negative_iou: float = 0.3  # TRAIN.THR_LOW
     positives: int = 16  # TRAIN.POS_NUM: anchors chosen in one pair, at most
     anchors: int = 64  # TRAIN.TOTAL_NUM: positives and negatives
     negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM
+    # Which anchors are chosen, where there are more than wanted: "drawn" one after the other,
+    # or those that come first in a random order, which a device can choose as well
+    anchor_choice: Literal["drawn", "ranked"] = "drawn"
+    # SiamFC: no anchors, but cells at most `response_radius` pixels from the target's centre
+    labels: Literal["anchors", "response"] = "anchors"
+    response_radius: float = 16.0
+    response_distance: Literal["manhattan", "euclidean"] = "manhattan"
+    # Where colour, blur, flip and the labels are computed; "device" is inside the step
+    finish_on: Literal["host", "device"] = "host"
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
 
     def _check(self):
-        for name in ("negative_prob", "gray_prob"):
+        for name in (
+            "negative_prob",
+            "same_category_prob",
+            "other_category_prob",
+            "gray_prob",
+        ):
             _require_range(f"data.{name}", getattr(self, name), 0, 1)
+        semantic = self.same_category_prob + self.other_category_prob
+        _require(
+            semantic <= 1,
+            f"`data.same_category_prob` and `data.other_category_prob` are shares of the "
+            f"negative pairs; their sum (={semantic}) must not exceed 1",
+        )
+        mixed = {source.num_use != 0 for source in self.sources}
+        _require(
+            len(mixed) < 2,
+            "`num_use` is given for some of `data.sources` and not for others; give it for "
+            "all (-1: each video once) or for none",
+        )
+        _require(
+            self.finish_on == "host"
+            or self.labels == "response"
+            or self.anchor_choice == "ranked",
+            "`data.finish_on` (='device') needs `data.anchor_choice` (="
+            f"{self.anchor_choice!r}) to be 'ranked'",
+        )
+        _require(
+            self.response_radius >= 0,
+            f"`data.response_radius` (={self.response_radius}) must not be negative",
+        )
         _require(
             0 <= self.negative_iou <= self.positive_iou <= 1,
             f"`data.negative_iou` (={self.negative_iou}) must not exceed "
@@ -505,6 +554,11 @@ class Config(_Checked):
             f"`model.search_size` (={self.model.search_size})",
         )
         _require(
+        _require(
+            self.data.labels == "anchors" or self.model.anchors.count == 1,
+            f"`data.labels` (='response') need one anchor, and `model.anchors` has "
+            f"{self.model.anchors.count}",
+        )
             self.optim.warmup_epochs < self.train.epochs,
             f"`optim.warmup_epochs` (={self.optim.warmup_epochs}) must be fewer than "
             f"`train.epochs` (={self.train.epochs})",

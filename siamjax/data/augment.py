@@ -5,12 +5,14 @@ are BGR. Reference: PySOT's augmentation (SiamRPN++, section 3: the target is sh
 uniformly, so that no position is learnt).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from siamjax.config import AugmentConfig
+from siamjax.data.jpeg import TiledJpeg
 
 # What one standard normal number on each of three axes does to the RGB values.
 _COLOR_AXES = np.array(
@@ -79,7 +81,8 @@ def cut(
     low, high = window[:2], window[2:]
     zoom = (size - 1) / (high - low)
     matrix = np.array([[zoom[0], 0, -zoom[0] * low[0]], [0, zoom[1], -zoom[1] * low[1]]])
-    inside = low.min() >= 0 and high.max() <= min(image.shape[:2]) - 1
+    height, width = image.shape[:2]
+    inside = low.min() >= 0 and high[0] <= width - 1 and high[1] <= height - 1
     cropped = cv2.warpAffine(
         image,
         matrix,
@@ -101,6 +104,11 @@ def apply_augmentation(
     target there. Colour may leave 0..255.
     """
     image, box_xyxy = cut(image, box_xyxy, window_xyxy(params, image.shape[0], size), size)
+    return finish_image(image, params), flip_box(box_xyxy, params, size)
+
+
+def finish_image(image: np.ndarray, params: Augmentation) -> np.ndarray:
+    """Colour, blur and flip of a cut image `[size, size, 3]` uint8; float32."""
     image = image.astype(np.float32)
     if params.color is not None:
         image = cv2.subtract(image, (*params.color, 0.0))
@@ -108,11 +116,55 @@ def apply_augmentation(
         image = motion_blur(image, params.blur_size, params.blur_mix)
     if params.flip:
         image = cv2.flip(image, 1)
-        box_xyxy = np.array(
-            [size - 1 - box_xyxy[2], box_xyxy[1], size - 1 - box_xyxy[0], box_xyxy[3]],
-            np.float32,
-        )
-    return image, box_xyxy
+    return image
+
+
+def flip_box(box_xyxy: np.ndarray, params: Augmentation, size: int) -> np.ndarray:
+    """The box `[4]` in the flipped image, if it is flipped."""
+    if not params.flip:
+        return box_xyxy
+    return np.array(
+        [size - 1 - box_xyxy[2], box_xyxy[1], size - 1 - box_xyxy[0], box_xyxy[3]],
+        np.float32,
+    )
+
+
+def as_arrays(drawn: Sequence[Augmentation]) -> dict[str, np.ndarray]:
+    """What `finish_image` and `flip_box` need of `n` images, as arrays `[n, ...]`.
+
+    The fields of `schema.DrawnBatch` of these names: no colour is an offset of 0, no blur a
+    stroke of one pixel.
+    """
+    none = np.zeros(3)
+    return {
+        "color": np.array([none if p.color is None else p.color for p in drawn], np.float32),
+        "blur_size": np.array([max(1, p.blur_size) for p in drawn], np.int32),
+        "blur_mix": np.array([p.blur_mix for p in drawn], np.float32),
+        "flip": np.array([p.flip for p in drawn]),
+    }
+
+
+def cut_tiled(
+    image: TiledJpeg, box_xyxy: np.ndarray, params: Augmentation, size: int, *, gray: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `cut` of the whole picture (made `gray` or not), decoding no more than is needed.
+
+    The window reaches beyond the stored crop now and then, and its mean colour is needed;
+    then everything is decoded. Raises ValueError when it cannot be decoded.
+    """
+    window = window_xyxy(params, image.height, size)
+    last = min(image.width, image.height) - 1
+    if window.min() < 0 or window.max() > last:
+        part, left, top = image.decode(0, 0, image.width - 1, image.height - 1)
+    else:
+        # a pixel more for the interpolation between two
+        low, high = np.floor(window[:2]) - 1, np.ceil(window[2:]) + 1
+        low, high = np.clip([low, high], 0, last).astype(int).tolist()
+        part, left, top = image.decode(*low, *high)
+    if gray:
+        part = to_gray(part)
+    origin = np.array([left, top, left, top], np.float32)
+    return cut(part, box_xyxy - origin, window - origin, size)
 
 
 def motion_blur(image: np.ndarray, size: int, mix: float) -> np.ndarray:

@@ -17,10 +17,10 @@ import numpy as np
 from siamjax.config import Config, ConfigError, SourceConfig
 from siamjax.data import augment, sampling, targets
 from siamjax.data.builders.synthetic import prepare_synthetic
-from siamjax.data.crops import decode_jpeg
-from siamjax.data.schema import Batch
+from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.jpeg import TiledJpeg, open_tiled
+from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.data.sources import RecordSource, SourceError
-from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 
 _ATTEMPTS = 100  # pairs drawn before a set with unreadable records is given up
 _BUFFERED = 4  # batches read ahead
@@ -29,15 +29,10 @@ logger = logging.getLogger(__name__)
 
 
 class Example(NamedTuple):
-    """One pair, and the records that were drawn for it but could not be read."""
+    """One pair: the fields of a batch without their first axis, and what was in the way."""
 
-    template: np.ndarray  # [t, t, 3] float32
-    search: np.ndarray  # [s, s, 3] float32
-    targets: targets.Targets
-    box_xyxy: np.ndarray  # [4] float32
-    is_negative_pair: bool
-    records: tuple[int, int]
-    unreadable: tuple[tuple[int, int], ...]  # source and record
+    fields: Batch | DrawnBatch
+    unreadable: tuple[tuple[int, int], ...]  # records drawn for it in vain: source, record
 
 
 class PairMaker:
@@ -46,18 +41,15 @@ class PairMaker:
     def __init__(self, sources: Sequence[RecordSource], config: Config):
         self._sources = list(sources)
         self._indices = [source.track_index() for source in sources]
-        self._data, self._model = config.data, config.model
+        data = self._data = config.data
+        self._model = config.model
         self._first_record = np.cumsum([0, *(len(source) for source in sources)])
-        anchors = config.model.anchors
-        self._anchors = anchor_grid(
-            anchor_sizes(anchors.stride, anchors.ratios, anchors.scales),
-            anchors.stride,
-            config.model.score_size,
-            center=config.model.search_size // 2,
-        )
-        self._rules = targets.Rules(
-            **{name: getattr(config.data, name) for name in targets.Rules._fields}
-        )
+        self._label = targets.Labeller(config)
+        self._semantic = None
+        if data.same_category_prob + data.other_category_prob > 0:
+            self._semantic = sampling.SemanticNegatives(
+                self._indices, data.same_category_prob, data.other_category_prob
+            )
 
     def __call__(self, place: tuple[int, int], rng: np.random.Generator) -> Example:
         """Draws until both records can be read; raises `SourceError` when none can."""
@@ -69,14 +61,17 @@ class PairMaker:
                 *place,
                 frame_range=self._data.sources[place[0]].frame_range,
                 negative_prob=self._data.negative_prob,
+                semantic=self._semantic,
             )
+            before = rng.bit_generator.state
             try:
                 template = self._read(pair.template)
                 search = self._read(pair.search)
+                return Example(self._finish(rng, pair, template, search), tuple(unreadable))
             except _Unreadable as error:
+                # whether damage shows in the file or in decoding a part of it: go on alike
+                rng.bit_generator.state = before
                 unreadable.append(error.where)
-                continue
-            return self._finish(rng, pair, template, search, tuple(unreadable))
         source = self._sources[place[0]]
         raise SourceError(
             f"the prepared set {str(source.path)!r}: {_ATTEMPTS} pairs in a row cannot be "
@@ -84,48 +79,75 @@ class PairMaker:
         )
 
     def _read(self, where):
-        source, record = where
+        source = self._sources[where[0]]
         try:
-            content = self._sources[source].read(record)
-            return decode_jpeg(content["image"]), content["box_xyxy"]
+            content = source.read(where[1])
+            box_xyxy = content["box_xyxy"]
+            tiled = None if source.holds_frames else open_tiled(content["image"])
+            if tiled is not None:
+                return _Stored(where, tiled, box_xyxy)
+            image = decode_jpeg(content["image"])
+            if source.holds_frames:
+                image, box_xyxy = crop_target(
+                    image,
+                    np.r_[box_xyxy[:2], box_xyxy[2:] - box_xyxy[:2]],
+                    self._data.crop_size,
+                    self._model.template_size,
+                )
+            return _Stored(where, image, box_xyxy)
         except ValueError as error:
             raise _Unreadable(where) from error
 
-    def _finish(self, rng, pair, template, search, unreadable):
+    def _finish(self, rng, pair, template, search):
         data, model = self._data, self._model
-        template_params = augment.draw_augmentation(rng, data.template)
-        search_params = augment.draw_augmentation(rng, data.search)
-        if rng.random() < data.gray_prob:
-            template = (augment.to_gray(template[0]), template[1])
-            search = (augment.to_gray(search[0]), search[1])
-        template_image, _ = augment.apply_augmentation(
-            *template, template_params, model.template_size
-        )
-        search_image, box = augment.apply_augmentation(
-            *search, search_params, model.search_size
-        )
-        if pair.is_negative:
-            labels = targets.assign_negative_targets(
-                rng,
-                box,
-                self._anchors,
-                self._rules,
-                search_size=model.search_size,
-                stride=model.anchors.stride,
-            )
-        else:
-            labels = targets.assign_targets(rng, box, self._anchors, self._rules)
-        return Example(
-            template=template_image,
-            search=search_image,
-            targets=labels,
-            box_xyxy=box,
-            is_negative_pair=pair.is_negative,
-            records=tuple(
-                int(self._first_record[s]) + r for s, r in (pair.template, pair.search)
+        drawn = [
+            augment.draw_augmentation(rng, data.template),
+            augment.draw_augmentation(rng, data.search),
+        ]
+        gray = bool(rng.random() < data.gray_prob)
+        template_image, _ = _cut(template, drawn[0], model.template_size, gray)
+        search_image, box = _cut(search, drawn[1], model.search_size, gray)
+        box = augment.flip_box(box, drawn[1], model.search_size)
+        about = {
+            "box_xyxy": box,
+            "is_negative_pair": pair.is_negative,
+            "records": np.array(
+                [self._first_record[s] + r for s, r in (pair.template, pair.search)], np.int64
             ),
-            unreadable=unreadable,
+        }
+        if data.finish_on == "device":
+            return DrawnBatch(
+                template=template_image,
+                search=search_image,
+                rank=self._label.draw_rank(rng),
+                **augment.as_arrays(drawn),
+                **about,
+            )
+        labels = self._label(rng, box, pair.is_negative)
+        return Batch(
+            template=augment.finish_image(template_image, drawn[0]),
+            search=augment.finish_image(search_image, drawn[1]),
+            **labels._asdict(),
+            **about,
         )
+
+
+class _Stored(NamedTuple):
+    where: tuple[int, int]
+    image: np.ndarray | TiledJpeg
+    box_xyxy: np.ndarray
+
+
+def _cut(stored, params, size, gray):
+    """The undisturbed image `[size, size, 3]` uint8 and the box in it."""
+    if isinstance(stored.image, TiledJpeg):
+        try:
+            return augment.cut_tiled(stored.image, stored.box_xyxy, params, size, gray=gray)
+        except ValueError as error:
+            raise _Unreadable(stored.where) from error
+    image = augment.to_gray(stored.image) if gray else stored.image
+    window = augment.window_xyxy(params, image.shape[0], size)
+    return augment.cut(image, stored.box_xyxy, window, size)
 
 
 class _Unreadable(Exception):
@@ -133,19 +155,11 @@ class _Unreadable(Exception):
         self.where = where
 
 
-def stack(examples: Sequence[Example]) -> tuple[Batch, np.ndarray]:
+def stack(examples: Sequence[Example]) -> tuple[Batch | DrawnBatch, np.ndarray]:
     """A batch, and the `[n, 2]` (source, record) that could not be read on the way to it."""
-    batch = Batch(
-        template=np.stack([e.template for e in examples]),
-        search=np.stack([e.search for e in examples]),
-        label_cls=np.stack([e.targets.label_cls for e in examples]),
-        label_loc=np.stack([e.targets.label_loc for e in examples]),
-        label_loc_weight=np.stack([e.targets.label_loc_weight for e in examples]),
-        box_xyxy=np.stack([e.box_xyxy for e in examples]),
-        is_negative_pair=np.array([e.is_negative_pair for e in examples]),
-        records=np.array([e.records for e in examples], np.int64),
-    )
-    unreadable = [where for e in examples for where in e.unreadable]
+    columns = zip(*(example.fields for example in examples), strict=True)
+    batch = type(examples[0].fields)(*(np.stack(column) for column in columns))
+    unreadable = [where for example in examples for where in example.unreadable]
     return batch, np.array(unreadable, np.int64).reshape(-1, 2)
 
 
@@ -163,7 +177,7 @@ class Batches:
     def __iter__(self) -> "Batches":
         return self
 
-    def __next__(self) -> Batch:
+    def __next__(self) -> Batch | DrawnBatch:
         batch, unreadable = next(self._iterator)
         for source, record in unreadable.tolist():
             where = (str(self._sources[source].path), record)
@@ -211,7 +225,7 @@ def _check_source(source: RecordSource, template_size: int) -> None:
         )
     # A target's context fills the template, so the boxes tell what size they were cut for.
     prepared_for = source.template_size
-    if abs(prepared_for / template_size - 1) > 0.01:
+    if prepared_for is not None and abs(prepared_for / template_size - 1) > 0.01:
         raise ConfigError(
             f"the prepared set {str(source.path)!r} was cut for templates of "
             f"{prepared_for:.0f} pixels, and `model.template_size` is {template_size}; prepare "
@@ -227,8 +241,20 @@ def _folder(source: SourceConfig, config: Config, cache_dir: Path) -> Path:
     )
 
 
-def make_dataset(sources: Sequence[RecordSource], config: Config) -> grain.MapDataset:
-    """The endless dataset of (batch, unreadable), by step."""
+def shares(sources: Sequence[RecordSource], config: Config) -> list[float]:
+    """Each source's share of the pairs, up to a common factor."""
+    result = []
+    for source, settings in zip(sources, config.data.sources, strict=True):
+        videos = source.track_index().num_videos
+        uses = {0: 1, -1: videos}.get(settings.num_use, settings.num_use)
+        result.append(settings.weight * uses)
+    return result
+
+
+def make_dataset(
+    sources: Sequence[RecordSource], config: Config, *, host: int = 0, hosts: int = 1
+) -> grain.MapDataset:
+    """The endless dataset of (batch, unreadable), by step: one host's rows of every batch."""
     seeds = np.random.SeedSequence(config.train.seed).generate_state(len(sources) + 1)
     places = [
         grain.MapDataset.range(source.track_index().num_videos)
@@ -238,10 +264,26 @@ def make_dataset(sources: Sequence[RecordSource], config: Config) -> grain.MapDa
         .map(functools.partial(_place, number))
         for number, (source, seed) in enumerate(zip(sources, seeds[1:], strict=True))
     ]
-    mixed = grain.MapDataset.mix(places, [s.weight for s in config.data.sources])
-    return mixed.random_map(PairMaker(sources, config), seed=int(seeds[0])).batch(
-        config.train.batch_size, drop_remainder=True, batch_fn=stack
-    )
+    mixed = grain.MapDataset.mix(places, shares(sources, config))
+    pairs = mixed.random_map(PairMaker(sources, config), seed=int(seeds[0]))
+    rows = config.train.batch_size // hosts
+    if hosts > 1:
+        pairs = grain.MapDataset.source(_Rows(pairs, rows, host, hosts))
+    return pairs.batch(rows, drop_remainder=True, batch_fn=stack)
+
+
+class _Rows:
+    """One host's rows of every batch, one after the other: a part of a dataset of pairs."""
+
+    def __init__(self, pairs: grain.MapDataset, rows: int, host: int, hosts: int):
+        self._pairs, self._rows, self._host, self._hosts = pairs, rows, host, hosts
+
+    def __len__(self) -> int:
+        return len(self._pairs) // (self._rows * self._hosts) * self._rows
+
+    def __getitem__(self, index: int) -> Example:
+        step, row = divmod(index, self._rows)
+        return self._pairs[(step * self._hosts + self._host) * self._rows + row]
 
 
 def _place(source, video):
@@ -249,19 +291,35 @@ def _place(source, video):
 
 
 def make_batches(
-    config: Config, *, cache_dir: Path, start_step: int = 0, num_workers: int | None = None
+    config: Config,
+    *,
+    cache_dir: Path,
+    start_step: int = 0,
+    num_workers: int | None = None,
+    host: int = 0,
+    hosts: int = 1,
 ) -> Batches:
     """Batches from step `start_step` on, endless.
 
     Rendered sources are prepared once under `cache_dir`. With `num_workers` (by default
     `data.num_workers`) of 0, threads of this process read ahead; otherwise that many
     processes, and the program that calls this must be import-safe
-    (`if __name__ == "__main__"`). The batches are the same either way. Raises `SourceError`
-    for a set that cannot be used, `ConfigError` for settings that make no sense together.
+    (`if __name__ == "__main__"`). The batches are the same either way. Of several `hosts`,
+    each reads its own rows: those of host 0, then host 1 and so on, are the batch that one
+    host alone would read. With `data.finish_on` of "device" they are `DrawnBatch`es. Raises
+    `SourceError` for a set that cannot be used, `ConfigError` for settings that make no sense
+    together.
     """
     workers = config.data.num_workers if num_workers is None else num_workers
+    if not 0 <= host < hosts:
+        raise ConfigError(f"`host` (={host}) must be one of the `hosts` (={hosts}), from 0")
+    if config.train.batch_size % hosts:
+        raise ConfigError(
+            f"`train.batch_size` (={config.train.batch_size}) must be divisible by the {hosts} "
+            "hosts that share it"
+        )
     sources = open_sources(config, Path(cache_dir))
-    dataset = make_dataset(sources, config)[start_step:]
+    dataset = make_dataset(sources, config, host=host, hosts=hosts)[start_step:]
     threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=_BUFFERED)
     if workers == 0:
         return Batches(iter(dataset.to_iter_dataset(threads)), sources)

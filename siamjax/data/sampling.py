@@ -17,6 +17,7 @@ class TrackIndex(NamedTuple):
     frame: np.ndarray  # [n] int64: frame number, in the same order
     track_start: np.ndarray  # [tracks + 1] int64
     video_start: np.ndarray  # [videos + 1] int64
+    category: np.ndarray  # [tracks] int64, -1 where unknown
 
     @property
     def num_videos(self) -> int:
@@ -33,9 +34,16 @@ class Pair(NamedTuple):
 
 
 def make_track_index(
-    video: np.ndarray, track: np.ndarray, frame: np.ndarray, record: np.ndarray
+    video: np.ndarray,
+    track: np.ndarray,
+    frame: np.ndarray,
+    record: np.ndarray,
+    category: np.ndarray | None = None,
 ) -> TrackIndex:
-    """Groups `n` records: each one's video, track in the video, frame and number (`[n]`)."""
+    """Groups `n` records: each one's video, track in the video, frame and number (`[n]`).
+
+    A track has its first record's `category` (`[n]`; None: unknown).
+    """
     order = np.lexsort((frame, track, video))
     video, track = video[order], track[order]
     new_video = np.r_[True, video[1:] != video[:-1]]
@@ -47,6 +55,9 @@ def make_track_index(
         frame=frame[order],
         track_start=np.r_[track_start, len(order)],
         video_start=np.r_[video_start, len(track_start)],
+        category=(
+            np.full(len(track_start), -1) if category is None else category[order][track_start]
+        ),
     )
 
 
@@ -58,6 +69,7 @@ def draw_pair(
     *,
     frame_range: int,
     negative_prob: float,
+    semantic: "SemanticNegatives | None" = None,
 ) -> Pair:
     """A pair whose template comes from a video of a source.
 
@@ -65,20 +77,25 @@ def draw_pair(
     (itself included) at most `frame_range` frames away. Negative: the search image is any
     frame of any track of another video, of any source with equal chances. Reference: PySOT's
     dataset, whose range counts entries of a track and whose negatives may come from the same
-    video.
+    video. With `semantic`, some negatives are chosen by category instead.
     """
     index = indices[source]
     start, stop = _draw_track(rng, index, video)
     template = int(rng.integers(start, stop))
     if rng.random() < negative_prob:
+        template_at = (source, int(index.record[template]))
+        if semantic is not None:
+            track = int(np.searchsorted(index.track_start, template, "right")) - 1
+            chosen = semantic.draw(rng, source, video, int(index.category[track]))
+            if chosen is not None:
+                other_source, track = chosen
+                other = indices[other_source]
+                search = int(rng.integers(*other.track_start[track : track + 2]))
+                return Pair(template_at, (other_source, int(other.record[search])), True)
         other_source, other_video = _draw_other_video(rng, indices, source, video)
         other = indices[other_source]
         search = int(rng.integers(*_draw_track(rng, other, other_video)))
-        return Pair(
-            (source, int(index.record[template])),
-            (other_source, int(other.record[search])),
-            True,
-        )
+        return Pair(template_at, (other_source, int(other.record[search])), True)
     frames = index.frame[start:stop]
     now = index.frame[template]
     low = np.searchsorted(frames, now - frame_range, "left")
@@ -87,6 +104,70 @@ def draw_pair(
     return Pair(
         (source, int(index.record[template])), (source, int(index.record[search])), False
     )
+
+
+class SemanticNegatives:
+    """Tracks by category, over all sources, and which of them make a negative pair.
+
+    Another instance of the template's category is looked for in other videos, where it is
+    certain to be another one: in one video, an object that left and came back may have a new
+    track. (DaSiamRPN, section 3.2: both kinds keep the network from following whatever looks
+    like an object.)
+    """
+
+    def __init__(
+        self,
+        indices: Sequence[TrackIndex],
+        same_category_prob: float,
+        other_category_prob: float,
+    ):
+        """The probabilities are shares of the negative pairs; their sum is at most 1."""
+        self._same, self._other = same_category_prob, other_category_prob
+        columns = []
+        for source, index in enumerate(indices):
+            tracks = np.arange(len(index.category))
+            video = np.searchsorted(index.video_start, tracks, "right") - 1
+            columns.append(
+                np.stack([np.full(len(tracks), source), tracks, video, index.category])
+            )
+        table = np.concatenate(columns, axis=1)
+        table = table[:, table[3] >= 0]
+        self._table = table[:, np.argsort(table[3], kind="stable")]
+        category = self._table[3]
+        self._start = {
+            int(c): (
+                int(np.searchsorted(category, c)),
+                int(np.searchsorted(category, c, "right")),
+            )
+            for c in np.unique(category)
+        }
+
+    def draw(
+        self, rng: np.random.Generator, source: int, video: int, category: int
+    ) -> tuple[int, int] | None:
+        """A source and a track of it; None for a negative that no category decides.
+
+        None as well when the template's category is unknown or there is no such track.
+        """
+        kind = rng.random()
+        if kind >= self._same + self._other or category not in self._start:
+            return None
+        start, stop = self._start[category]
+        if kind < self._same:
+            own = self._table[:, start:stop]
+            allowed = np.flatnonzero((own[0] != source) | (own[2] != video)) + start
+            if not len(allowed):
+                return None
+            place = int(allowed[rng.integers(len(allowed))])
+        else:
+            others = self._table.shape[1] - (stop - start)
+            if not others:
+                return None
+            place = int(rng.integers(others))
+            place += (stop - start) * (place >= start)
+            if self._table[0, place] == source and self._table[2, place] == video:
+                return None  # another object of the template's own picture
+        return int(self._table[0, place]), int(self._table[1, place])
 
 
 def _draw_track(rng, index, video):

@@ -37,6 +37,42 @@ class Batch(NamedTuple):
     records: np.ndarray  # [b, 2] int64: record of the template and of the search image
 
 
+class DrawnBatch(NamedTuple):
+    """A batch before its images are disturbed and labelled, which a device will do.
+
+    Pairs of numbers belong to the template and the search image.
+    """
+
+    template: np.ndarray  # [b, t, t, 3] uint8, BGR
+    search: np.ndarray  # [b, s, s, 3] uint8, BGR
+    color: np.ndarray  # [b, 2, 3] float32: BGR, to be subtracted
+    blur_size: np.ndarray  # [b, 2] int32: pixels, odd; 1 for none
+    blur_mix: np.ndarray  # [b, 2] float32: share of the stroke that runs down the column
+    flip: np.ndarray  # [b, 2] bool
+    box_xyxy: np.ndarray  # [b, 4] float32: the target in the finished search image, pixels
+    is_negative_pair: np.ndarray  # [b] bool
+    rank: np.ndarray  # [b, h, w, a] int32: the anchors in a random order
+    records: np.ndarray  # [b, 2] int64
+
+
+def drawn_shapes(
+    batch_size: int, template_size: int, search_size: int, score_size: int, anchors: int
+) -> DrawnBatch:
+    """The `(shape, dtype)` of every array of a drawn batch."""
+    return DrawnBatch(
+        template=((batch_size, template_size, template_size, 3), np.uint8),
+        search=((batch_size, search_size, search_size, 3), np.uint8),
+        color=((batch_size, 2, 3), np.float32),
+        blur_size=((batch_size, 2), np.int32),
+        blur_mix=((batch_size, 2), np.float32),
+        flip=((batch_size, 2), np.bool_),
+        box_xyxy=((batch_size, 4), np.float32),
+        is_negative_pair=((batch_size,), np.bool_),
+        rank=((batch_size, score_size, score_size, anchors), np.int32),
+        records=((batch_size, 2), np.int64),
+    )
+
+
 def batch_shapes(
     batch_size: int, template_size: int, search_size: int, score_size: int, anchors: int
 ) -> Batch:

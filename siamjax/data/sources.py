@@ -3,10 +3,13 @@
     <folder>/dataset_info.json, features.json     TFDS's own
     <folder>/*.array_record-*                     the records, schema.Record each
     <folder>/index.npz                            where each record belongs, and its size
+    <folder>/prepared.json                        how it was prepared, and what was left out
 
-The index lets pairs be drawn without decoding a picture.
+The index lets pairs be drawn without decoding a picture. A set holds square crops, one for
+each target in each frame, or whole frames, which several targets may share.
 """
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -20,6 +23,7 @@ from siamjax.data.schema import Record
 from siamjax.geometry.crops import context_side
 
 INDEX_FILE = "index.npz"
+DESCRIPTION_FILE = "prepared.json"
 SPLIT = "train"
 _REMEDY = "remove the folder and prepare it again"
 
@@ -39,7 +43,10 @@ class Index(NamedTuple):
     track: np.ndarray  # [n] int64: which target in the video
     frame: np.ndarray  # [n] int64
     category: np.ndarray  # [n] int64, -1 where unknown
-    box_wh: np.ndarray  # [n, 2] float32, pixels of the crop
+    box_wh: np.ndarray  # [n, 2] float32, pixels of the picture
+    picture: np.ndarray  # [n] int64: which of the stored pictures shows it
+    box_xyxy: np.ndarray  # [n, 4] float32, pixels of the picture; NaN where not known
+    frame_xywh: np.ndarray  # [n, 4] float32, pixels of the frame; NaN where not known
 
 
 class RecordSource:
@@ -49,7 +56,8 @@ class RecordSource:
         """Opens the folder and checks that its parts agree; raises `SourceError`."""
         self.path = Path(path)
         self.index = read_index(self.path)
-        self._records = _open_records(self.path, len(self.index.video))
+        self.holds_frames = read_description(self.path).get("keep") == "frames"
+        self._records = _open_records(self.path, self.index)
         size = self.index.box_wh
         self._usable = np.flatnonzero((np.isfinite(size) & (size > 0)).all(-1))
         _require(len(self._usable) > 0, self.path, "has no record with a box of any size")
@@ -69,21 +77,38 @@ class RecordSource:
         return len(self) - len(self._usable)
 
     @property
-    def template_size(self) -> float:
-        """The side of the template that the crops were cut for, pixels."""
+    def template_size(self) -> float | None:
+        """The side of the template that crops were cut for, pixels; None for frames."""
+        if self.holds_frames:
+            return None
         return float(np.median(context_side(*self.index.box_wh[self._usable].T)))
 
     def track_index(self) -> TrackIndex:
         """The records with a box, grouped for sampling."""
         chosen = self._usable
         return make_track_index(
-            self.index.video[chosen], self.index.track[chosen], self.index.frame[chosen], chosen
+            self.index.video[chosen],
+            self.index.track[chosen],
+            self.index.frame[chosen],
+            chosen,
+            self.index.category[chosen],
         )
 
     def read(self, record: int) -> Record:
         """One record, its picture still encoded; raises `RecordError`."""
         try:
-            return self._records[record]
+            content = self._records[int(self.index.picture[record])]
+            if not self.holds_frames:
+                return content
+            index = self.index
+            return Record(
+                image=content["image"],
+                box_xyxy=index.box_xyxy[record],
+                video=int(index.video[record]),
+                track=int(index.track[record]),
+                frame=int(index.frame[record]),
+                category=int(index.category[record]),
+            )
         except (RuntimeError, ValueError, KeyError, IndexError) as error:
             raise RecordError(f"record {record} of {self.path}: {error}") from error
 
@@ -99,8 +124,13 @@ def read_index(path: Path) -> Index:
     try:
         # opened here, since np.load leaves a file that is no archive open
         with open(file, "rb") as opened, np.load(opened) as arrays:
-            index = Index(*(arrays[name] for name in Index._fields))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            columns = {name: arrays[name] for name in Index._fields if name in arrays}
+            count = len(columns["video"])
+            columns.setdefault("picture", np.arange(count))
+            for name in ("box_xyxy", "frame_xywh"):
+                columns.setdefault(name, np.full((count, 4), np.nan, np.float32))
+            index = Index(**columns)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise SourceError(f"{file} cannot be read ({error}); {_REMEDY}") from error
     _require(len(index.video) > 0, path, "is empty")
     _require(
@@ -109,13 +139,25 @@ def read_index(path: Path) -> Index:
     return index
 
 
+def read_description(path: Path) -> dict:
+    """How a set was prepared; {} where that was not written down. Raises `SourceError`."""
+    file = Path(path) / DESCRIPTION_FILE
+    if not file.is_file():
+        return {}
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError as error:
+        raise SourceError(f"{file} cannot be read ({error}); {_REMEDY}") from error
+
+
 def write_index(path: Path, index: Index) -> None:
     """Writes the index beside the records."""
     np.savez(path / INDEX_FILE, **index._asdict())
 
 
-def _open_records(path: Path, expected: int):
-    """The records, once each of their files has shown that it can be read."""
+def _open_records(path: Path, index: Index):
+    """The pictures, once each of their files has shown that it can be read."""
+    expected = int(index.picture.max()) + 1
     try:
         builder = tfds.builder_from_directory(path)
         records = builder.as_data_source(SPLIT, decoders={"image": tfds.decode.SkipDecoding()})
@@ -127,6 +169,7 @@ def _open_records(path: Path, expected: int):
         path,
         f"holds {len(records)} records, but its index names {expected}",
     )
+    _require(int(index.picture.min()) >= 0, path, "has an index with negative numbers")
     # A file that was cut short has lost its own index, and none of its records can be read.
     last = np.cumsum(split.shard_lengths) - 1
     for file, record in zip(split.filepaths, last.tolist(), strict=True):

@@ -15,7 +15,6 @@ As a benchmark folder, a set has OTB's layout:
 import dataclasses
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from tqdm import tqdm
 from siamjax.config import SyntheticConfig
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering.scene import Sequence
+from siamjax.data.scratch import scratch_folder
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 2
@@ -52,9 +52,9 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     names = [sequence_name(config, index) for index in range(config.sequences)]
     for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
         if not (out / name).is_dir():
-            with tempfile.TemporaryDirectory(dir=out, prefix=".rendering-") as scratch:
-                _write_sequence(config, index, Path(scratch) / name)
-                os.replace(Path(scratch) / name, out / name)
+            with scratch_folder(out) as scratch:
+                _write_sequence(config, index, scratch / name)
+                os.replace(scratch / name, out / name)
     _write_text(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 

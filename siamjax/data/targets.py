@@ -6,21 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from siamjax.geometry.anchors import encode
+from siamjax.config import Config, DataConfig, ModelConfig
+from siamjax.geometry.anchors import anchor_grid, anchor_sizes, encode
+from siamjax.geometry.assignment import (
+    BACKGROUND,
+    IGNORED,
+    TARGET,
+    WINDOW,
+    Rules,
+    assign_ranked,
+    assign_response,
+)
 from siamjax.geometry.boxes import cxcywh_to_xyxy, iou_xyxy, xyxy_to_cxcywh
-
-TARGET, BACKGROUND, IGNORED = 1, 0, -1
-_WINDOW = 3  # cells to each side of the object's own, in a negative pair
-
-
-class Rules(NamedTuple):
-    """How anchors are chosen; the fields of `DataConfig` of the same names."""
-
-    positive_iou: float = 0.6
-    negative_iou: float = 0.3
-    positives: int = 16
-    anchors: int = 64
-    negatives_in_negative_pair: int = 16
 
 
 class Targets(NamedTuple):
@@ -29,6 +26,67 @@ class Targets(NamedTuple):
     label_cls: np.ndarray  # [h, w, a] int32
     label_loc: np.ndarray  # [h, w, a, 4] float32
     label_loc_weight: np.ndarray  # [h, w, a] float32
+
+
+class Labeller:
+    """Labels single pairs as a configuration says, drawing what is random."""
+
+    def __init__(self, config: Config):
+        self._data, self._model = config.data, config.model
+        self._anchors = training_anchors(config.model)
+        self._rules = training_rules(config.data)
+
+    def draw_rank(self, rng: np.random.Generator) -> np.ndarray:
+        """The anchors in a random order, `[h, w, a]` int32."""
+        shape = self._anchors.shape[:-1]
+        return rng.permutation(math.prod(shape)).astype(np.int32).reshape(shape)
+
+    def __call__(
+        self, rng: np.random.Generator, box_xyxy: np.ndarray, is_negative: bool
+    ) -> Targets:
+        """The labels of one pair, whose search image shows an object in `box_xyxy` `[4]`."""
+        data, model = self._data, self._model
+        place = {"search_size": model.search_size, "stride": model.anchors.stride}
+        if data.labels == "response":
+            label = assign_response(
+                box_xyxy[None],
+                np.array([is_negative]),
+                model.score_size,
+                radius=data.response_radius,
+                distance=data.response_distance,
+                **place,
+            )[0]
+            zeros = np.zeros(label.shape, np.float32)
+            return Targets(label, np.zeros((*label.shape, 4), np.float32), zeros)
+        if data.anchor_choice == "ranked":
+            labels = assign_ranked(
+                box_xyxy[None],
+                np.array([is_negative]),
+                self.draw_rank(rng)[None],
+                self._anchors,
+                self._rules,
+                **place,
+            )
+            return Targets(*(array[0] for array in labels))
+        if is_negative:
+            return assign_negative_targets(rng, box_xyxy, self._anchors, self._rules, **place)
+        return assign_targets(rng, box_xyxy, self._anchors, self._rules)
+
+
+def training_anchors(model: ModelConfig) -> np.ndarray:
+    """The anchors of a search image, `[h, w, a, 4]` `_cxcywh` float32, pixels."""
+    anchors = model.anchors
+    return anchor_grid(
+        anchor_sizes(anchors.stride, anchors.ratios, anchors.scales),
+        anchors.stride,
+        model.score_size,
+        center=model.search_size // 2,
+    )
+
+
+def training_rules(data: DataConfig) -> Rules:
+    """The rules of assignment of a configuration."""
+    return Rules(**{name: getattr(data, name) for name in Rules._fields})
 
 
 def assign_targets(
@@ -75,7 +133,7 @@ def assign_negative_targets(
     cells = [score_size // 2 + math.ceil((c - search_size // 2) / stride + 0.5) for c in center]
     window = np.zeros(anchors.shape[:-1], bool)
     columns, rows = (
-        slice(max(0, c - _WINDOW), min(score_size, max(0, c + _WINDOW + 1))) for c in cells
+        slice(max(0, c - WINDOW), min(score_size, max(0, c + WINDOW + 1))) for c in cells
     )
     window[rows, columns] = True
     label = np.full(window.shape, IGNORED, np.int32)

@@ -1,0 +1,49 @@
+"""`siamjax check`: is a set fit to be trained on?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from siamjax.commands.prepare import Source
+
+NOT_FIT = 2
+
+
+def check(
+    folder: Annotated[Path, tyro.conf.Positional],
+    *,
+    layout: Source | None = None,
+    limit: int = 10_000,
+    seed: int = 0,
+    sheet: Path | None = None,
+) -> int:
+    """Reads a prepared set, or a folder that is to be prepared, and says what is in it.
+
+    Exit code: 0 when it is fit for training, 2 when it is not, 1 when it cannot be opened.
+
+    Args:
+        folder: a prepared set, or a folder in one of the layouts of `siamjax prepare`
+        layout: of a folder that is not prepared; by default, its files tell
+        limit: read this many targets, chosen at random, or this many clips of a raw folder
+        seed: of the random choice
+        sheet: picture of random samples with their boxes; by default NAME_check.jpg here
+    """
+    from siamjax.data.inspection import inspect_prepared, inspect_raw
+    from siamjax.data.sources import INDEX_FILE
+
+    if limit < 1:
+        raise ValueError(f"`--limit` (={limit}) must be at least 1")
+    if (folder / INDEX_FILE).is_file():
+        if layout is not None:
+            raise ValueError(f"`--layout` is for raw folders, and {folder} is a prepared set")
+        report = inspect_prepared(folder, limit=limit, seed=seed)
+    else:
+        report = inspect_raw(folder, layout, limit=limit, seed=seed)
+    for line in report.lines():
+        print(line)
+    sheet = sheet or Path(f"{folder.resolve().name}_check.jpg")
+    if report.write_sheet(sheet):
+        print(f"samples: {sheet}")
+    print("fit for training" if report.is_fit else "NOT fit for training")
+    return 0 if report.is_fit else NOT_FIT

@@ -1,0 +1,88 @@
+"""`siamjax prepare`: a training set, from its own layout to records, once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Source = Literal[
+    "imagenet_vid",
+    "imagenet_det",
+    "coco",
+    "youtube_bb",
+    "got10k",
+    "lasot",
+    "trackingnet",
+    "otb",
+    "vot",
+    "pascal_voc",
+    "yolo",
+    "mot",
+]
+Flag = Literal["absent", "hidden", "occluded", "truncated", "crowd", "difficult"]
+
+
+def prepare(
+    source: Annotated[Source, tyro.conf.Positional],
+    *,
+    input: Path,
+    out: Path,
+    keep: Literal["crops", "frames"] = "crops",
+    crop_size: int = 511,
+    template_size: int = 127,
+    frame_step: int = 1,
+    drop: tuple[Flag, ...] = ("absent", "hidden", "crowd"),
+    min_side: float = 4.0,
+    max_aspect: float = 15.0,
+    jobs: int | None = None,
+) -> None:
+    """Prepares a training set: from a folder in somebody's layout to records.
+
+    Interrupted, the same command goes on where it stopped. What is left out is counted and
+    reported, with the first examples; `siamjax check OUT` looks at the result. A
+    configuration names the folder as `SourceConfig(path=OUT)`.
+
+    Args:
+        source: the layout of the folder
+        input: the folder, as its makers arrange it; own data in any of the layouts
+        out: the new folder
+        keep: square crops around the targets, or whole frames, of which the training cuts
+        crop_size: side of a crop, pixels (`data.crop_size` of the configuration)
+        template_size: side of the model's template (`model.template_size`)
+        frame_step: keep every n-th frame of a video
+        drop: leave out targets that the annotators flagged so
+        min_side: leave out boxes with a shorter side, pixels of the frame
+        max_aspect: leave out boxes that are flatter
+        jobs: processes; by default one for each core
+    """
+    from siamjax.data.builders import prepare as preparing
+    from siamjax.data.builders.cutting import Settings
+
+    settings = Settings(
+        keep=keep,
+        crop_size=crop_size,
+        template_size=template_size,
+        frame_step=frame_step,
+        drop=tuple(sorted(drop)),
+        min_side=min_side,
+        max_aspect=max_aspect,
+    )
+    if jobs is None:
+        jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if jobs < 1:
+        raise ValueError(f"`--jobs` (={jobs}) must be at least 1")
+    done = preparing.prepare(source, input, out, settings, jobs=jobs)
+    print(
+        f"{out}: {done.targets} targets, {done.tracks} tracks, {done.videos} videos or images"
+    )
+    if done.drops.total:
+        print(f"left out {done.drops.total}:")
+        print("\n".join(done.drops.lines()))
+    if done.looks_like_corners:
+        print(
+            "Many boxes reach far out of their frames: are they corners (x1, y1, x2, y2) where "
+            "the layout has sizes?",
+            file=sys.stderr,
+        )

@@ -1,0 +1,60 @@
+"""What a preparation leaves out: counts by reason, and the first examples of each."""
+
+from collections.abc import Iterable
+
+_EXAMPLES = 5
+
+
+class Drops:
+    """A tally. Merging tallies in order gives the same as one tally throughout.
+
+    Attributes:
+        counts: how many by reason.
+        examples: where the first few were.
+    """
+
+    def __init__(self):
+        self.counts: dict[str, int] = {}
+        self.examples: dict[str, list[str]] = {}
+
+    def add(self, reason: str, where: str, count: int = 1) -> None:
+        """Counts something that was left out."""
+        self.counts[reason] = self.counts.get(reason, 0) + count
+        examples = self.examples.setdefault(reason, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(where)
+
+    def merge(self, other: "Drops") -> None:
+        """Adds what another tally counted later."""
+        for reason, count in other.counts.items():
+            self.counts[reason] = self.counts.get(reason, 0) + count
+            examples = self.examples.setdefault(reason, [])
+            examples += other.examples[reason][: _EXAMPLES - len(examples)]
+
+    @property
+    def total(self) -> int:
+        """How many, for whatever reason."""
+        return sum(self.counts.values())
+
+    def lines(self) -> Iterable[str]:
+        """A report for people, the most frequent reason first."""
+        for reason, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
+            shown = ", ".join(self.examples[reason])
+            more = " ..." if count > len(self.examples[reason]) else ""
+            yield f"{count:8d}  {reason}: {shown}{more}"
+
+    def to_dict(self) -> dict:
+        """Plain JSON-ready values."""
+        return {
+            reason: {"count": self.counts[reason], "examples": self.examples[reason]}
+            for reason in sorted(self.counts)
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Drops":
+        """The inverse of `to_dict`."""
+        drops = cls()
+        for reason, entry in values.items():
+            drops.counts[reason] = entry["count"]
+            drops.examples[reason] = list(entry["examples"])
+        return drops

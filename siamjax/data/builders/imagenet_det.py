@@ -1,0 +1,35 @@
+"""ImageNet DET (ILSVRC2015): still images, an XML file each.
+
+Annotations/DET/train/ILSVRC2013_train/<category>/<name>.xml
+Annotations/DET/train/ILSVRC2014_train_0000/<name>.xml ...
+Annotations/DET/val/<name>.xml
+Data/DET/...                                     the pictures, .JPEG
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.builders.annotations import Clip, Sighting, pixel_corners
+from siamjax.data.builders.voc_xml import read_objects
+
+
+def find(root: Path) -> list[Clip]:
+    """Every annotated image of train and val."""
+    annotations, data = root / "Annotations" / "DET", root / "Data" / "DET"
+    clips = []
+    for split in ("train", "val"):
+        for file in sorted((annotations / split).rglob("*.xml")):
+            inside = file.relative_to(annotations).with_suffix("")
+            picture = data / inside.with_name(inside.name + ".JPEG")
+            clips.append(Clip(inside.as_posix(), functools.partial(_read, file, picture)))
+    return clips
+
+
+def _read(annotation: Path, picture: Path) -> list[Sighting]:
+    _, objects = read_objects(annotation)
+    return [
+        Sighting(
+            picture, 0, number, pixel_corners(*target.corners), target.category, target.flags
+        )
+        for number, target in enumerate(objects)
+    ]

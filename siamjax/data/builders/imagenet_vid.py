@@ -1,0 +1,53 @@
+"""ImageNet VID (ILSVRC2015): video, with an XML file a frame.
+
+    Annotations/VID/train/ILSVRC2015_VID_train_0000/<video>/000000.xml
+    Annotations/VID/val/<video>/000000.xml
+    Data/VID/...                                             the pictures, .JPEG
+
+Both splits are training data here, as in the reference preparation. That one cuts a track
+where the target is away, and a later part then replaces an earlier one of the same number;
+here a track keeps all its frames, and their numbers say how far apart they are.
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.builders.annotations import (
+    Clip,
+    Sighting,
+    folders_in,
+    natural_order,
+    pixel_corners,
+)
+from siamjax.data.builders.voc_xml import read_objects
+
+
+def find(root: Path) -> list[Clip]:
+    """Every video of train and val."""
+    annotations, data = root / "Annotations" / "VID", root / "Data" / "VID"
+    folders = [f for part in folders_in(annotations / "train") for f in folders_in(part)]
+    folders += folders_in(annotations / "val")
+    clips = []
+    for folder in folders:
+        inside = folder.relative_to(annotations)
+        clips.append(Clip(inside.as_posix(), functools.partial(_read, folder, data / inside)))
+    return clips
+
+
+def _read(annotations: Path, pictures: Path) -> list[Sighting]:
+    found = []
+    for place, file in enumerate(sorted(annotations.glob("*.xml"), key=natural_order)):
+        frame = int(file.stem) if file.stem.isdigit() else place
+        _, objects = read_objects(file)
+        for number, target in enumerate(objects):
+            found.append(
+                Sighting(
+                    pictures / f"{file.stem}.JPEG",
+                    frame,
+                    number if target.track is None else target.track,
+                    pixel_corners(*target.corners),
+                    target.category,
+                    target.flags,
+                )
+            )
+    return found

@@ -1,0 +1,51 @@
+"""LaSOT's layout.
+
+[<category>/]<category>-<n>/img/00000001.jpg ...
+.../groundtruth.txt       x, y, w, h a line
+.../full_occlusion.txt    0 or 1 for every frame, in one line
+.../out_of_view.txt       likewise
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.builders.annotations import (
+    ABSENT,
+    HIDDEN,
+    Clip,
+    Sighting,
+    along_frames,
+    folders_in,
+    images_in,
+    read_flags,
+    read_rows,
+)
+
+
+def find(root: Path) -> list[Clip]:
+    """Every sequence, in folders of their category or not."""
+    folders = []
+    for folder in [root, *folders_in(root)]:
+        own = (folder / "img").is_dir() or (folder / "groundtruth.txt").is_file()
+        folders += [folder] if own else folders_in(folder) if folder != root else []
+    return [
+        Clip(folder.name, functools.partial(_read, folder))
+        for folder in folders
+        if (folder / "img").is_dir() or (folder / "groundtruth.txt").is_file()
+    ]
+
+
+def _read(folder: Path) -> list[Sighting]:
+    hidden = read_flags(folder / "full_occlusion.txt")
+    absent = read_flags(folder / "out_of_view.txt")
+
+    def flags(place):
+        gone = (ABSENT,) if place < len(absent) and absent[place] else ()
+        return gone + ((HIDDEN,) if place < len(hidden) and hidden[place] else ())
+
+    # LaSOT's first pixel is 1, 1, as OTB's
+    rows = read_rows(folder / "groundtruth.txt")
+    category = folder.name.rsplit("-", 1)[0] if "-" in folder.name else ""
+    return along_frames(
+        images_in(folder / "img"), rows, category=category, flags=flags, first=1
+    )

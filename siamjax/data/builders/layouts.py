@@ -1,0 +1,80 @@
+"""Which layouts there are, and how to tell which one a folder has."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from siamjax.data.builders import (
+    coco,
+    got10k,
+    imagenet_det,
+    imagenet_vid,
+    lasot,
+    mot,
+    otb,
+    pascal_voc,
+    trackingnet,
+    vot,
+    yolo,
+    youtube_bb,
+)
+from siamjax.data.builders.annotations import Clip, LayoutError
+
+
+class Layout(NamedTuple):
+    """How one kind of folder is read.
+
+    Attributes:
+        find: its clips, in an order that depends on names alone.
+        sign: patterns of files that only this layout has.
+        clips_per_shard: how many make one file of records; a still image is a short clip.
+    """
+
+    find: Callable[[Path], list[Clip]]
+    sign: tuple[str, ...]
+    clips_per_shard: int
+
+
+# Those that can be mistaken for another come after it.
+LAYOUTS = {
+    "imagenet_vid": Layout(imagenet_vid.find, ("Annotations/VID/*",), 8),
+    "imagenet_det": Layout(imagenet_det.find, ("Annotations/DET/*",), 500),
+    "youtube_bb": Layout(youtube_bb.find, ("*detection_train.csv", "*detection_val*.csv"), 50),
+    "coco": Layout(coco.find, ("annotations/*.json", "*.json"), 500),
+    "mot": Layout(mot.find, ("*/gt/gt.txt", "train/*/gt/gt.txt", "gt/gt.txt"), 4),
+    "trackingnet": Layout(trackingnet.find, ("anno/*.txt", "TRAIN_*/anno"), 8),
+    "otb": Layout(otb.find, ("*/groundtruth_rect*.txt", "groundtruth_rect*.txt"), 8),
+    "lasot": Layout(
+        lasot.find, ("*/full_occlusion.txt", "*/*/full_occlusion.txt", "full_occlusion.txt"), 2
+    ),
+    "got10k": Layout(
+        got10k.find, ("*/absence.label", "train/*/groundtruth.txt", "absence.label"), 16
+    ),
+    "vot": Layout(vot.find, ("*/groundtruth.txt", "groundtruth.txt"), 8),
+    "pascal_voc": Layout(pascal_voc.find, ("Annotations/*.xml", "*.xml"), 500),
+    "yolo": Layout(yolo.find, ("labels/**/*.txt", "classes.txt", "obj.names", "*/*.txt"), 500),
+}
+
+
+def find_clips(name: str, root: Path) -> list[Clip]:
+    """The clips of a folder in a layout; raises `LayoutError` when it has none."""
+    root = Path(root)
+    if not root.is_dir():
+        raise LayoutError(f"the folder {str(root)!r} does not exist")
+    clips = LAYOUTS[name].find(root)
+    if not clips:
+        other = detect(root)
+        hint = f"; it looks like {other!r}" if other not in (None, name) else ""
+        signs = " or ".join(LAYOUTS[name].sign)
+        raise LayoutError(
+            f"{str(root)!r} holds nothing in the layout {name!r} (looked for {signs}){hint}"
+        )
+    return clips
+
+
+def detect(root: Path) -> str | None:
+    """The layout that a folder's files tell of; None when they tell of none."""
+    for name, layout in LAYOUTS.items():
+        if any(any(root.glob(sign)) for sign in layout.sign):
+            return name
+    return None

@@ -1,0 +1,40 @@
+"""OTB's layout, and that of many people's own videos.
+
+<name>/img/0001.jpg ...             or the pictures beside the boxes
+<name>/groundtruth_rect.txt         x, y, w, h a line; the first pixel is 1, 1
+<name>/groundtruth_rect.1.txt ...   where there are several targets
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.builders.annotations import (
+    Clip,
+    Sighting,
+    along_frames,
+    folders_in,
+    images_in,
+    read_rows,
+)
+
+_TRUTH = "groundtruth_rect*.txt"
+
+
+def find(root: Path) -> list[Clip]:
+    """Every sequence of a folder, or the folder itself when it is one."""
+    folders = [root] if any(root.glob(_TRUTH)) else folders_in(root)
+    return [
+        Clip(folder.name, functools.partial(_read, folder))
+        for folder in folders
+        if any(folder.glob(_TRUTH)) or (folder / "img").is_dir()
+    ]
+
+
+def _read(folder: Path) -> list[Sighting]:
+    images = images_in(folder / "img") or images_in(folder)
+    truths = sorted(folder.glob(_TRUTH)) or [folder / "groundtruth_rect.txt"]
+    found = []
+    for track, truth in enumerate(truths):
+        rows = [() if not any(row) else row for row in read_rows(truth)]
+        found += [s._replace(track=track) for s in along_frames(images, rows, first=1)]
+    return found

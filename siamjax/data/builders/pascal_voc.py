@@ -1,0 +1,51 @@
+"""Pascal VOC's layout: `Annotations/<name>.xml` and `JPEGImages/<name>.jpg`.
+
+Files beside each other, and folders of them, will do as well. The first pixel is 1, 1, and
+a box reaches from its first pixel to its last.
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.builders.annotations import Clip, Sighting, natural_order
+from siamjax.data.builders.voc_xml import read_objects
+from siamjax.video import IMAGE_SUFFIXES
+
+
+def find(root: Path) -> list[Clip]:
+    """Every XML file below a folder."""
+    files = sorted(root.rglob("*.xml"), key=natural_order)
+    return [
+        Clip(
+            file.relative_to(root).with_suffix("").as_posix(),
+            functools.partial(_read, file),
+        )
+        for file in files
+    ]
+
+
+def _read(annotation: Path) -> list[Sighting]:
+    name, objects = read_objects(annotation)
+    picture = _picture(annotation, name)
+    found = []
+    for number, target in enumerate(objects):
+        x1, y1, x2, y2 = target.corners
+        box = (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1)
+        found.append(Sighting(picture, 0, number, box, target.category, target.flags))
+    return found
+
+
+def _picture(annotation, name):
+    """The file of the same name, or the one that the XML names, here or in JPEGImages."""
+    folder = annotation.parent
+    places = [folder, folder.parent / "JPEGImages", folder.parent / "images"]
+    for place in places:
+        for suffix in (".jpg", *sorted(IMAGE_SUFFIXES), ".JPG", ".JPEG", ".PNG"):
+            if (place / f"{annotation.stem}{suffix}").is_file():
+                return place / f"{annotation.stem}{suffix}"
+    # the last part alone: a file must not lead out of its folder
+    last = Path(name.replace("\\", "/")).name
+    for place in places:
+        if last and (place / last).is_file():
+            return place / last
+    return places[1] / (last or f"{annotation.stem}.jpg")

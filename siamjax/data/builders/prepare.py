@@ -1,0 +1,112 @@
+"""Prepares a set from a folder in somebody's own layout."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from siamjax.data.builders.annotations import LayoutError
+from siamjax.data.builders.cutting import REACHES_FAR, Settings, cut_clips
+from siamjax.data.builders.drops import Drops
+from siamjax.data.builders.layouts import LAYOUTS, find_clips
+from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
+from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
+
+_FORMAT = 1  # raise it when the same settings give other bytes
+_MANY = 0.2  # a larger share of boxes that reach far out of the frame are a mistake
+
+
+class Prepared(NamedTuple):
+    """What a preparation gave."""
+
+    videos: int  # videos or still images with at least one target
+    tracks: int
+    targets: int
+    drops: Drops
+
+    @property
+    def looks_like_corners(self) -> bool:
+        """Whether many boxes reach far out of their frames."""
+        far = self.drops.counts.get(REACHES_FAR, 0)
+        return far > _MANY * (far + self.targets)
+
+
+def prepare(
+    layout: str, root: Path, out: Path, settings: Settings | None = None, *, jobs: int = 1
+) -> Prepared:
+    """Prepares the folder `root`, which is in `layout`, as a set in the folder `out`.
+
+    `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
+    and the same call goes on with it; what is done already is not done again. The same
+    folder and settings give the same bytes, whatever the number of `jobs`. Raises
+    `LayoutError` when there is nothing to prepare, ValueError when `out` holds something
+    else, OSError when the disk is full.
+    """
+    settings = settings or Settings()
+    root, out = Path(root), Path(out).absolute()
+    clips = find_clips(layout, root)
+    identity = {
+        "format": _FORMAT,
+        "layout": layout,
+        "clips": len(clips),
+        "names": hashlib.sha256("\n".join(c.name for c in clips).encode()).hexdigest(),
+        **dataclasses.asdict(settings),
+    }
+    identity = json.loads(json.dumps(identity))
+    description = out / DESCRIPTION_FILE
+    if description.is_file():
+        there = json.loads(description.read_bytes())
+        if {k: there.get(k) for k in identity} != identity:
+            changed = sorted(k for k in identity if there.get(k) != identity[k])
+            raise ValueError(
+                f"{str(out)!r} holds a set that differs in {changed}; choose another folder "
+                "or remove that one"
+            )
+        return _summary(out, Drops.from_dict(there["drops"]))
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{str(out)!r} is no prepared set; choose a folder that is new")
+
+    per_shard = LAYOUTS[layout].clips_per_shard
+    shards = []
+    for start in range(0, len(clips), per_shard):
+        some = clips[start : start + per_shard]
+        cut = functools.partial(cut_clips, some, start, settings)
+        shards.append(Shard(f"part-{len(shards):06d}", cut, len(some)))
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    parts = out.with_name(f".{out.name}-{digest}.parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    _remove_partial(parts)
+    with tqdm(total=len(clips), desc=f"preparing {layout}", unit="clip") as bar:
+        write_parts(shards, parts, jobs=jobs, progress=bar.update)
+    drops = read_drops(shards, parts)
+    if not any(json.loads(f.read_bytes())["records"] for f in parts.glob("part-*.json")):
+        reasons = "\n".join(drops.lines())
+        shutil.rmtree(parts)
+        raise LayoutError(f"{str(root)!r}: no target could be used:\n{reasons}")
+    with tempfile.TemporaryDirectory(dir=parts, prefix="set-") as scratch:
+        done = finish(shards, parts, {**identity, "drops": drops.to_dict()}, Path(scratch))
+        if out.is_dir():
+            out.rmdir()
+        os.replace(done, out)
+    shutil.rmtree(parts)
+    return _summary(out, drops)
+
+
+def _remove_partial(parts):
+    """What a run that was killed left half done."""
+    for path in [*parts.glob("*.partial"), *parts.glob("set-*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _summary(out, drops) -> Prepared:
+    assert (out / INDEX_FILE).is_file()
+    index = read_index(out)
+    tracks = set(zip(index.video.tolist(), index.track.tolist(), strict=True))
+    return Prepared(len({v for v, _ in tracks}), len(tracks), len(index.video), drops)

@@ -1,0 +1,36 @@
+"""TrackingNet's layout: `TRAIN_<n>/frames/<name>/0.jpg ...` and `TRAIN_<n>/anno/<name>.txt`.
+
+A line is x, y, w, h, 0-based. A folder that is one part itself will do as well.
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.builders.annotations import (
+    Clip,
+    Sighting,
+    along_frames,
+    folders_in,
+    images_in,
+    read_rows,
+)
+
+
+def find(root: Path) -> list[Clip]:
+    """Every video with frames or annotations; the hidden test part has one box each."""
+    parts = [root] if (root / "frames").is_dir() else folders_in(root)
+    clips = []
+    for part in parts:
+        if part.name.upper() == "TEST":
+            continue
+        names = {f.name for f in folders_in(part / "frames")}
+        names |= {f.stem for f in (part / "anno").glob("*.txt")}
+        for name in sorted(names):
+            label = name if part == root else f"{part.name}/{name}"
+            clips.append(Clip(label, functools.partial(_read, part, name)))
+    return clips
+
+
+def _read(part: Path, name: str) -> list[Sighting]:
+    rows = read_rows(part / "anno" / f"{name}.txt")
+    return along_frames(images_in(part / "frames" / name), rows)

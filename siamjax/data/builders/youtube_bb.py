@@ -1,0 +1,97 @@
+"""YouTube-BoundingBoxes: one frame a second of clips, boxes in fractions of the frame.
+
+    yt_bb_detection_train.csv, yt_bb_detection_validation.csv   (also youtube_boundingboxes_...)
+    yt_bb_detection_train/<class>/<video>[+<class>+<object>]/<...><time>.jpg
+
+A line: video, time in ms, class number, class, object, present or absent, xmin, xmax, ymin,
+ymax (in this order; -1 where absent). The frames are those that youtube-bb-utility saves;
+the last number of a picture's name is its time in milliseconds or in seconds. The frame
+number is the time in seconds, and a track is one clip of one object.
+"""
+
+import csv
+import functools
+import itertools
+import re
+from pathlib import Path
+
+from siamjax.data.builders.annotations import (
+    ABSENT,
+    Clip,
+    LayoutError,
+    Sighting,
+    corners,
+    images_in,
+)
+
+_SPLITS = {"train": "yt_bb_detection_train", "validation": "yt_bb_detection_validation"}
+
+
+def find(root: Path) -> list[Clip]:
+    """Every video with its objects; those whose frames were never had are clips as well."""
+    clips = []
+    for split, folder in _SPLITS.items():
+        for file in sorted(root.glob(f"*detection_{split}.csv")):
+            for video, rows in itertools.groupby(_rows(file), key=lambda row: row[0]):
+                read = functools.partial(_read, root / folder, video, tuple(rows))
+                clips.append(Clip(f"{split}/{video}", read))
+    return clips
+
+
+def _rows(file):
+    """The lines by video; a malformed one is kept and dropped, and counted, later."""
+    with open(file, newline="", encoding="utf-8") as opened:
+        try:
+            rows = [tuple(row) for row in csv.reader(opened) if row]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise LayoutError(f"{file}: cannot be read: {error}") from error
+    return sorted(rows, key=lambda row: row[0])  # stable: the file's order within a video
+
+
+def _read(folder: Path, video: str, rows) -> list[Sighting]:
+    folders: dict[tuple, dict[int, Path]] = {}
+    found, numbers = [], {}
+    for row in rows:
+        nowhere = folder / video / "(malformed line)"
+        if len(row) != 10:
+            found.append(Sighting(nowhere, 0, 0, None))
+            continue
+        _, time, kind, category, number, presence = row[:6]
+        track = numbers.setdefault((kind, number), len(numbers))
+        try:
+            milliseconds = int(time)
+            x1, x2, y1, y2 = map(float, row[6:])
+        except ValueError:
+            found.append(Sighting(nowhere, 0, track, None))
+            continue
+        key = (kind, number)
+        if key not in folders:
+            folders[key] = _frames(folder, video, kind, number)
+        image = folders[key].get(milliseconds) or folders[key].get(milliseconds // 1000)
+        image = image or folder / kind / video / f"(time {milliseconds})"
+        found.append(
+            Sighting(
+                image,
+                milliseconds // 1000,
+                track,
+                corners(x1, y1, x2, y2),
+                category,
+                (ABSENT,) if presence.strip() == "absent" else (),
+                is_fraction=True,
+            )
+        )
+    return found
+
+
+def _frames(folder, video, kind, number):
+    """The pictures of a clip by the last number of their names."""
+    names = (f"{video}+{kind}+{number}", video)
+    for place in [folder / kind / name for name in names] + [folder / name for name in names]:
+        images = images_in(place)
+        if images:
+            return {
+                int(digits[-1]): image
+                for image in images
+                if (digits := re.findall(r"\d+", image.stem))
+            }
+    return {}

@@ -1,0 +1,307 @@
+"""What is in a set, and whether it is fit for training: counts, histograms, oddities."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from siamjax.data.builders.annotations import LayoutError
+from siamjax.data.builders.cutting import LOOKS_NORMALISED, REACHES_FAR, Settings, cut_clips
+from siamjax.data.builders.drops import Drops
+from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.crops import decode_jpeg
+from siamjax.data.sources import Index, RecordError, RecordSource, read_description
+
+_SAMPLES, _COLUMNS, _TILE = 24, 6, 192
+_TOLERATED = 0.01  # share of targets that may be damaged in a set that is fit
+_BAR = 40
+
+_SIZES = (0, 8, 16, 32, 64, 128, 256, 512, np.inf)
+_ASPECTS = (0, 1 / 8, 1 / 4, 1 / 2, 1 / 1.2, 1.2, 2, 4, 8, np.inf)
+_MOTIONS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, np.inf)
+
+
+class Sample(NamedTuple):
+    """A picture of the contact sheet."""
+
+    image: np.ndarray  # [h, w, 3] uint8
+    box_xyxy: np.ndarray  # [4]
+    label: str
+
+
+class Report:
+    """What an inspection found.
+
+    Attributes:
+        counts: what there is, by name.
+        problems: what makes the set unfit, in words.
+        remarks: what is worth knowing.
+        samples: random pictures with boxes.
+    """
+
+    def __init__(self):
+        self.counts: dict[str, int] = {}
+        self.problems: list[str] = []
+        self.remarks: list[str] = []
+        self.samples: list[Sample] = []
+        self._histograms: list[tuple[str, np.ndarray, tuple]] = []
+
+    @property
+    def is_fit(self) -> bool:
+        """Whether nothing was found that spoils training."""
+        return not self.problems
+
+    def add_boxes(self, index: Index) -> None:
+        """Counts, histograms and what is odd about the boxes and the tracks."""
+        tracks, lengths = np.unique(
+            np.stack([index.video, index.track]), axis=1, return_counts=True
+        )
+        self.counts |= {
+            "targets": len(index.video),
+            "tracks": tracks.shape[1],
+            "videos or images": len(np.unique(tracks[0])),
+            "categories": len(np.unique(index.category[index.category >= 0])),
+            "tracks of length one": int((lengths == 1).sum()),
+        }
+        if np.all(lengths == 1):
+            self.remarks.append(
+                "every track has one frame: these are still images, and both images of a "
+                "positive pair come from the same one"
+            )
+        rows = np.stack([index.video, index.track, index.frame])
+        self.counts["duplicates"] = double = rows.shape[1] - np.unique(rows, axis=1).shape[1]
+        if double:
+            self.problems.append(f"{double} targets stand there twice (video, track, frame)")
+
+        known = np.isfinite(index.frame_xywh).all(-1)
+        size = np.where(known[:, None], index.frame_xywh[:, 2:], index.box_wh)
+        degenerate = ~(np.isfinite(size).all(-1) & (size > 0).all(-1))
+        self.add_share("boxes without size", degenerate)
+        stored = np.isfinite(index.box_wh).all(-1) & (index.box_wh > 0).all(-1)
+        self.add_share(
+            "boxes that look like fractions of the frame (are they normalised?)",
+            stored & (index.box_wh <= 2).all(-1),
+        )
+        good = size[~degenerate]
+        where = "pixels of the frame" if known.all() else "pixels"
+        self._histograms += [
+            (f"size, sqrt(w h), {where}", np.sqrt(good.prod(-1)), _SIZES),
+            ("aspect, w / h", good[:, 0] / good[:, 1], _ASPECTS),
+        ]
+        motion = _motion(index, known & ~degenerate)
+        if len(motion):
+            name = "motion a frame, in sizes of the target"
+            self._histograms.append((name, motion, _MOTIONS))
+        if len(np.unique(tracks[0])) < 2:
+            self.problems.append("there is only one video: no negative pair can be made")
+
+    def add_share(self, name: str, bad: np.ndarray) -> None:
+        """Counts what is bad; a problem when it is more than a set can bear."""
+        count = int(bad.sum())
+        self.counts[name] = count
+        if count > _TOLERATED * len(bad):
+            self.problems.append(f"{count} of {len(bad)}: {name}")
+
+    def add_pictures(self, read: int, unreadable: list[str], digests: list[bytes]) -> None:
+        """What reading pictures showed: `digests` are of those that could be read."""
+        self.counts |= {
+            "pictures read": read,
+            "unreadable": len(unreadable),
+            "identical pictures": len(digests) - len(set(digests)),
+        }
+        if len(unreadable) > _TOLERATED * read:
+            self.problems.append(f"{len(unreadable)} of {read} pictures cannot be read")
+        self.remarks += unreadable[:5]
+
+    def lines(self) -> Iterator[str]:
+        """The report in words and bars."""
+        for name, count in self.counts.items():
+            yield f"{count:10d}  {name}"
+        for title, values, edges in self._histograms:
+            yield f"\n{title}"
+            yield from _bars(values, edges)
+        yield ""
+        yield from self.remarks
+        for problem in self.problems:
+            yield f"PROBLEM: {problem}"
+
+    def write_sheet(self, path: Path) -> bool:
+        """Writes the samples as one picture; False when there is none."""
+        if not self.samples:
+            return False
+        tiles = [_tile(sample) for sample in self.samples]
+        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _COLUMNS)
+        rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
+        try:
+            done, encoded = cv2.imencode(path.suffix or ".jpg", np.vstack(rows))
+        except cv2.error as error:
+            raise ValueError(f"`--sheet` (={path}) must end in .jpg or .png") from error
+        if done:
+            path.write_bytes(encoded.tobytes())
+        return bool(done)
+
+
+def _motion(index, usable):
+    """How far each target moves in a frame, relative to its size, within its track."""
+    order = np.lexsort((index.frame, index.track, index.video))
+    order = order[usable[order]]
+    video, track, frame = (c[order] for c in (index.video, index.track, index.frame))
+    box = index.frame_xywh[order].astype(np.float64)
+    same = (np.diff(video) == 0) & (np.diff(track) == 0) & (np.diff(frame) > 0)
+    center = box[:, :2] + box[:, 2:] / 2
+    away = np.hypot(*np.diff(center, axis=0).T)
+    size = np.sqrt(box[1:, 2:].prod(-1))
+    return (away / size / np.maximum(np.diff(frame), 1))[same]
+
+
+def _bars(values, edges):
+    counts, _ = np.histogram(values, edges)
+    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
+        share = count / max(1, len(values))
+        bar = "#" * round(_BAR * share)
+        yield f"  {low:6.3g} to {high:<6.3g} {count:9d}  {share:6.1%} {bar}".rstrip()
+
+
+def _tile(sample):
+    """A square of the contact sheet: the picture around its box, the box, a line of text."""
+    height, width = sample.image.shape[:2]
+    scale = _TILE / max(height, width)
+    small = cv2.resize(sample.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    tile = np.zeros((_TILE, _TILE, 3), np.uint8)
+    small = small[:_TILE, :_TILE]
+    tile[: small.shape[0], : small.shape[1]] = small
+    x1, y1, x2, y2 = (round(float(v) * scale) for v in np.nan_to_num(sample.box_xyxy))
+    cv2.rectangle(tile, (x1, y1), (x2, y2), (0, 255, 0), 1)
+    cv2.putText(
+        tile, sample.label[:30], (3, _TILE - 4), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 255, 255), 1
+    )
+    return tile
+
+
+def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
+    """Inspects a prepared set, reading at most `limit` of its targets; raises `SourceError`."""
+    source = RecordSource(path)
+    report = Report()
+    report.add_boxes(source.index)
+    chosen = _choose(len(source), limit, seed)
+
+    def read(record):
+        try:
+            content = source.read(record)
+            image = decode_jpeg(content["image"])
+        except (RecordError, ValueError) as error:
+            return None, f"record {record}: {error}", record, content_box(record)
+        return image, hashlib.sha256(content["image"]).digest(), record, content["box_xyxy"]
+
+    def content_box(record):
+        return source.index.box_xyxy[record]
+
+    shown = set(chosen[:: max(1, len(chosen) // _SAMPLES)][:_SAMPLES].tolist())
+    unreadable, digests, outside = [], [], []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for image, told, record, box in pool.map(read, chosen.tolist()):
+            if image is None:
+                unreadable.append(told)
+                continue
+            # frames that several targets share are no duplicates
+            picture = int(source.index.picture[record]).to_bytes(8, "big")
+            digests.append(told + picture if source.holds_frames else told)
+            outside.append(_is_outside(box, image.shape))
+            if record in shown:
+                label = f"{source.index.video[record]}/{source.index.track[record]}"
+                report.samples.append(
+                    Sample(image, box, f"{label}/{source.index.frame[record]}")
+                )
+    if source.holds_frames:
+        digests = list(dict.fromkeys(digests))
+    report.add_pictures(len(chosen), unreadable, digests)
+    report.add_share("boxes outside their picture", np.array(outside, bool))
+    dropped = read_description(path).get("drops", {})
+    if dropped:
+        report.remarks.append("left out when it was prepared:")
+        report.remarks += Drops.from_dict(dropped).lines()
+    return report
+
+
+def _is_outside(box, shape):
+    """Whether a box does not touch its picture."""
+    x1, y1, x2, y2 = box
+    return not (x2 > 0 and y2 > 0 and x1 < shape[1] and y1 < shape[0])
+
+
+def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) -> Report:
+    """Inspects a folder in a layout (by default, as its files tell), at most `limit` clips.
+
+    Everything is done that a preparation does, but for writing. Raises `LayoutError`.
+    """
+    name = layout or detect(root)
+    if name is None:
+        raise LayoutError(
+            f"{str(root)!r} is no prepared set and in none of the layouts {list(LAYOUTS)}"
+        )
+    clips = find_clips(name, root)
+    report, drops, rows, boxes = Report(), Drops(), [], []
+    digests: list[bytes] = []
+    chosen = np.sort(_choose(len(clips), limit, seed)).tolist()
+    every = max(1, len(chosen) // _SAMPLES)
+    for place, number in enumerate(chosen):
+        clip, shown = clips[number], False
+        for picture in cut_clips([clip], number, Settings(keep="frames"), drops):
+            digests.append(hashlib.sha256(picture.image).digest())
+            for target in picture.targets:
+                rows.append([target[k] for k in ("video", "track", "frame", "category")])
+                boxes.append(target["box_xyxy"])
+            wanted = place % every == 0 and len(report.samples) < _SAMPLES
+            if wanted and not shown:
+                shown = True
+                image = decode_jpeg(picture.image)
+                report.samples.append(Sample(image, picture.targets[0]["box_xyxy"], clip.name))
+    report.remarks.append(f"layout: {name}, {len(chosen)} of {len(clips)} clips read")
+    if rows:
+        box = np.array(boxes, np.float32)
+        size = box[:, 2:] - box[:, :2]
+        video, track, frame, category = np.array(rows, np.int64).T
+        xywh = np.concatenate([box[:, :2], size], -1)
+        number = np.arange(len(rows))
+        index = Index(video, track, frame, category, size, number, box, xywh)
+        report.add_boxes(index)
+    else:
+        report.problems.append("not one target can be used")
+    report.add_pictures(len(digests), [], digests)
+    _judge_drops(report, drops, len(rows))
+    return report
+
+
+# Reasons that are the annotators' own, or matters of size: no sign of damage.
+_HARMLESS = (
+    "the target is flagged",
+    "there is no box",
+    "nothing is annotated",
+    "the box is too",
+)
+
+
+def _judge_drops(report: Report, drops: Drops, kept: int) -> None:
+    if drops.total:
+        report.remarks.append("a preparation would leave out:")
+        report.remarks += drops.lines()
+    hints = {
+        REACHES_FAR: "are the boxes corners where sizes are expected?",
+        LOOKS_NORMALISED: "they must be multiplied by the frame's width and height",
+    }
+    for reason, count in drops.counts.items():
+        if reason.startswith(_HARMLESS) or count <= _TOLERATED * (kept + count):
+            continue
+        hint = hints.get(reason, "see the examples above")
+        report.problems.append(f"{count} of {kept + drops.total}: {reason}; {hint}")
+
+
+def _choose(count: int, limit: int, seed: int) -> np.ndarray:
+    """At most `limit` of `count` numbers, at random."""
+    order = np.random.default_rng(seed).permutation(count)
+    return order[:limit]

@@ -1,0 +1,108 @@
+"""JPEG files of which a part can be decoded without the rest.
+
+An ordinary baseline JPEG with a restart marker every few blocks: what lies between two
+markers is decoded on its own. A window needs the pieces that it touches; they are put
+behind the same header with another size in it, and are a smaller JPEG. The pixels are
+those of the whole picture, exactly. Any decoder reads the whole file.
+"""
+
+import struct
+
+import cv2
+import numpy as np
+
+from siamjax.data.crops import JPEG_QUALITY
+
+_BLOCKS = 4  # of 16 pixels, between two markers; 0.5 % larger files
+# Colour is stored at half the resolution and interpolated: pixels next to a cut would change.
+_MARGIN = 2
+_SOF0, _DRI, _SOS = 0xC0, 0xDD, 0xDA
+
+
+class TiledJpeg:
+    """A JPEG with restart markers, and where its pieces are.
+
+    Attributes:
+        width: of the whole picture, pixels.
+        height: likewise.
+    """
+
+    def __init__(self, data: bytes):
+        """Reads the header; raises ValueError when the file cannot be taken apart."""
+        self._data = data
+        self._frame_at = restart = 0
+        place = 2
+        if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
+            raise ValueError("a picture is cut short")
+        while True:
+            marker, length = struct.unpack_from(">xBH", data, place)
+            if marker == _SOF0:
+                self._frame_at = place + 5
+                self.height, self.width, parts = struct.unpack_from(">HHB", data, place + 5)
+                factors = [data[place + 11 + 3 * i] for i in range(parts)]
+            elif marker == _DRI:
+                (restart,) = struct.unpack_from(">H", data, place + 4)
+            place += 2 + length
+            if marker == _SOS:
+                break
+        if not (self._frame_at and restart):
+            raise ValueError("a picture has no restart markers")
+        self._piece_height = 8 * max(f & 15 for f in factors)
+        block = 8 * max(f >> 4 for f in factors)
+        self._piece_width = block * restart
+        blocks = -(-self.width // block)
+        if blocks % restart:
+            raise ValueError("the pieces of a picture do not align")
+        self._columns = blocks // restart
+        rows = -(-self.height // self._piece_height)
+        self._scan = place
+        scan = np.frombuffer(data, np.uint8, offset=place)
+        marks = np.flatnonzero(scan[:-1] == 0xFF)
+        marks = marks[(scan[marks + 1] & 0xF8) == 0xD0]
+        if len(marks) != rows * self._columns - 1:
+            raise ValueError("a picture is damaged")
+        self._starts = [place, *(marks + place + 2).tolist()]
+        self._stops = [*(marks + place).tolist(), len(data) - 2]
+
+    def decode(self, x0: int, y0: int, x1: int, y1: int) -> tuple[np.ndarray, int, int]:
+        """The pixels from (x0, y0) to (x1, y1), inclusive, and some around them.
+
+        Returns the part `[h, w, 3]` uint8 BGR and the place (x, y) of its first pixel in the
+        whole picture. Raises ValueError when it cannot be decoded.
+        """
+        pw, ph = self._piece_width, self._piece_height
+        left = max(0, x0 - _MARGIN) // pw
+        right = min(self.width - 1, x1 + _MARGIN) // pw + 1
+        top = max(0, y0 - _MARGIN) // ph
+        bottom = min(self.height - 1, y1 + _MARGIN) // ph + 1
+        header = bytearray(self._data[: self._scan])
+        height = min(self.height, bottom * ph) - top * ph
+        width = min(self.width, right * pw) - left * pw
+        struct.pack_into(">HH", header, self._frame_at, height, width)
+        parts = [bytes(header)]
+        number = 0
+        for row in range(top, bottom):
+            for piece in range(row * self._columns + left, row * self._columns + right):
+                if number:
+                    parts.append(bytes((0xFF, 0xD0 + (number - 1) % 8)))
+                parts.append(self._data[self._starts[piece] : self._stops[piece]])
+                number += 1
+        parts.append(b"\xff\xd9")
+        part = cv2.imdecode(np.frombuffer(b"".join(parts), np.uint8), cv2.IMREAD_COLOR)
+        if part is None or part.shape[:2] != (height, width):
+            raise ValueError("a picture cannot be decoded")
+        return part, left * pw, top * ph
+
+
+def encode_tiled(image: np.ndarray) -> bytes:
+    """An image as a JPEG that `TiledJpeg` can take apart; any decoder reads it."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_RST_INTERVAL, _BLOCKS]
+    return cv2.imencode(".jpg", image, flags)[1].tobytes()
+
+
+def open_tiled(data: bytes) -> TiledJpeg | None:
+    """The JPEG, if it is one that can be taken apart."""
+    try:
+        return TiledJpeg(data)
+    except (ValueError, struct.error, IndexError):
+        return None
