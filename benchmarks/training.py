@@ -76,7 +76,7 @@ def measure(config: Config, cache: Path, steps: int) -> list[object]:
         on_device = parallel.put_batch(batch, mesh)
         alone = time_call(one_step, steps)
 
-        meter = Meter(config.train.batch_size)
+        meter = Meter(config.train.batch_size, run_ahead=parallel.may_run_ahead(mesh))
         for _ in range(steps):
             batch = parallel.put_batch(meter.next_batch(batches), mesh)
             state, metrics = step(state, batch)

@@ -13,6 +13,7 @@ from siamjax.data.pipeline import make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
+from siamjax.training.device_augment import make_finish
 from siamjax.training.interrupts import Interrupted, StopRequest
 from siamjax.training.meter import Meter, NonFiniteError
 from siamjax.training.optimizer import build_optimizer, learning_rate
@@ -77,7 +78,11 @@ def train(config: Config, workdir: str | Path) -> TrainState:
         if state is None:
             state = parallel.create_on(mesh, create)
         step_fn = functools.partial(
-            train_step, network=network, optimizer=optimizer, loss_config=config.loss
+            train_step,
+            network=network,
+            optimizer=optimizer,
+            loss_config=config.loss,
+            finish=make_finish(config) if config.data.finish_on == "device" else None,
         )
         abstract_batch = parallel.abstract_batch(config, mesh)
         step = parallel.jit_step(step_fn, mesh).lower(abstract_state, abstract_batch).compile()
@@ -92,7 +97,7 @@ def train(config: Config, workdir: str | Path) -> TrainState:
         writers = [JsonLines(workdir / "metrics.jsonl", start), Progress(start, total)]
         for writer in writers:
             stack.callback(writer.close)
-        meter = Meter(batch_size)
+        meter = Meter(batch_size, run_ahead=parallel.may_run_ahead(mesh))
 
         def record(done: int) -> None:
             """Writes what happened since the last line, unless it is not finite."""

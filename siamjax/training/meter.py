@@ -27,11 +27,12 @@ class Meter:
 
     `pending` holds the metrics of the steps since the last reading. With a meter in it, the
     loop runs one step ahead of the devices and no further, so that what is measured on the
-    host is what happens, and no more than two batches are on the way.
+    host is what happens, and no more than two batches are on the way. Without `run_ahead`
+    it waits for every step.
     """
 
-    def __init__(self, batch_size: int):
-        self._batch_size = batch_size
+    def __init__(self, batch_size: int, *, run_ahead: bool = True):
+        self._batch_size, self._run_ahead = batch_size, run_ahead
         self._newest: Metrics | None = None
         self._restart()
 
@@ -52,7 +53,7 @@ class Meter:
         """Takes the metrics of the step just started; waits until the one before is done."""
         previous, self._newest = self._newest, metrics
         self.pending.append(metrics)
-        jax.block_until_ready(previous)
+        jax.block_until_ready(previous if self._run_ahead else metrics)
 
     def read(self, step: int) -> dict[str, float]:
         """Means over the interval that ends with `step`, and its speed; begins the next.

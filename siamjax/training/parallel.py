@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from siamjax.config import Config, ConfigError
-from siamjax.data.schema import Batch, batch_shapes
+from siamjax.data.schema import Batch, DrawnBatch, batch_shapes, drawn_shapes
 from siamjax.training.state import TrainState
 from siamjax.training.step import Metrics
 
@@ -23,6 +23,15 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh(
         (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
     )
+
+
+def may_run_ahead(mesh: Mesh) -> bool:
+    """Whether a step may be started before the last one is done.
+
+    Not on simulated devices: they share the host's threads, and a step's collective can
+    keep the one thread that the other step's needs.
+    """
+    return mesh.size == 1 or jax.default_backend() != "cpu"
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -77,7 +86,7 @@ def put_batch(batch: Batch, mesh: Mesh) -> Batch:
 def abstract_batch(config: Config, mesh: Mesh) -> Batch:
     """What `put_batch` returns for a batch of this configuration, as shapes."""
     model = config.model
-    shapes = batch_shapes(
+    shapes = (drawn_shapes if config.data.finish_on == "device" else batch_shapes)(
         config.train.batch_size,
         model.template_size,
         model.search_size,
@@ -88,7 +97,8 @@ def abstract_batch(config: Config, mesh: Mesh) -> Batch:
     def abstract(leaf: tuple | None) -> jax.ShapeDtypeStruct | None:
         return leaf and jax.ShapeDtypeStruct(*leaf, sharding=divided(mesh))
 
-    return Batch(*map(abstract, _on_devices(shapes)))
+    wanted = _on_devices(shapes)
+    return type(wanted)(*map(abstract, wanted))
 
 
 def jit_step(
@@ -104,5 +114,7 @@ def jit_step(
     )
 
 
-def _on_devices(batch: Batch) -> Batch:
+def _on_devices(batch: Batch | DrawnBatch) -> Batch | DrawnBatch:
+    if isinstance(batch, DrawnBatch):
+        return batch._replace(records=None)
     return batch._replace(box_xyxy=None, is_negative_pair=None, records=None)

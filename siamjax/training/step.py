@@ -1,5 +1,6 @@
 """The training step, a pure function; `parallel` puts it on devices."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import jax
@@ -8,7 +9,7 @@ import optax
 from jax import Array
 
 from siamjax.config import LossConfig
-from siamjax.data.schema import Batch
+from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.training.losses import Losses, pair_losses
 from siamjax.training.state import TrainState
 
@@ -20,18 +21,22 @@ Metrics = dict[str, Array]
 
 def train_step(
     state: TrainState,
-    batch: Batch,
+    batch: Batch | DrawnBatch,
     *,
     network: "nn.Module",
     optimizer: optax.GradientTransformation,
     loss_config: LossConfig,
+    finish: Callable[[DrawnBatch], Batch] | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on one batch.
 
     Returns the new state and float32 scalars: `loss`, its parts `cls_loss` and `loc_loss`
     before weighting, and `grad_norm` before clipping. They belong to the parameters that
-    the step started from.
+    the step started from. `finish` disturbs and labels a batch that was only drawn, see
+    `device_augment`.
     """
+    if finish is not None:
+        batch = finish(batch)
 
     def loss_of(params) -> tuple[Array, tuple[Losses, dict]]:
         prediction, updated = network.apply(

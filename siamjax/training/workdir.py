@@ -56,5 +56,9 @@ def write_config(workdir: Path, config: Config) -> None:
     """Writes `workdir/config.json`, whole or not at all."""
     workdir.mkdir(parents=True, exist_ok=True)
     partial = workdir / "config.json.partial"
-    partial.write_text(json.dumps(config_to_dict(config), indent=2) + "\n")
+    try:
+        partial.write_text(json.dumps(config_to_dict(config), indent=2) + "\n")
+    except OSError as error:
+        # A full disk is reported without the name of the file.
+        raise OSError(error.errno, error.strerror, str(partial)) from error
     os.replace(partial, workdir / "config.json")

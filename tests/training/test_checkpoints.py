@@ -214,9 +214,9 @@ def test_a_place_without_checkpoints_is_an_error(tmp_path, make):
 
 @pytest.fixture
 def small_files():
-    """Lets no file grow beyond 2 kB, which a writer meets as it would meet a full disk."""
+    """Lets no file grow beyond 12 kB, which a writer meets as it would meet a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 

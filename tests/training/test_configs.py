@@ -1,0 +1,38 @@
+"""Every configuration's whole training step, as shapes: wiring mistakes show in seconds."""
+
+import functools
+
+import jax
+import pytest
+
+from siamjax.config import load_config
+from siamjax.models.build import build_network, init_variables
+from siamjax.training import parallel
+from siamjax.training.optimizer import build_optimizer
+from siamjax.training.state import create_state
+from siamjax.training.step import train_step
+from tests.conftest import ROOT
+
+CONFIGS = sorted((ROOT / "configs").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_step_changes_values_only(path):
+    config = load_config(path)
+    if config.model.correlation == "plain":
+        pytest.skip("SiamFC has losses of its own")
+    network = build_network(config.model)
+    optimizer = build_optimizer(config.optim, config.train)
+    init = functools.partial(init_variables, network, config=config.model)
+    mesh = parallel.make_mesh(jax.devices()[:1])
+    state = parallel.abstract_state(mesh, functools.partial(create_state, init, optimizer, 0))
+    step = functools.partial(
+        train_step, network=network, optimizer=optimizer, loss_config=config.loss
+    )
+    new, metrics = jax.eval_shape(step, state, parallel.abstract_batch(config, mesh))
+    assert jax.tree.map(describe, new) == jax.tree.map(describe, state)
+    assert {describe(leaf) for leaf in metrics.values()} == {((), "float32")}
+
+
+def describe(leaf):
+    return leaf.shape, str(leaf.dtype)
