@@ -4,8 +4,10 @@ Paper: Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking
 Release: SiamRPNVOT.model and SiamRPNOTB.model, one network.
 
 Published: EAO 0.446 on VOT2015, 0.411 on VOT2016, 0.326 on VOT2017; AUC 0.655 on OTB2015
-(SiamRPNOTB). Not measured here, and the paper's long-term and distractor-aware inference
-were never released. The tracker's values are those of SiamRPNVOT; for SiamRPNOTB penalty_k
+(SiamRPNOTB). Not measured here. The paper's long-term and distractor-aware inference were never
+released; they are options here, `tracker.long_term` (the paper's: search_size=767,
+confidence_low=0.8, confidence_high=0.95, in constant steps) and `tracker.distractors`, off as
+in the release. The tracker's values are those of SiamRPNVOT; for SiamRPNOTB penalty_k
 is 0.22, window_influence 0.40 and size_lr 0.30.
 
     siamjax convert SiamRPNVOT.model --config configs/dasiamrpn.py --out weights/dasiamrpn
@@ -32,6 +34,10 @@ def get_config() -> Config:
             score_size=19,
         ),
         tracker=TrackerConfig(
-            search_size=271, penalty_k=0.04, window_influence=0.44, size_lr=0.45
+            search_size=271,
+            penalty_k=0.04,
+            window_influence=0.44,
+            size_lr=0.45,
+            arithmetic="dasiamrpn",
         ),
     )

@@ -4,8 +4,8 @@ Paper: Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking
 Release: SiamRPNBIG.model.
 
 Published: accuracy 0.59, robustness 0.28 and EAO 0.383 on VOT2018. Not measured here. The
-released tracker uses a search size of 287 in sequences whose target fills less than 0.4% of
-the first frame; this configuration keeps 271 always.
+search size is 287 in sequences whose target fills less than 0.4% of the first frame, and 271
+otherwise, as in the released tracker.
 
     siamjax convert SiamRPNBIG.model --config configs/siamrpn_vot2018.py \
         --out weights/siamrpn_vot2018
@@ -32,6 +32,11 @@ def get_config() -> Config:
             score_size=19,
         ),
         tracker=TrackerConfig(
-            search_size=271, penalty_k=0.055, window_influence=0.42, size_lr=0.295
+            search_size=271,
+            penalty_k=0.055,
+            window_influence=0.42,
+            size_lr=0.295,
+            arithmetic="dasiamrpn",
+            small_target_search_size=287,
         ),
     )

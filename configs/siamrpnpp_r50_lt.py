@@ -11,7 +11,7 @@ Published: F-score 0.629 on VOT2018-LT (precision 0.649, recall 0.610). Not meas
         --weights weights/siamrpnpp_r50_lt --out tracked.mp4
 """
 
-from siamjax.config import BackboneConfig, Config, ModelConfig, TrackerConfig
+from siamjax.config import BackboneConfig, Config, LongTermConfig, ModelConfig, TrackerConfig
 
 
 def get_config() -> Config:
@@ -26,5 +26,12 @@ def get_config() -> Config:
             correlation="depthwise",
             fusion="weighted",
         ),
-        tracker=TrackerConfig(penalty_k=0.05, window_influence=0.28, size_lr=0.22),
+        tracker=TrackerConfig(
+            penalty_k=0.05,
+            window_influence=0.28,
+            size_lr=0.22,
+            long_term=LongTermConfig(
+                search_size=831, confidence_low=0.8, confidence_high=0.998
+            ),
+        ),
     )

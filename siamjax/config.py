@@ -545,20 +545,26 @@ class Config(_Checked):
             f"`name` (={self.name!r}) may hold letters, digits and . _ + - only, since "
             "folders are called after it",
         )
+        for name in ("long_term", "distractors"):
+            _require(
+                self.model.correlation != "plain" or getattr(self.tracker, name) is None,
+                f"`tracker.{name}` must be None for `model.correlation` (='plain'), whose "
+                "response tells nothing about loss",
+            )
         for first in (self.tracker.search_size, self.tracker.small_target_search_size):
             for size in self.tracker.search_sizes(first) if first else ():
                 self.model.score_size_for(size)
+        _require(
+            self.data.labels == "anchors" or self.model.anchors.count == 1,
+            f"`data.labels` (='response') need one anchor, and `model.anchors` has "
+            f"{self.model.anchors.count}",
+        )
         _require(
             self.data.crop_size >= self.model.search_size,
             f"`data.crop_size` (={self.data.crop_size}) must be at least "
             f"`model.search_size` (={self.model.search_size})",
         )
         _require(
-        _require(
-            self.data.labels == "anchors" or self.model.anchors.count == 1,
-            f"`data.labels` (='response') need one anchor, and `model.anchors` has "
-            f"{self.model.anchors.count}",
-        )
             self.optim.warmup_epochs < self.train.epochs,
             f"`optim.warmup_epochs` (={self.optim.warmup_epochs}) must be fewer than "
             f"`train.epochs` (={self.train.epochs})",

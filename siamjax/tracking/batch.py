@@ -45,6 +45,9 @@ def update_batch(
     """
     options = {"config": config, "search_size": search_size}
     each = None if frames.ndim == 3 else 0
+    if config.tracker.distractors is not None:
+        step = partial(tracker.update, variables, network=network, **options)
+        return jax.vmap(step, (0, each, each))(states, frames, frame_sizes)
     crops = partial(tracker.search_crops, **options)
     scales, searches = jax.vmap(crops, (0, each, each))(states, frames, frame_sizes)
     n, images = searches.shape[:2]
@@ -293,3 +296,8 @@ class MultiTracker:
     def scores(self) -> np.ndarray:
         """How sure that was, `[n]` float32 in [0, 1]; 1 after `init`."""
         return self._scores
+
+    @property
+    def are_lost(self) -> np.ndarray:
+        """Which targets a long-term tracker is looking for, `[n]` bool."""
+        return np.array([target.steps_lost > 0 for target in self._targets], bool)

@@ -16,7 +16,7 @@ from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.geometry.boxes import cxcywh_to_xywh
 from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
-from siamjax.tracking import siamfc
+from siamjax.tracking import distractors, siamfc
 from siamjax.tracking.crop import mean_color, subwindow
 from siamjax.tracking.select import Hyperparameters, Selection, hold, select
 from siamjax.tracking.state import TrackerState, TrackOutput
@@ -59,7 +59,9 @@ def init(
     )
     template = network.apply(variables, crop[None], method=network.encode_template)
     steps_lost = None if config.tracker.long_term is None else jnp.int32(0)
-    return TrackerState(center, size, pad_color, template, steps_lost)
+    rules = config.tracker.distractors
+    memory = None if rules is None else distractors.forget(template, rules)
+    return TrackerState(center, size, pad_color, template, steps_lost, memory)
 
 
 @partial(jax.jit, static_argnames=("network", "config", "search_size"))
@@ -81,6 +83,23 @@ def update(
     """
     options = {"config": config, "search_size": search_size}
     scale, search = search_crops(state, frame, frame_size, **options)
+    if config.tracker.distractors is not None:
+        prediction = distractors.predict(variables, state, search, network=network)
+        after, output = follow(state, prediction, scale, frame_size, **options)
+        after = distractors.remember(
+            variables,
+            state,
+            after,
+            output,
+            prediction,
+            scale,
+            frame,
+            frame_size,
+            anchors=anchors_of(config, prediction, search_size),
+            network=network,
+            config=config,
+        )
+        return after, output
     template = repeat_template(state.template, search.shape[0])
     prediction = network.apply(variables, template, search, method=network.predict)
     return follow(state, prediction, scale, frame_size, **options)
@@ -152,21 +171,23 @@ def follow(
     search_size: int | None = None,
     hyper: Hyperparameters | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
-    """Last part of `update`: from the score maps of its images to the new state and box.
+    """Last part of `update`: from the score maps to the new state and box.
 
+    They are those of its images, or of the target and each distractor, see `distractors`.
     `hyper` takes the place of the configuration's numbers, and may be traced.
     """
     if siamfc.is_siamfc(config):
         return siamfc.follow(state, prediction, scale, config=config)
-    grid = anchors_of(config, prediction, search_size)
+    rules = config.tracker.distractors
     chosen = select(
         prediction.cls_logits[0],
         prediction.loc[0],
         state.center,
         state.size,
         scale,
-        anchors=grid,
+        anchors=anchors_of(config, prediction, search_size),
         hyper=hyper or hyperparameters(state, config),
+        rivals=None if rules is None else distractors.rivals(prediction, state.memory, rules),
     )
     return settle(state, chosen, frame_size, config=config)
 

@@ -14,13 +14,22 @@ from tests.conftest import ROOT
 SQUARE = 2  # which of the five anchors: 64 x 64
 
 
+def window_means(x, side):
+    """Means of `[b, s, s]` over `side` pixels, squared, at stride 8, by one axis at a time."""
+    for window, strides in (((1, side, 1), (1, 8, 1)), ((1, 1, side), (1, 1, 8))):
+        x = jax.lax.reduce_window(x, 0.0, jax.lax.add, window, strides, "VALID") / side
+    return x
+
+
 class SeesBrightness:
     """Scores the mean brightness of each square anchor, and leaves every box at its anchor.
 
     Compared by identity, so every instance is traced anew; `traces` counts how often.
     """
 
-    def __init__(self):
+    def __init__(self, template_size=127):
+        self.template_size = template_size
+        self.side = template_size // 2  # of the square anchor, nearly
         self.traces = {"encode_template": 0, "predict": 0}
 
     def apply(self, variables, *arguments, method):
@@ -28,18 +37,16 @@ class SeesBrightness:
 
     def encode_template(self, template):
         self.traces["encode_template"] += 1
-        assert template.shape == (1, 127, 127, 3)
+        assert template.shape == (1, self.template_size, self.template_size, 3)
         return TemplateFeatures((template.mean(axis=(1, 2)),))
 
     def predict(self, features, search):
         self.traces["predict"] += 1
         count, side, _, channels = search.shape
         assert features.kernels[0].shape == (count, 3) and channels == 3
-        # 63 pixels at stride 8: the first is centred on pixel 31, as the first anchor is.
-        brightness = jax.lax.reduce_window(
-            search.mean(axis=-1), 0.0, jax.lax.add, (1, 63, 63), (1, 8, 8), "VALID"
-        ) / (63.0 * 63.0)
-        cells = (side - 63) // 8 + 1
+        # 63 pixels at stride 8: the first is centred on pixel 31, where the first anchor is.
+        brightness = window_means(search.mean(axis=-1), self.side)
+        cells = (side - self.side) // 8 + 1
         foreground = jnp.full((count, cells, cells, 5), -20.0)
         foreground = foreground.at[..., SQUARE].set(self.logit(features, search, brightness))
         logits = jnp.stack([jnp.zeros_like(foreground), foreground], axis=-1)
@@ -47,6 +54,23 @@ class SeesBrightness:
 
     def logit(self, features, search, brightness):
         return brightness / 16 - 8
+
+
+class SeesColor(SeesBrightness):
+    """Scores how much of each square anchor has the colour of the template's middle."""
+
+    reach = 40.0  # grey levels at which a colour counts half as the template's
+
+    def encode_template(self, template):
+        self.traces["encode_template"] += 1
+        middle = slice(self.template_size * 3 // 8, self.template_size * 5 // 8)
+        return TemplateFeatures((template[:, middle, middle].mean(axis=(1, 2)),))
+
+    def logit(self, features, search, brightness):
+        color = features.kernels[0][:, None, None, :]
+        far = jnp.sqrt(((search - color) ** 2).sum(axis=-1)) / self.reach
+        alike = window_means(1.0 / (1.0 + far**4), self.side)
+        return 16.0 * alike - 6.0
 
 
 def small_config():

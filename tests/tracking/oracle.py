@@ -70,3 +70,46 @@ def choose(cls_logits, loc, center, size, scale, frame_size, *, penalty_k, influ
         score,
         sorted(ranks),
     )
+
+
+def siamfc_subwindow(frame, center, side, size, color):
+    """siamfc-pytorch's crop: rounds the corner, pads, resizes. `side` is a whole number."""
+    height, width = frame.shape[:2]
+    x0, y0 = (round(c - (side - 1) / 2) for c in center)
+    pad = max(0, -x0, -y0, x0 + side - width, y0 + side - height)
+    canvas = cv2.copyMakeBorder(frame, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=color)
+    return cv2.resize(
+        canvas[y0 + pad : y0 + pad + side, x0 + pad : x0 + pad + side], (size, size)
+    )
+
+
+def siamfc_step(responses, center, size):
+    """Section 9 for responses `[3, 17, 17]` to searches of 255: centre, size, score."""
+    fine = np.stack(
+        [cv2.resize(r, (272, 272), interpolation=cv2.INTER_CUBIC) for r in responses]
+    )
+    raw = fine.astype(np.float64)
+    fine = raw.copy()
+    fine[0] *= 0.9745
+    fine[2] *= 0.9745
+    k = int(np.argmax([f.max() for f in fine]))
+    response = fine[k] - fine[k].min()
+    response /= response.sum() + 1e-16
+    window = np.outer(np.hanning(272), np.hanning(272))
+    response = (1 - 0.176) * response + 0.176 * window / window.sum()
+    ranks = np.sort(response.ravel())
+    row, column = np.unravel_index(np.argmax(response), response.shape)
+    scale = 1.0375 ** (k - 1)
+    context = 0.5 * (size[0] + size[1])
+    x_size = math.sqrt((size[0] + context) * (size[1] + context)) * 255 / 127
+    to_frame = 8 / 16 * x_size * scale / 255
+    peaks = sorted(f.max() for f in (raw[0] * 0.9745, raw[1], raw[2] * 0.9745))
+    margin = min(peaks[-1] - peaks[-2], (ranks[-1] - ranks[-2]) / ranks[-1])
+    return (
+        center[0] + (column - 135.5) * to_frame,
+        center[1] + (row - 135.5) * to_frame,
+        size[0] * ((1 - 0.59) + 0.59 * scale),
+        size[1] * ((1 - 0.59) + 0.59 * scale),
+        1 / (1 + math.exp(-raw[k, row, column])),
+        margin,
+    )

@@ -1,0 +1,144 @@
+"""The memory of what resembles the target."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from siamjax.config import Config, DistractorConfig
+from siamjax.models.siamese import Prediction
+from siamjax.tracking import distractors
+from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.batch import BatchTracker
+from tests.tracking.networks import SeesColor
+
+TARGET, OTHER, CHANGED = (40, 40, 220), (40, 75, 220), (40, 8, 220)
+PLAIN = Config(name="test")
+AWARE = dataclasses.replace(
+    PLAIN, tracker=dataclasses.replace(PLAIN.tracker, distractors=DistractorConfig())
+)
+
+
+def scene(target, color):
+    """Two squares of 40 pixels: the target and one of nearly its colour, at the same place."""
+    frame = np.full((240, 320, 3), 90, np.uint8)
+    frame[80:120, 180:220] = OTHER
+    frame[80:120, target - 20 : target + 20] = color
+    return frame
+
+
+# The target's colour changes until the other's is as much like the first frame's, or more.
+FILM = [scene(120, TARGET), scene(122, TARGET), scene(124, CHANGED), scene(126, (40, 0, 220))]
+FILM += [scene(128 + 2 * t, (60, 0, 220)) for t in range(3)]
+START = (100, 80, 40, 40)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return SeesColor()
+
+
+def places(network, config, window):
+    settings = dataclasses.replace(config.tracker, window_influence=window)
+    follower = Tracker(network, {}, dataclasses.replace(config, tracker=settings))
+    follower.init(FILM[0], START)
+    found = []
+    for frame in FILM[1:]:
+        follower.update(frame)
+        box = follower.box_xywh
+        found.append(box[0] + box[2] / 2)
+    return np.array(found), follower
+
+
+def test_a_rival_that_was_seen_before_is_passed_over(network):
+    without, _ = places(network, PLAIN, 0.1)
+    aware, follower = places(network, AWARE, 0.1)
+    assert abs(without[-1] - 200) < 8, "without memory it goes over to the other square"
+    assert abs(aware[-1] - 132) < 8
+    memory = follower._state.memory
+    # The other square's colour is what is remembered, not the target's, 35 levels off.
+    np.testing.assert_allclose(memory.templates.kernels[0][0, 0], OTHER, atol=6)
+    np.testing.assert_array_equal(np.sort(memory.seen)[::-1], [6, 5, 4])
+
+
+def test_nothing_is_remembered_of_a_picture_without_rivals(network):
+    follower = Tracker(network, {}, AWARE)
+    frame = scene(120, TARGET)
+    frame[80:120, 180:220] = 90
+    follower.init(frame, START)
+    for _ in range(2):
+        follower.update(frame)
+    np.testing.assert_array_equal(follower._state.memory.seen, 0)
+    assert float(follower._state.memory.frame) == 2
+
+
+def test_the_weights_of_time_are_the_sum():
+    rate = 0.1
+    for t in range(6):
+        by_hand = sum((rate / (1 - rate)) ** i for i in range(t))
+        np.testing.assert_allclose(
+            distractors.time_weights(jnp.float32(t), rate), by_hand, rtol=1e-6
+        )
+
+
+def test_what_is_taken_off_is_the_weighted_mean(rng):
+    rules = DistractorConfig(weight=0.6, rate=0.1)
+    logits = rng.standard_normal((4, 3, 3, 2, 2), dtype=np.float32)
+    memory = distractors.Distractors((), jnp.array([1.0, 0.0, 3.0]), jnp.float32(3))
+    ours = distractors.rivals(Prediction(jnp.asarray(logits), None), memory, rules)
+    scores = 1 / (1 + np.exp(logits[..., 0] - logits[..., 1]))
+    third = 1 + 1 / 9 + 1 / 81
+    expected = 0.6 * (scores[1] + third * scores[3]) / (1 + third)
+    np.testing.assert_allclose(ours, expected, atol=1e-6)
+    empty = memory._replace(seen=jnp.zeros(3))
+    np.testing.assert_array_equal(
+        distractors.rivals(Prediction(jnp.asarray(logits), None), empty, rules), 0
+    )
+
+
+def test_many_equal_one(network):
+    many = BatchTracker(network, {}, AWARE, slots=2)
+    starts = [START, (181, 82, 38, 36)]
+    singles = [Tracker(network, {}, AWARE) for _ in starts]
+    for slot, box in enumerate(starts):
+        many.init(slot, FILM[0], box)
+        singles[slot].init(FILM[0], box)
+    for frame in FILM[1:4]:
+        results = many.update({0: frame, 1: frame})
+        for slot, single in enumerate(singles):
+            single.update(frame)
+            np.testing.assert_allclose(results[slot][0], single.box_xywh, atol=1e-4)
+            np.testing.assert_allclose(results[slot][1], single.score, atol=1e-4)
+
+
+def test_the_backbone_sees_the_frame_once():
+    """The network's own operations on the search image do not grow with the memory."""
+    from siamjax.models.build import build_network
+    from tests.tracking.networks import random_variables, small_config
+
+    config = small_config()
+    network = build_network(config.model)
+    variables = random_variables(network, config)
+    image = jnp.zeros((1, 63, 63, 3))
+    template = jax.eval_shape(
+        lambda: network.apply(variables, image, method=network.encode_template)
+    )
+    template = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), template)
+
+    def flops(count):
+        memory = distractors.forget(template, DistractorConfig(count=count))
+        state = PlainState(template, memory)
+        search = jnp.zeros((1, 143, 143, 3))
+        lowered = jax.jit(
+            lambda s: distractors.predict(variables, state, s, network=network)
+        ).lower(search)
+        return lowered.cost_analysis()["flops"]
+
+    assert flops(8) < 2 * flops(1)
+
+
+class PlainState:
+    def __init__(self, template, memory):
+        self.template, self.memory = template, memory
