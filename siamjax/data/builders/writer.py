@@ -37,6 +37,7 @@ FEATURES = tfds.features.FeaturesDict(
         "category": np.int64,
     }
 )
+_SERIALIZER = tfds.core.example_serializer.ExampleSerializer(FEATURES.get_serialized_info())
 _COLUMNS = ("video", "track", "frame", "category")
 _UNKNOWN = (np.nan,) * 4
 
@@ -169,7 +170,7 @@ def _write_part(shard: Shard, folder: Path) -> None:
                     columns = tuple(int(target[name]) for name in _COLUMNS)
                     rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
                 first = {**picture.targets[0], "image": picture.image}
-                writer.write(FEATURES.serialize_example(FEATURES.encode_example(_open(first))))
+                writer.write(_serialize(first))
                 count += 1
         finally:
             writer.close()
@@ -187,8 +188,11 @@ def _write_part(shard: Shard, folder: Path) -> None:
     _save(folder / f"{shard.name}.json", json.dumps(content).encode())
 
 
-def _open(record):
-    return {**record, "image": io.BytesIO(record["image"])}
+def _serialize(record: Record) -> bytes:
+    opened = {**record, "image": io.BytesIO(record["image"])}
+    example = _SERIALIZER.get_tf_example(FEATURES.encode_example(opened))
+    # without this, the fields come in another order in every process
+    return example.SerializeToString(deterministic=True)
 
 
 def _save(path, content):

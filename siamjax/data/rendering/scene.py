@@ -56,7 +56,7 @@ class Sequence:
             pixels = self._background.reshape(-1, 3)
             palette = pixels[rng.integers(0, len(pixels), 4)].astype(np.float32)
         design = self._draw_visible_design(rng, palette)
-        swing = rng.choice([0.05, 0.2, 0.35])
+        swing = rng.choice([0.05, 0.15, 0.3])
         low, high = _SIZES[0], min(_SIZES[1], 0.55 * min(self.width, self.height))
         size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
         frame = np.array([self.width, self.height])
@@ -66,20 +66,20 @@ class Sequence:
         target = self._draw_actor(rng, design, path, size, swing)
 
         behind, front = [], []
-        for _ in range(rng.integers(1, 4)):  # distractors
+        for _ in range(rng.integers(1, 3)):  # distractors
             own = motion.draw_wander(rng, frame / 2, frame / 2, speed)
-            away = size * rng.uniform(0.8, 1.6) * _direction(rng)
+            away = size * rng.uniform(1.1, 2.0) * _direction(rng)
             near = motion.Encounter(
-                own, path, away, rng.uniform(40, 120), rng.uniform(0, 120), rng.uniform(6, 14)
+                own, path, away, rng.uniform(50, 150), rng.uniform(0, 150), rng.uniform(4, 9)
             )
             similar = objects.similar_design(rng, design)
             actor = self._draw_actor(rng, similar, near, size * rng.uniform(0.75, 1.25), 0.2)
-            (behind if rng.random() < 0.75 else front).append(actor)
-        for _ in range(rng.integers(0, 4)):  # others, which cross the target's way
+            (behind if rng.random() < 0.85 else front).append(actor)
+        for _ in range(rng.integers(0, 3)):  # others, which cross the target's way
             when = rng.uniform(5, 60)
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
             other = objects.draw_design(rng)
-            actor = self._draw_actor(rng, other, passing, size * rng.uniform(0.35, 0.85), 0.05)
+            actor = self._draw_actor(rng, other, passing, size * rng.uniform(0.3, 0.7), 0.05)
             (front if rng.random() < 0.7 else behind).append(actor)
         self._actors = [*behind, target, *front]
         self._target = len(behind)
@@ -104,10 +104,10 @@ class Sequence:
             size_wave=motion.draw_wave(rng, 40, 150),
             size_swing=size_swing,
             aspect_wave=motion.draw_wave(rng, 25, 100),
-            aspect_swing=rng.choice([0.02, 0.1, 0.25]),
+            aspect_swing=rng.choice([0.02, 0.08, 0.18]),
             turn_wave=motion.draw_wave(rng, 30, 120),
-            turn_swing=rng.choice([0.05, 0.05, 0.3, 0.8]),
-            spin=rng.choice([0, 0, 0, 0, 0.02, -0.04]),
+            turn_swing=rng.choice([0.05, 0.05, 0.2, 0.5]),
+            spin=rng.choice([0, 0, 0, 0, 0.015, -0.025]),
         )
 
     def _draw_light(self, rng):

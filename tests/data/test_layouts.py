@@ -1,0 +1,277 @@
+"""Layouts: what is read of small trees of each, with the traps of the real sets."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from siamjax.data.builders.annotations import LayoutError
+from siamjax.data.builders.cutting import (
+    LOOKS_NORMALISED,
+    REACHES_FAR,
+    Settings,
+    category_number,
+    cut_clips,
+)
+from siamjax.data.builders.drops import Drops
+from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.crops import decode_jpeg
+from tests.data import trees
+
+FRAMES = Settings(keep="frames")
+
+
+def cut(layout, root, settings=FRAMES):
+    drops = Drops()
+    return list(cut_clips(find_clips(layout, root), 0, settings, drops)), drops
+
+
+def boxes_of(pictures):
+    return [tuple(np.asarray(b, float)) for p in pictures for b in p.frame_xywh]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_kept_box_lies_on_its_block(layout, tmp_path):
+    """The bright block, found in the picture itself, is the box to a pixel or half of one."""
+    count = trees.WRITERS[layout](tmp_path)
+    assert detect(tmp_path) == layout
+    pictures, _ = cut(layout, tmp_path)
+    assert sum(len(p.targets) for p in pictures) == count
+    found = 0
+    for picture in pictures:
+        bright = decode_jpeg(picture.image).min(-1) > 200
+        rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+        block = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
+        found += any(np.allclose(b, block, atol=1.01) for b in picture.frame_xywh)
+    assert found == len(pictures) or layout in ("otb", "imagenet_vid", "mot")
+    assert found >= 3 or layout in ("got10k", "lasot", "pascal_voc", "yolo")
+
+
+@pytest.mark.parametrize("layout", ["otb", "vot", "lasot", "pascal_voc", "coco", "mot"])
+def test_first_pixel(layout, tmp_path):
+    """Sets that count from 1 are moved, those that count from 0 are not: exactly."""
+    trees.WRITERS[layout](tmp_path)
+    pictures, _ = cut(layout, tmp_path)
+    assert tuple(map(float, trees.moving(0))) in boxes_of(pictures)
+
+
+def test_what_is_dropped_is_counted(tmp_path):
+    """By layout: reasons, how often, and an example."""
+    expected = {
+        "otb": {"there is no box": 3},
+        "vot": {"there is no box": 1, "the target is flagged hidden": 1},
+        "got10k": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
+        "lasot": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
+        "trackingnet": {"the picture is missing": 3},
+        "imagenet_det": {"the box has no size": 3, "nothing is annotated in it": 1},
+        "coco": {
+            "the target is flagged crowd": 1,
+            "the box has no size": 1,
+            "the picture is missing": 1,
+        },
+        "youtube_bb": {
+            "the target is flagged absent": 1,
+            "there is no box": 1,
+            "the picture is missing": 1,
+        },
+        "yolo": {"there is no box": 1, "the picture is missing": 1},
+        "mot": {"the target is flagged hidden": 1},
+    }
+    for layout, reasons in expected.items():
+        root = tmp_path / layout
+        root.mkdir()
+        trees.WRITERS[layout](root)
+        _, drops = cut(layout, root)
+        for reason, count in reasons.items():
+            assert drops.counts.get(reason) == count, (layout, drops.counts)
+        assert all(drops.examples[r] for r in drops.counts)
+
+
+def test_youtube_bb_boxes_are_pixels(tmp_path):
+    """The trap of the published json: boxes stay fractions, and every aspect is wrong."""
+    trees.youtube_bb(tmp_path)
+    pictures, _ = cut("youtube_bb", tmp_path)
+    np.testing.assert_allclose(boxes_of(pictures), [trees.moving(n) for n in range(3)])
+    crops, _ = cut("youtube_bb", tmp_path, Settings())
+    for crop in crops:
+        w, h = np.diff(crop.targets[0]["box_xyxy"].reshape(2, 2), axis=0)[0]
+        assert w / h == pytest.approx(24 / 16, rel=1e-4)
+    # a track's frame numbers are seconds
+    assert [p.targets[0]["frame"] for p in pictures] == [238, 239, 240]
+
+
+def test_vid_keeps_both_parts_of_a_track(tmp_path):
+    """The trap of the reference preparation: a later part of a track replaces an earlier."""
+    trees.imagenet_vid(tmp_path)
+    pictures, _ = cut("imagenet_vid", tmp_path)
+    own = [t for p in pictures for t in p.targets if t["video"] == 0 and t["track"] == 0]
+    assert [t["frame"] for t in own] == [0, 1, 3, 5]
+    assert {t["category"] for t in own} == {category_number("n02084071")}
+
+
+def test_vid_crop_is_the_reference_recipe(tmp_path):
+    """Written out: middle and size of the corners as they stand in the file."""
+    trees.imagenet_vid(tmp_path)
+    crops, _ = cut("imagenet_vid", tmp_path, Settings())
+    (first,) = [
+        c for c in crops if (c.targets[0]["frame"], c.targets[0]["track"]) == (0, 0)
+        and c.targets[0]["video"] == 0
+    ]  # fmt: skip
+    x1, y1, x2, y2 = trees.pixels(0)
+    w, h = x2 - x1, y2 - y1
+    context = (w + h) / 2
+    side = np.sqrt((w + context) * (h + context)) * 511 / 127
+    a, b = 510 / side, np.array([(x1 + x2) / 2, (y1 + y2) / 2]) - side / 2
+    root = tmp_path / "Data/VID/train/ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000000"
+    frame = cv2.imread(str(root / "000000.JPEG"))
+    expected = cv2.warpAffine(
+        frame,
+        np.array([[a, 0, -a * b[0]], [0, a, -a * b[1]]]),
+        (511, 511),
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=frame.mean((0, 1)).tolist(),
+    )
+    away = np.abs(decode_jpeg(first.image).astype(int) - expected)
+    assert away.mean() < 1  # JPEG
+
+
+def test_flags_are_kept_on_request(tmp_path):
+    trees.lasot(tmp_path)
+    pictures, drops = cut("lasot", tmp_path, Settings(keep="frames", drop=()))
+    assert len(pictures) == 4 and not drops.total
+    none = Settings(keep="frames", drop=("occluded",))
+    root = tmp_path / "vid"
+    trees.imagenet_vid(root)
+    pictures, _ = cut("imagenet_vid", root, none)
+    assert sum(len(p.targets) for p in pictures) == 5
+
+
+def test_small_flat_and_strange_boxes(tmp_path):
+    """Fractions and corners where pixels and sizes are expected, NaN, and what is too small."""
+    names = [f"{n:04d}.jpg" for n in range(1, 7)]
+    trees.frames(tmp_path / "a" / "img", names)
+    rows = ["50,40,3,30", "2,2,90,5", "0.1,0.2,0.5,0.4", "60,50,90,60", "nan,1,2,3", "9,9,9,9"]
+    trees.text(tmp_path / "a" / "groundtruth_rect.txt", rows)
+    settings = Settings(keep="frames", min_side=4)
+    # counted from 1, the third is moved; written as VOT, it is not
+    trees.text(tmp_path / "v" / "groundtruth.txt", rows)
+    trees.frames(tmp_path / "v", names)
+    pictures, drops = cut("vot", tmp_path / "v", settings)
+    assert len(pictures) == 1
+    assert drops.counts == {
+        "the box is too small": 1,
+        "the box is too flat": 1,
+        LOOKS_NORMALISED: 1,
+        REACHES_FAR: 1,
+        "there is no box": 1,
+    }
+
+
+def test_own_videos_as_coco(tmp_path):
+    """Tracks through frames, as video files in COCO's format tell them."""
+    images, annotations = [], []
+    for number in range(3):
+        trees.picture(tmp_path / "images" / f"v/{number}.jpg", number, trees.moving(number))
+        image = {
+            "id": number,
+            "file_name": f"v/{number}.jpg",
+            "video_id": 4,
+            "frame_id": number,
+        }
+        images.append(image)
+        box = {"image_id": number, "category_id": 0, "track_id": 11}
+        annotations.append(box | {"bbox": trees.moving(number)})
+    content = {"images": images, "annotations": annotations, "categories": []}
+    (tmp_path / "own.json").write_text(json.dumps(content))
+    pictures, _ = cut("coco", tmp_path)
+    assert [(p.targets[0]["track"], p.targets[0]["frame"]) for p in pictures] == [
+        (11, 0), (11, 1), (11, 2),
+    ]  # fmt: skip
+
+
+def test_damaged_annotations_spare_the_rest(tmp_path):
+    """Missing, no numbers, cut short: one clip is left out, and the reason names the file."""
+    trees.otb(tmp_path)
+    (tmp_path / "Alpha" / "groundtruth_rect.txt").write_text("1,2,three,4\n")
+    trees.frames(tmp_path / "Gamma" / "img", ["0001.jpg"])
+    pictures, drops = cut("otb", tmp_path)
+    assert len(pictures) == 4
+    assert drops.counts["the annotation cannot be read"] == 2
+    assert "line 1 holds no numbers" in drops.examples["the annotation cannot be read"][0]
+    voc = tmp_path / "voc"
+    trees.pascal_voc(voc)
+    file = voc / "Annotations" / "000000.xml"
+    file.write_text(file.read_text()[:60])
+    pictures, drops = cut("pascal_voc", voc)
+    assert len(pictures) == 1 and drops.counts == {"the annotation cannot be read": 1}
+    with pytest.raises(LayoutError, match="not in COCO's layout"):
+        (tmp_path / "c").mkdir()
+        (tmp_path / "c" / "x.json").write_text('{"images": [1]}')
+        find_clips("coco", tmp_path / "c")
+
+
+def test_xml_that_expands_is_refused(tmp_path):
+    """A file of a few lines must not become gigabytes."""
+    trees.pascal_voc(tmp_path)
+    bomb = '<!DOCTYPE a [<!ENTITY x "xxxx"><!ENTITY y "&x;&x;">]><annotation>&y;</annotation>'
+    (tmp_path / "Annotations" / "000000.xml").write_text(bomb)
+    (tmp_path / "Annotations" / "000001.xml").write_bytes(bomb.encode("utf-16"))
+    pictures, drops = cut("pascal_voc", tmp_path)
+    assert not pictures
+    assert all("entities" in e for e in drops.examples["the annotation cannot be read"])
+
+
+def test_pictures_that_are_none(tmp_path):
+    trees.otb(tmp_path)
+    images = tmp_path / "Alpha" / "img"
+    (images / "0001.jpg").write_bytes(b"this is no picture")
+    (images / "0002.jpg").write_bytes(b"")
+    (images / "0003.jpg").write_bytes((images / "0003.jpg").read_bytes()[:40])
+    _, drops = cut("otb", tmp_path)
+    assert drops.counts["the picture cannot be read"] == 3
+
+
+def test_rows_beyond_the_last_picture(tmp_path):
+    trees.trackingnet(tmp_path)
+    for number in (10, 11):
+        (tmp_path / "TRAIN_0" / "frames" / "abc-1" / f"{number}.jpg").unlink()
+    pictures, drops = cut("trackingnet", tmp_path)
+    assert len(pictures) == 10
+    assert drops.counts["the picture is missing"] == 3 + 2
+
+
+def test_natural_order_of_frames(tmp_path):
+    """10.jpg comes after 9.jpg, or the boxes belong to other pictures."""
+    trees.trackingnet(tmp_path)
+    pictures, _ = cut("trackingnet", tmp_path)
+    np.testing.assert_allclose(boxes_of(pictures), [trees.moving(n) for n in range(12)])
+
+
+def test_folders_that_hold_nothing(tmp_path):
+    with pytest.raises(LayoutError, match="does not exist"):
+        find_clips("otb", tmp_path / "absent")
+    with pytest.raises(LayoutError, match="holds nothing in the layout 'otb'"):
+        find_clips("otb", tmp_path)
+    trees.coco(tmp_path)
+    with pytest.raises(LayoutError, match="it looks like 'coco'"):
+        find_clips("mot", tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert detect(tmp_path / "empty") is None
+
+
+def test_settings_check_themselves():
+    for values, match in (
+        ({"drop": ("crwd",)}, "names"),
+        ({"frame_step": 0}, "frame_step"),
+        ({"crop_size": 100}, "template_size"),
+        ({"min_side": 0.0}, "min_side"),
+        ({"max_aspect": 0.5}, "max_aspect"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            Settings(**values)
+
+
+def test_categories_agree_between_sets():
+    assert category_number("Dog") == category_number("dog") != category_number("cat")
+    assert category_number("") == -1

@@ -1,0 +1,230 @@
+"""Preparing sets: the same bytes every time, going on after a stop, and what stays usable."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from siamjax.data.builders import cutting, writer
+from siamjax.data.builders.annotations import LayoutError
+from siamjax.data.builders.cutting import Settings
+from siamjax.data.builders.layouts import LAYOUTS
+from siamjax.data.builders.prepare import prepare
+from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.sources import RecordSource
+from siamjax.video import read_image
+from tests.data import trees
+
+SMALL = Settings(crop_size=127, template_size=31)
+
+
+def digests(folder):
+    return {
+        p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Ten videos of four frames: two files of records."""
+    root = tmp_path / "many"
+    for number in range(10):
+        trees.frames(root / f"v{number}" / "img", [f"{n:04d}.jpg" for n in range(1, 5)])
+        rows = [",".join(map(str, trees.moving(n))) for n in range(4)]
+        trees.text(root / f"v{number}" / "groundtruth_rect.txt", rows)
+    return root
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_end_to_end(layout, tmp_path):
+    count = trees.WRITERS[layout](tmp_path / "in")
+    done = prepare(layout, tmp_path / "in", tmp_path / "out", SMALL)
+    source = RecordSource(tmp_path / "out")
+    assert done.targets == len(source) == count
+    assert source.template_size == pytest.approx(31, rel=1e-3)
+    for number in range(count):
+        record = source.read(number)
+        assert decode_jpeg(record["image"]).shape == (127, 127, 3)
+        np.testing.assert_allclose(record["box_xyxy"], source.index.box_xyxy[number])
+        for name in ("video", "track", "frame", "category"):
+            assert record[name] == getattr(source.index, name)[number]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]  # nothing is left over
+
+
+def test_same_bytes_whatever_the_number_of_processes(many, tmp_path):
+    prepare("otb", many, tmp_path / "one", SMALL, jobs=1)
+    prepare("otb", many, tmp_path / "two", SMALL, jobs=2)
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    assert len(list((tmp_path / "one").glob("*.array_record*"))) == 2
+
+
+def test_goes_on_where_it_stopped(many, tmp_path, monkeypatch):
+    prepare("otb", many, tmp_path / "whole", SMALL)
+    real, seen = cutting.read_image, []
+
+    def stopping(path):
+        seen.append(path)
+        if len(seen) == 35:  # in the second file of records
+            raise KeyboardInterrupt
+        return real(path)
+
+    monkeypatch.setattr(cutting, "read_image", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        prepare("otb", many, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+    done = prepare("otb", many, tmp_path / "out", SMALL)
+    assert len(seen) == 35 + 8  # the first file was not made again
+    assert done.targets == 40
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
+
+
+def test_a_killed_run_leaves_what_a_later_one_uses(many, tmp_path):
+    """kill -9 of the parent: the workers end by themselves, the next run is whole."""
+    program = (
+        "import sys\n"
+        "from siamjax.data.builders import prepare as p, cutting\n"
+        "if __name__ == '__main__':\n"
+        "    p.prepare('otb', sys.argv[1], sys.argv[2], cutting.Settings(), jobs=2)\n"
+    )
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    running = subprocess.Popen(
+        [sys.executable, str(file), str(many), str(tmp_path / "out")],
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out-*")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (tmp_path / "out").exists()
+    prepare("otb", many, tmp_path / "out", Settings())
+    prepare("otb", many, tmp_path / "fresh", Settings())
+    assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
+
+
+def test_full_disk_keeps_what_is_whole(many, tmp_path):
+    """Files may not grow beyond the small second file of records."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="records cannot be written to"):
+            prepare("otb", many, tmp_path / "out", Settings(crop_size=255, template_size=63))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.rglob("*.partial"))
+    done = prepare("otb", many, tmp_path / "out", Settings(crop_size=255, template_size=63))
+    assert done.targets == 40
+
+
+def test_done_is_done(many, tmp_path, monkeypatch):
+    first = prepare("otb", many, tmp_path / "out", SMALL)
+    monkeypatch.setattr(writer, "write_parts", None)  # would fail if called
+    monkeypatch.setattr(cutting, "read_image", None)
+    again = prepare("otb", many, tmp_path / "out", SMALL)
+    assert again[:3] == first[:3] and again.drops.counts == first.drops.counts
+
+
+def test_other_contents_are_not_overwritten(many, tmp_path):
+    prepare("otb", many, tmp_path / "out", SMALL)
+    with pytest.raises(ValueError, match=r"differs in \['frame_step'\]"):
+        other = Settings(crop_size=127, template_size=31, frame_step=2)
+        prepare("otb", many, tmp_path / "out", other)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(ValueError, match="is no prepared set"):
+        prepare("otb", many, tmp_path / "mine", SMALL)
+
+
+def test_a_source_without_one_usable_target(many, tmp_path):
+    for file in many.rglob("*.jpg"):
+        file.write_bytes(b"nothing")
+    with pytest.raises(
+        LayoutError, match=r"no target could be used:\n +40 +the picture cannot"
+    ):
+        prepare("otb", many, tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_file_of_records_may_be_empty(many, tmp_path):
+    """All eight videos of the first file are damaged; the set has one file."""
+    for number in range(8):
+        (many / f"v{number}" / "groundtruth_rect.txt").unlink()
+    done = prepare("otb", many, tmp_path / "out", SMALL)
+    assert done.targets == 8 and done.drops.total == 8
+    assert len(list((tmp_path / "out").glob("*.array_record*"))) == 1
+    assert set(RecordSource(tmp_path / "out").index.video) == {8, 9}
+
+
+def test_frames_are_kept_as_they_are(tmp_path):
+    """One picture for all its targets, its bytes untouched, and any target of it readable."""
+    trees.imagenet_vid(tmp_path / "in")
+    prepare("imagenet_vid", tmp_path / "in", tmp_path / "out", Settings(keep="frames"))
+    source = RecordSource(tmp_path / "out")
+    assert len(source) == 10 and source.index.picture.max() + 1 == 6
+    folder = next((tmp_path / "in/Data/VID/train").glob("*/*"))
+    records = [source.read(n) for n in range(len(source))]
+    shared = [r for r in records if (r["video"], r["frame"]) == (0, 0)]
+    assert [r["track"] for r in shared] == [0, 1]
+    for record in shared:
+        assert record["image"] == (folder / "000000.JPEG").read_bytes()
+    np.testing.assert_allclose(shared[1]["box_xyxy"], [40.5, 20.5, 80.5, 60.5])
+
+
+def test_crops_and_frames_show_the_same(tmp_path):
+    trees.coco(tmp_path / "in")
+    prepare("coco", tmp_path / "in", tmp_path / "crops", SMALL)
+    prepare("coco", tmp_path / "in", tmp_path / "frames", Settings(keep="frames"))
+    crops, frames = RecordSource(tmp_path / "crops"), RecordSource(tmp_path / "frames")
+    for number in range(len(crops)):
+        stored, whole = crops.read(number), frames.read(number)
+        box = whole["box_xyxy"]
+        xywh = np.r_[box[:2], box[2:] - box[:2]]
+        crop, box_xyxy = crop_target(decode_jpeg(whole["image"]), xywh, 127, 31)
+        np.testing.assert_allclose(box_xyxy, stored["box_xyxy"], atol=1e-3)
+        assert np.abs(decode_jpeg(stored["image"]).astype(int) - crop).mean() < 2
+
+
+def test_real_sequences(shared, tmp_path):
+    """Two sequences of OTB and one of VOT, and their boxes in the middle of their crops."""
+    for layout, names in (("otb", ["Man", "Vase"]), ("vot", ["bag"])):
+        root = tmp_path / layout
+        root.mkdir()
+        for name in names:
+            (root / name).symlink_to(shared / "sequences" / layout / name)
+        settings = Settings(crop_size=255, template_size=63, frame_step=20)
+        done = prepare(layout, root, tmp_path / f"{layout}-out", settings)
+        assert done.videos == len(names) and not done.drops.total
+        source = RecordSource(tmp_path / f"{layout}-out")
+        middle = source.index.box_xyxy.reshape(-1, 2, 2).mean(1)
+        np.testing.assert_allclose(middle, 127, atol=1e-3)
+
+
+def test_real_training_videos(shared, tmp_path):
+    """Frames without the object have nan boxes there: counted, not fatal."""
+    davis = shared / "training" / "davis"
+    if not davis.is_dir():
+        pytest.skip("the training data are not here")
+    names = sorted(p.name for p in davis.iterdir() if p.is_dir())[:3]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / name).symlink_to(davis / name)
+    settings = Settings(keep="frames", frame_step=10)
+    done = prepare("otb", tmp_path / "in", tmp_path / "out", settings)
+    assert done.videos == len(names)
+    assert set(done.drops.counts) <= {"there is no box", "the box is too small"}
+    record = RecordSource(tmp_path / "out").read(0)
+    first = sorted((davis / names[0] / "img").iterdir())[0]
+    assert record["image"] == first.read_bytes()
+    assert read_image(first).shape[2] == 3
