@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from siamjax.cli import COMMANDS, main
-from siamjax.config import config_to_dict
+from siamjax.config import config_to_dict, load_config
 from siamjax.data import synthetic
 from siamjax.evaluation import runner
 from siamjax.models.build import build_network
+from siamjax.tracking.batch import BatchTracker
 from siamjax.training.checkpoints import save_variables
 from tests.conftest import ROOT
 from tests.tracking.networks import random_variables, small_config
@@ -188,3 +189,102 @@ def test_scoring_published_results(shared, capsys):
         {"success_auc": 0.5868, "precision_20px": 0.7717, "norm_precision": 0.7187}, abs=6e-5
     )
     assert trackers["SiamFC"]["problems"] == []
+
+
+@pytest.mark.parametrize(
+    "benchmark, folder, annotations, expected, tolerance",
+    [
+        (
+            "LaSOT",
+            "lasot40",
+            "annotations",
+            {"success_auc": 0.4090, "precision_20px": 0.3923, "norm_precision": 0.4740},
+            6e-5,
+        ),
+        (
+            "VOT-2018",
+            "vot2018",
+            "VOT2018.json",
+            {"accuracy": 0.5855, "robustness": 0.2763, "lost_number": 59, "eao": 0.3824},
+            6e-5,
+        ),
+    ],
+)
+def test_scoring_other_benchmarks_published_results(
+    shared, capsys, benchmark, folder, annotations, expected, tolerance
+):
+    results = shared / "results" / folder
+    words = ["--annotations", results / annotations, "--results", results, "--json"]
+    assert main(["score", "--benchmark", benchmark, *map(str, words)]) == 0
+    ((name, tracker),) = json.loads(capsys.readouterr().out)["trackers"].items()
+    # PySOT's toolkit on these files, see the folder's README
+    assert tracker["overall"] == pytest.approx(expected, abs=tolerance)
+    assert name in ("SiamRPN++", "DaSiamRPN") and tracker["problems"] == []
+
+
+def test_a_report_on_published_results(shared, tmp_path, capsys):
+    folder = shared / "results" / "otb100"
+    words = ["--annotations", folder / "OTB2015.json", "--results", folder]
+    words += ["--report", tmp_path, "--convention", "matlab"]
+    assert main(["score", "--benchmark", "OTB50", *map(str, words)]) == 0
+    assert "SiamRPN++" in (tmp_path / "index.html").read_text()
+    rows = (tmp_path / "table.md").read_text().splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["SiamRPN++", "SiamFC"]
+    capsys.readouterr()
+
+
+def test_vots_protocol_on_real_sequences_stopped_and_gone_on_with(
+    run, summary, shared, tmp_path, monkeypatch, capsys
+):
+    real, stopped = BatchTracker.update, []
+    results = tmp_path / "out" / "results" / small_config().name / "baseline"
+
+    def stops(tracker, frames):
+        if not stopped and any(results.glob("*/*_001.txt")):
+            stopped.append(True)
+            raise KeyboardInterrupt
+        return real(tracker, frames)
+
+    monkeypatch.setattr(BatchTracker, "update", stops)
+    words = ("--slots", 2)
+    given = {"benchmark": "vot2018", "data": shared / "sequences" / "vot"}
+    assert run(*words, **given) == 130
+    before = {path: path.stat().st_mtime_ns for path in results.glob("*/*_001.txt")}
+    assert len(before) == 1
+    assert run(*words, **given) == 0
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    (tracker,) = summary()["trackers"].values()
+    assert set(tracker["sequences"]) == {"bag", "book"} and tracker["problems"] == []
+    # an untrained network may fail before any frame counts for accuracy
+    assert {"robustness", "lost_number", "eao"} <= tracker["overall"].keys()
+    capsys.readouterr()
+
+
+def test_searching_hyper_parameters(weights, data, tmp_path, capsys):
+    words = {
+        "--config": weights / "config.json",
+        "--weights": weights,
+        "--benchmark": "otb",
+        "--data": data,
+        "--out": tmp_path / "search",
+        "--candidates": 3,
+        "--batch": 3,
+    }
+    flat = ["search", *(str(word) for pair in words.items() for word in pair)]
+    assert main(flat) == 0
+    printed = capsys.readouterr().out
+    assert "times fewer than the 30 of one candidate at a time" in printed
+    best = load_config(tmp_path / "search" / "best.json")
+    lines = (tmp_path / "search" / "table.csv").read_text().splitlines()
+    assert len(lines) == 4 and float(lines[1].split(",")[0]) == best.tracker.penalty_k
+    # again: nothing is left to do, and the same is found
+    assert main(flat) == 0
+    assert capsys.readouterr().out == printed
+    assert main([*flat, "--seed", "1"]) == 1
+    assert "another search" in capsys.readouterr().err
+
+
+def test_packing_what_no_server_takes(data, tmp_path, capsys):
+    words = ["pack", "--benchmark", "otb", "--data", str(data), "--results", str(tmp_path)]
+    assert main([*words, "--out", str(tmp_path / "x.zip")]) == 1
+    assert "no server takes" in capsys.readouterr().err
