@@ -1,5 +1,6 @@
 """The public way in: a configuration and weights give a model or a tracker."""
 
+import dataclasses
 import logging
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamjax.config import Config, ConfigError, load_config
+from siamjax.config import Config, ConfigError, LongTermConfig, load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
 from siamjax.tracking.adapters import Tracker
@@ -86,6 +87,22 @@ def load_tracker(
     """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`."""
     model = load_model(config, weights)
     return Tracker(model.network, model.variables, model.config)
+
+
+def with_long_term(config: Config) -> Config:
+    """The configuration with a long-term tracker: its own, or else PySOT's.
+
+    The search of a lost target then is as much larger than the usual one as 831 is than 255.
+    Raises `ConfigError` for SiamFC, whose response tells nothing about loss.
+    """
+    if config.tracker.long_term is not None:
+        return config
+    model, stride = config.model, config.model.anchors.stride
+    size = config.tracker.search_size * 831 / 255 - model.template_size
+    rules = LongTermConfig(search_size=model.template_size + stride * round(size / stride))
+    return dataclasses.replace(
+        config, tracker=dataclasses.replace(config.tracker, long_term=rules)
+    )
 
 
 @partial(jax.jit, static_argnames="network")

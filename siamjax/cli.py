@@ -8,6 +8,7 @@ from absl import flags
 
 from siamjax.commands.check import check
 from siamjax.commands.convert import convert
+from siamjax.commands.export import export
 from siamjax.commands.export_weights import export_weights
 from siamjax.commands.pack import pack
 from siamjax.commands.prepare import prepare
@@ -15,10 +16,13 @@ from siamjax.commands.render import render
 from siamjax.commands.score import score
 from siamjax.commands.search import search
 from siamjax.commands.track import track
+from siamjax.commands.vot import vot
 
 COMMANDS = {
     "track": track,
+    "vot": vot,
     "convert": convert,
+    "export": export,
     "export-weights": export_weights,
     "render": render,
     "prepare": prepare,

@@ -1,11 +1,13 @@
-"""Pictures in and out: images, folders of images, video files.
+"""Pictures in and out: images, folders of images, video files, cameras, streams, a window.
 
 Frames are `[h, w, 3]` uint8 BGR everywhere. What cannot be read is an `ImageError` that names
 the file, and inside a sequence it is one of its elements, so that the caller can skip it,
 count it and go on.
 """
 
+import os
 import re
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -86,18 +88,18 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 class VideoFile:
-    """The frames of the first video stream of a file, turned upright.
+    """The frames of the first video stream of a file or a network address, turned upright.
 
     Iterating decodes from the beginning and gives a frame, or an `ImageError` in the place
     of one that is damaged.
 
     Attributes:
-        path: of the file.
+        path: of the file, or the address.
         count: how many frames the file says it has, or None; it may be wrong.
         frame_rate: frames per second.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path | str):
         self.path = path
         with self._open() as container:
             stream = container.streams.video[0]
@@ -149,15 +151,57 @@ class VideoFile:
                 )
 
 
-def open_frames(path: str | Path) -> ImageFolder | VideoFile:
-    """The frames of a video file or of a folder of images: iterable, as often as wanted.
+class Camera:
+    """The frames of a camera, from now until it stops, which its last element says.
 
-    Raises `ImageError` when there is nothing to read.
+    Attributes:
+        index: which one, as OpenCV counts them.
+        count: None, for it has no end.
+        frame_rate: frames per second that it says it gives.
     """
-    path = Path(path)
+
+    def __init__(self, index: int):
+        self.index = index
+        self.count = None
+        self._capture = cv2.VideoCapture(index)
+        if not self._capture.isOpened():
+            raise ImageError(f"camera {index} cannot be opened: is it there, and free?")
+        self.frame_rate = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_RATE)
+
+    def __iter__(self) -> Iterator[np.ndarray | ImageError]:
+        try:
+            while True:
+                is_read, frame = self._capture.read()
+                if not is_read:
+                    yield ImageError(f"camera {self.index} stopped")
+                    return
+                yield frame
+        finally:
+            self._capture.release()
+
+
+def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
+    """The frames of a video file, a folder of images, a camera or a network stream.
+
+    A camera is its number, a stream an address such as rtsp://host/path. Files and folders
+    may be iterated as often as wanted. Raises `ImageError` when there is nothing to read.
+    """
+    if is_live(source):
+        text = str(source)
+        return Camera(int(text)) if text.isdecimal() else VideoFile(text)
+    path = Path(source)
     if not path.exists():
-        raise ImageError(f"{path}: does not exist; give a video file or a folder of images")
+        raise ImageError(
+            f"{path}: does not exist; give a video file, a folder of images, the number of a "
+            "camera, or an address with ://"
+        )
     return ImageFolder(path) if path.is_dir() else VideoFile(path)
+
+
+def is_live(source: str | Path) -> bool:
+    """Whether it is a camera's number or an address, and no file."""
+    text = str(source)
+    return "://" in text or (text.isdecimal() and not Path(text).exists())
 
 
 class VideoWriter:
@@ -279,3 +323,35 @@ def draw_box(
         cv2.putText(frame, label, at, font, scale, (0, 0, 0), thickness + 2, cv2.LINE_AA)
         cv2.putText(frame, label, at, font, scale, color, thickness, cv2.LINE_AA)
     return frame
+
+
+class Window:
+    """A window on the screen that shows frames.
+
+    Raises `OSError` where there is no display, or where the installed OpenCV has no windows.
+    """
+
+    def __init__(self, title: str):
+        self.title = title
+        if sys.platform == "linux" and not (
+            os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        ):
+            raise OSError(
+                "a window needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set"
+            )
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+        except (cv2.error, AttributeError) as error:
+            raise OSError(
+                "the installed OpenCV shows no windows; install opencv-python in the place of "
+                "opencv-python-headless"
+            ) from error
+
+    def show(self, frame: np.ndarray) -> bool:
+        """Shows a frame; False when q or Esc was pressed."""
+        cv2.imshow(self.title, frame)
+        return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
+
+    def close(self) -> None:
+        """Takes the window off the screen."""
+        cv2.destroyWindow(self.title)

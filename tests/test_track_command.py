@@ -111,9 +111,9 @@ def test_frames_that_cannot_be_tracked_are_skipped_and_counted(
 
 
 def test_ctrl_c_keeps_what_was_tracked(folder, weights, tmp_path, monkeypatch, capsys):
-    from siamjax.tracking.adapters import Tracker
+    from siamjax.tracking.batch import MultiTracker
 
-    update, calls = Tracker.update, []
+    update, calls = MultiTracker.update, []
 
     def interrupted(self, frame, **options):
         calls.append(1)
@@ -121,7 +121,7 @@ def test_ctrl_c_keeps_what_was_tracked(folder, weights, tmp_path, monkeypatch, c
             raise KeyboardInterrupt
         update(self, frame, **options)
 
-    monkeypatch.setattr(Tracker, "update", interrupted)
+    monkeypatch.setattr(MultiTracker, "update", interrupted)
     out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.txt"
     assert run(folder, weights, "--out", out, "--boxes", boxes) == 130
     assert len(lines_of(boxes)) == 3 and len(list(open_frames(out))) == 3
@@ -141,9 +141,9 @@ def test_a_failure_leaves_nothing_half_written(folder, weights, tmp_path, monkey
 
 
 def test_a_network_without_numbers_is_reported(folder, weights, tmp_path, monkeypatch, capsys):
-    from siamjax.tracking.adapters import Tracker
+    from siamjax.tracking.batch import MultiTracker
 
-    monkeypatch.setattr(Tracker, "score", float("nan"))
+    monkeypatch.setattr(MultiTracker, "scores", np.array([np.nan]))
     assert run(folder, weights, "--boxes", tmp_path / "boxes.txt") == 0
     assert "5 frames were not tracked" in (report := capsys.readouterr().out)
     assert "not finite" in report
@@ -181,6 +181,12 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     assert "four numbers" in refused(capsys, folder, "--init=20,20", *good)
     assert "must end in" in refused(capsys, folder, BOX, *good, "--out", tmp_path / "o.txt")
     assert "is a folder" in refused(capsys, folder, BOX, *good, "--out", folder)
+    assert "at least once" in refused(capsys, folder, *good)
+    assert "`--lost-below`" in refused(capsys, folder, BOX, *good, "--lost-below", 7)
+    table = ("--weights", weights, "--boxes", tmp_path / "b.xml")
+    assert ".txt, .csv or .json" in refused(capsys, folder, BOX, *table)
+    second = refused(capsys, folder, BOX, "--init=900,0,9,9", *good)
+    assert "outside the frame" in second
     missing = refused(capsys, folder, BOX, "--weights", tmp_path / "nothing")
     assert "`--weights`" in missing and "make demo" in missing
     (folder / "0001.png").write_bytes(b"broken")
@@ -213,3 +219,119 @@ def test_it_needs_no_screen_and_says_nothing_it_should_not(folder, weights, tmp_
     with caplog.at_level(logging.WARNING):
         assert run(folder, weights, "--boxes", tmp_path / "boxes.txt") == 0
     assert not caplog.records
+
+
+SECOND = "--init=20,60,24,30"
+
+
+def test_several_targets_are_tracked_each_as_if_alone(folder, weights, tmp_path):
+    for name, boxes in {"a": [BOX], "b": [SECOND], "both": [BOX, SECOND]}.items():
+        arguments = ["--weights", str(weights), "--boxes", str(tmp_path / f"{name}.txt")]
+        assert main(["track", str(folder), *boxes, *arguments]) == 0
+    both = lines_of(tmp_path / "both.txt")
+    assert both.shape == (6, 8)
+    np.testing.assert_allclose(both[:, :4], lines_of(tmp_path / "a.txt"), atol=2e-3)
+    np.testing.assert_allclose(both[:, 4:], lines_of(tmp_path / "b.txt"), atol=2e-3)
+
+
+def test_boxes_as_a_table_and_as_json_say_the_same(folder, weights, tmp_path):
+    (folder / "0003.png").write_bytes(b"no image")
+    for kind in ("txt", "csv", "json"):
+        assert run(folder, weights, SECOND, "--boxes", tmp_path / f"boxes.{kind}") == 0
+    text = lines_of(tmp_path / "boxes.txt").reshape(6, 2, 4)
+    table = np.genfromtxt(tmp_path / "boxes.csv", delimiter=",", names=True)
+    np.testing.assert_array_equal(table["frame"], np.repeat(np.arange(1, 7), 2))
+    np.testing.assert_array_equal(table["target"], [1, 2] * 6)
+    columns = np.stack([table[name] for name in "xywh"], axis=-1).reshape(6, 2, 4)
+    np.testing.assert_array_equal(columns, text)
+    told = json.loads((tmp_path / "boxes.json").read_text())
+    assert told["source"] == str(folder)
+    for t, frame in enumerate(told["frames"]):
+        assert frame["frame"] == t + 1
+        if t == 2:
+            assert frame["targets"] is None
+            continue
+        boxes = [target["box_xywh"] for target in frame["targets"]]
+        np.testing.assert_allclose(boxes, text[t], atol=1e-9)
+        for k, target in enumerate(frame["targets"]):
+            np.testing.assert_allclose(target["score"], table["score"][2 * t + k], atol=1e-4)
+            assert target["lost"] == bool(table["lost"][2 * t + k])
+
+
+def test_it_says_when_the_target_is_lost(folder, weights, tmp_path, monkeypatch, capsys):
+    from siamjax.tracking.batch import MultiTracker
+
+    scores = iter([0.9, 0.3, 0.2, 0.8, 0.1])
+    monkeypatch.setattr(
+        MultiTracker, "scores", property(lambda self: np.array([next(scores)], np.float32))
+    )
+    path = tmp_path / "boxes.json"
+    assert run(folder, weights, "--boxes", path, "--lost-below", 0.35) == 0
+    assert "the target was lost in frames 3-4, 6" in capsys.readouterr().out
+    lost = [f["targets"][0]["lost"] for f in json.loads(path.read_text())["frames"]]
+    assert lost == [False, False, True, True, False, True]
+
+
+def test_long_term_looks_for_a_lost_target(folder, weights, tmp_path, capsys):
+    # The untrained network is never sure, so that it is lost at once.
+    path = tmp_path / "boxes.json"
+    assert run(folder, weights, "--boxes", path, "--long-term") == 0
+    assert "the target was lost in frames 2-6" in capsys.readouterr().out
+    boxes = [f["targets"][0]["box_xywh"] for f in json.loads(path.read_text())["frames"]]
+    np.testing.assert_allclose(boxes[1:], [boxes[1]] * 5)  # it stays where it was
+
+
+def test_there_is_no_window_without_a_display(folder, weights, monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("siamjax.video.sys.platform", "linux")
+    message = refused(capsys, folder, BOX, "--weights", weights, "--show")
+    assert "needs a display" in message
+
+
+def test_the_window_shows_every_frame_until_q_is_pressed(
+    folder, weights, tmp_path, monkeypatch
+):
+    shown = []
+
+    class Window:
+        def __init__(self, title):
+            pass
+
+        def show(self, frame):
+            shown.append(frame)
+            return len(shown) < 4
+
+        def close(self):
+            shown.append("closed")
+
+    monkeypatch.setattr("siamjax.video.Window", Window)
+    assert run(folder, weights, "--show", "--boxes", tmp_path / "boxes.txt") == 0
+    assert len(shown) == 5 and shown[-1] == "closed"
+    assert len(lines_of(tmp_path / "boxes.txt")) == 4
+
+
+def test_a_camera_is_followed_until_it_stops(weights, tmp_path, monkeypatch, capsys):
+    class Capture:
+        def __init__(self, index):
+            assert index == 3
+            self.left = [picture(i) for i in range(4)]
+
+        def isOpened(self):
+            return True
+
+        def get(self, what):
+            return 0.0
+
+        def read(self):
+            return (True, self.left.pop(0)) if self.left else (False, None)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("siamjax.video.cv2.VideoCapture", Capture)
+    monkeypatch.chdir(tmp_path)
+    assert run("3", weights) == 0
+    report = capsys.readouterr().out
+    assert "tracked 4 of 5 frames of 3" in report and "camera 3 stopped" in report
+    assert len(list(open_frames(tmp_path / "camera3_tracked.mp4"))) == 4

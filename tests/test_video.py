@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from siamjax import video as video_module
 from siamjax.video import (
     ImageError,
     ImageFolder,
@@ -289,3 +290,52 @@ def test_a_box_that_cannot_be_seen_is_not_drawn(box):
 def test_the_label_stays_in_sight():
     frame = np.zeros((60, 80, 3), np.uint8)
     assert draw_box(frame, (-30, -30, 5, 5), "0.93").max() > 0
+
+
+def test_a_stream_gives_the_frames_of_its_file(tmp_path):
+    import functools
+    import http.server
+    import threading
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with VideoWriter(tmp_path / "clip.mp4") as writer:
+        for i in range(5):
+            writer.write(np.full((48, 64, 3), 40 * i, np.uint8))
+    handler = functools.partial(Quiet, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/clip.mp4"
+            frames = list(open_frames(address))
+            with pytest.raises(ImageError, match="no readable video"):
+                open_frames(address.replace("clip", "gone"))
+        finally:
+            server.shutdown()
+            thread.join()
+    expected = list(open_frames(tmp_path / "clip.mp4"))
+    np.testing.assert_array_equal(frames, expected)
+
+
+def test_a_camera_that_is_not_there_is_an_error(monkeypatch):
+    class Absent:
+        def __init__(self, index):
+            pass
+
+        def isOpened(self):
+            return False
+
+    monkeypatch.setattr(video_module.cv2, "VideoCapture", Absent)
+    with pytest.raises(ImageError, match="camera 7 cannot be opened"):
+        open_frames("7")
+
+
+def test_what_is_live_is_told_from_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert video_module.is_live("0") and video_module.is_live("rtsp://host/path")
+    assert not video_module.is_live("clip.mp4") and not video_module.is_live(tmp_path)
+    (tmp_path / "0").mkdir()
+    assert not video_module.is_live("0")

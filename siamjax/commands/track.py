@@ -1,8 +1,7 @@
-"""`siamjax track`: follows one target through a video or a folder of images."""
+"""`siamjax track`: follows targets through a video, a folder, a camera or a stream."""
 
 import contextlib
 import math
-import os
 import sys
 import time
 from pathlib import Path
@@ -10,36 +9,52 @@ from typing import Annotated
 
 import tyro
 
+from siamjax.commands.track_report import Report, TargetReport, write_boxes
+
 
 def track(
-    source: Annotated[Path, tyro.conf.arg(metavar="VIDEO_OR_FOLDER"), tyro.conf.Positional],
+    source: Annotated[str, tyro.conf.arg(metavar="SOURCE"), tyro.conf.Positional],
     *,
-    init: Annotated[str, tyro.conf.arg(metavar="X,Y,W,H")],
+    init: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="X,Y,W,H"), tyro.conf.UseAppendAction
+    ] = (),
     config: Path | None = None,
     weights: Path = Path("runs/quickstart"),
     out: Path | None = None,
     boxes: Path | None = None,
+    long_term: bool = False,
+    lost_below: float = 0.5,
+    show: bool = False,
 ) -> int | None:
-    """Tracks one target and writes an annotated video and a text file of boxes.
+    """Tracks one target or several, and writes an annotated video and a file of boxes.
 
-    With neither --out nor --boxes, both are written to the current folder, as
-    NAME_tracked.mp4 and NAME_boxes.txt; with one of them, only that one. A frame that cannot
-    be read is skipped: it has no frame in the video and `nan,nan,nan,nan` among the boxes.
-    Ctrl-C ends early and keeps what was tracked.
+    SOURCE is a video file, a folder of images, the number of a camera, or the address of a
+    stream such as rtsp://host/path. With neither --out nor --boxes nor --show, both files are
+    written to the current folder, as NAME_tracked.mp4 and NAME_boxes.txt; else only what is
+    named. A frame that cannot be read is skipped: it has no frame in the video, and `nan` or
+    null among the boxes. A target whose score is low is marked as lost. Ctrl-C ends early
+    and keeps what was tracked.
 
     Args:
-        source: a video file, or a folder of images
-        init: the target in the first frame: left, top, width and height in pixels
+        source: what to track in
+        init: a target in the first frame: left, top, width and height in pixels; once for
+            each target
         config: the weights' configuration; by default the config.json beside them
         weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
         out: the annotated video (.mp4 .mkv .mov .avi)
-        boxes: one line x,y,w,h for each frame, 0-based pixels
+        boxes: boxes of every frame, 0-based pixels: x,y,w,h lines in a .txt; with scores in
+            a .csv or .json
+        long_term: look for a lost target in a search image that grows
+        lost_below: the score below which a target is said to be lost; --long-term has its own
+        show: show the frames while tracking; q or Esc ends
     """
     from siamjax.tracking.frames import as_box_xywh
-    from siamjax.video import ImageError, VideoWriter, open_frames
+    from siamjax.video import ImageError, VideoWriter, Window, open_frames
 
     # All that can be wrong with the arguments is found before the network is loaded.
-    box = parse_box(init)
+    starts = parse_boxes(init)
+    if not 0 <= lost_below <= 1:
+        raise ValueError(f"`--lost-below` (={lost_below}) must lie between 0 and 1")
     frames = open_frames(source)
     images = iter(frames)
     first = next(images, None)
@@ -47,33 +62,49 @@ def track(
         raise ImageError(f"{source}: holds no frame")
     if isinstance(first, ImageError):
         raise ImageError(f"the first frame, which `--init` is about, is missing: {first}")
-    as_box_xywh(box, first.shape[1], first.shape[0])
+    for box in starts:
+        as_box_xywh(box, first.shape[1], first.shape[0])
     if not weights.exists():
         raise ValueError(
             f"`--weights` (={weights}) does not exist; name a training's work directory or a "
             ".pth or .npz file (`make demo` trains runs/quickstart)"
         )
-    if out is None and boxes is None:
-        name = source.resolve().name if source.is_dir() else source.stem
+    if out is None and boxes is None and not show:
+        name = _name_of(source)
         out, boxes = Path(f"{name}_tracked.mp4"), Path(f"{name}_boxes.txt")
     for name, path in {"out": out, "boxes": boxes}.items():
         _check_output(name, path, source)
+    if boxes is not None and boxes.suffix.lower() not in (".txt", ".csv", ".json"):
+        raise ValueError(f"`--boxes` (={boxes}) must end in .txt, .csv or .json")
 
-    run = _Run(box)
+    report = Report(source, starts)
     with contextlib.ExitStack() as stack:
-        show = None
+        sinks = []
+        if show:
+            window = Window("siamjax")
+            stack.callback(window.close)
+            sinks.append(window.show)
         if out is not None:
-            show = stack.enter_context(VideoWriter(out, frames.frame_rate)).write
-        follower = _load_tracker(config, weights)
-        follower.init(first, box)
-        run.follow(follower, first, images, frames.count, show)
+            writer = stack.enter_context(VideoWriter(out, frames.frame_rate))
+            sinks.append(lambda image: writer.write(image) is None)
+        follower = _load_tracker(config, weights, long_term)
+        follower.init(first, starts)
+        run = _Run(follower, report, sinks, lost_below)
+        run.follow(first, images, frames.count)
         if boxes is not None:
-            _write_boxes(boxes, run.boxes)
-    print(run.summary(source))
+            write_boxes(boxes, report)
+    print(report.summary())
     for label, path in {"video": out, "boxes": boxes}.items():
         if path is not None:
             print(f"{label}: {path}")
-    return 130 if run.interrupted else None
+    return 130 if report.interrupted else None
+
+
+def parse_boxes(texts: tuple[str, ...]) -> list[tuple[float, float, float, float]]:
+    """The boxes of every `--init`; raises `ValueError` without one."""
+    if not texts:
+        raise ValueError("give `--init x,y,w,h` at least once: where is the target?")
+    return [parse_box(text) for text in texts]
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
@@ -91,37 +122,54 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
 
 
 class _Run:
-    """What one pass over the frames gives: boxes, times, and the frames left out."""
+    """One pass over the frames: tracks, draws, and fills the report.
 
-    def __init__(self, box):
-        self.boxes = [box]
-        self.skipped: list[str] = []
-        self.first_seconds: float | None = None
-        self.seconds: list[float] = []
-        self.interrupted = False
+    `sinks` take annotated frames, and end the run with False.
+    """
 
-    def follow(self, follower, first, images, total, show) -> None:
-        """Tracks until the images end or Ctrl-C; `show` takes annotated frames, if any."""
+    def __init__(self, follower, report: Report, sinks: list, lost_below: float):
+        self.follower = follower
+        self.report = report
+        self.sinks = sinks
+        self.lost_below = lost_below
+
+    def follow(self, first, images, total: int | None) -> None:
+        """Tracks until the images end, a sink says so, or Ctrl-C."""
         from tqdm import tqdm
-
-        from siamjax.video import draw_box
 
         bar = tqdm(total=total, unit="frame", desc="tracking", initial=1, mininterval=0.5)
         try:
             with bar:
-                if show:
-                    show(draw_box(first, self.boxes[0]))
-                for image in images:
-                    box, score = self._step(follower, image)
-                    self.boxes.append(box)
-                    if show and score is not None:
-                        show(draw_box(image, box, f"{score:.2f}"))
+                going_on = self._give(first, self.report.frames[0])
+                for image in images if going_on else ():
+                    targets = self._step(image)
+                    self.report.frames.append(targets)
+                    if targets is not None:
+                        lost = sum(target.is_lost for target in targets)
+                        bar.set_postfix_str(f"{lost} lost" if lost else "", refresh=False)
+                        going_on = self._give(image, targets)
                     bar.update()
+                    if not going_on:
+                        break
         except KeyboardInterrupt:
-            self.interrupted = True
+            self.report.interrupted = True
 
-    def _step(self, follower, image) -> tuple[tuple[float, ...], float | None]:
-        """Box and score; NaN and None, and an entry in `skipped`, for a frame without them."""
+    def _give(self, image, targets: list[TargetReport]) -> bool:
+        """Draws and shows; the target's number where there are several."""
+        from siamjax.video import draw_box
+
+        if not self.sinks:
+            return True
+        for number, target in enumerate(targets, 1):
+            words = [str(number)] if len(targets) > 1 else []
+            words += ["lost"] if target.is_lost else []
+            words += [f"{target.score:.2f}"] if target.score is not None else []
+            color = (60, 60, 230) if target.is_lost else (60, 220, 60)
+            image = draw_box(image, target.box_xywh, " ".join(words), color)
+        return all([sink(image) for sink in self.sinks])
+
+    def _step(self, image) -> list[TargetReport] | None:
+        """What became of every target; None, and an entry in `skipped`, for a bad frame."""
         from siamjax.tracking.frames import FrameError
         from siamjax.video import ImageError
 
@@ -129,70 +177,47 @@ class _Run:
         try:
             if isinstance(image, ImageError):
                 raise image
-            follower.update(image)
-            box, score = tuple(follower.box_xywh.tolist()), follower.score
-            if not math.isfinite(score):
+            self.follower.update(image)
+            scores = self.follower.scores.tolist()
+            if not all(map(math.isfinite, scores)):
                 raise FrameError("the network's scores are not finite; are its weights?")
         except (ImageError, FrameError) as error:
-            self.skipped.append(f"frame {len(self.boxes) + 1}: {error}")
-            return (math.nan,) * 4, None
-        self._count(time.perf_counter() - start)
-        return box, score
-
-    def _count(self, seconds: float) -> None:
-        if self.first_seconds is None:
-            self.first_seconds = seconds  # mostly compilation
-        else:
-            self.seconds.append(seconds)
-
-    def summary(self, source: Path) -> str:
-        """What was tracked, how fast, and what was not."""
-        count = len(self.boxes)
-        lines = [f"tracked {count - len(self.skipped)} of {count} frames of {source}"]
-        if self.interrupted:
-            lines[0] += ", then interrupted"
-        if self.seconds:
-            rate = len(self.seconds) / sum(self.seconds)
-            lines.append(
-                f"{rate:.1f} frames/s on frames in memory (the first step, with compilation, "
-                f"took {self.first_seconds:.1f} s and is not in it)"
-            )
-        if self.skipped:
-            plural = "s were" if len(self.skipped) > 1 else " was"
-            lines.append(f"{len(self.skipped)} frame{plural} not tracked:")
-            lines += [f"  {line}" for line in self.skipped[:5]]
-            if len(self.skipped) > 5:
-                lines.append(f"  and {len(self.skipped) - 5} more")
-        return "\n".join(lines)
+            self.report.skipped.append(f"frame {len(self.report.frames) + 1}: {error}")
+            return None
+        self.report.count(time.perf_counter() - start)
+        is_long_term = self.follower.config.tracker.long_term is not None
+        lost = self.follower.are_lost if is_long_term else [s < self.lost_below for s in scores]
+        boxes = self.follower.boxes_xywh.tolist()
+        return [
+            TargetReport(tuple(box), score, bool(is_lost))
+            for box, score, is_lost in zip(boxes, scores, lost, strict=True)
+        ]
 
 
-def _load_tracker(config: Path | None, weights: Path):
+def _load_tracker(config: Path | None, weights: Path, long_term: bool):
     print("loading the network", file=sys.stderr)
-    from siamjax.api import load_tracker
+    from siamjax.api import load_model, with_long_term
+    from siamjax.tracking.batch import MultiTracker
 
-    return load_tracker(config, weights)
+    model = load_model(config, weights)
+    settings = with_long_term(model.config) if long_term else model.config
+    return MultiTracker(model.network, model.variables, settings)
 
 
-def _check_output(name: str, path: Path | None, source: Path) -> None:
+def _name_of(source: str) -> str:
+    from siamjax.video import is_live
+
+    if is_live(source):
+        return f"camera{source}" if source.isdecimal() else "stream"
+    path = Path(source)
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _check_output(name: str, path: Path | None, source: str) -> None:
     if path is None:
         return
     if path.is_dir():
         raise ValueError(f"`--{name}` (={path}) is a folder; give the name of a file")
-    if path.resolve() == source.resolve():
+    if path.resolve() == Path(source).resolve():
         raise ValueError(f"`--{name}` (={path}) is the video to track; give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-
-
-def _write_boxes(path: Path, boxes) -> None:
-    """Writes the file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    lines = [",".join(f"{value:.3f}" for value in box) for box in boxes]
-    try:
-        partial.write_text("\n".join(lines) + "\n")
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the boxes cannot be written: {error.strerror}", str(path)
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)

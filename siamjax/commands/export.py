@@ -1,0 +1,83 @@
+"""`siamjax export`: the tracker as two StableHLO programs that need nothing of ours."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Literal
+
+Platform = Literal["cpu", "cuda", "rocm", "tpu"]
+
+
+def export(
+    *,
+    out: Path,
+    weights: Path,
+    config: Path | None = None,
+    width: int = 640,
+    height: int = 480,
+    platforms: tuple[Platform, ...] = ("cpu",),
+) -> None:
+    """Writes init and update as StableHLO, and checks what was written.
+
+    --out becomes a folder of init.stablehlo, update.stablehlo (for a long-term tracker one for
+    each search size), variables.npz and manifest.json, which says what goes in and comes out;
+    docs/export.md shows how to serve it. Reading it back takes jax and NumPy only, of a
+    version not much older or newer. Where this machine is one of the platforms, the programs
+    are loaded again and must give what the tracker gives. Needs the package flatbuffers.
+
+    Args:
+        out: the folder to write; must not exist
+        weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
+        config: the weights' configuration; by default the config.json beside them
+        width: of the frames, pixels; smaller ones are padded, see the manifest
+        height: of the frames, pixels
+        platforms: where the programs are to run
+    """
+    if out.exists():
+        raise ValueError(f"`--out` (={out}) exists; name another folder, or remove it")
+    if min(width, height) < 1:
+        raise ValueError(f"`--width` (={width}) and `--height` (={height}) must be positive")
+    if not platforms:
+        raise ValueError("`--platforms` is empty; name at least one")
+    try:
+        import flatbuffers  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            "`siamjax export` needs the package flatbuffers: pip install 'siamjax[export]'"
+        ) from error
+    import jax
+
+    from siamjax.api import load_model
+    from siamjax.tracking.exported import check_export, write_export
+
+    model = load_model(config, weights)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        write_export(
+            partial,
+            model.network,
+            model.variables,
+            model.config,
+            width=width,
+            height=height,
+            platforms=platforms,
+        )
+        checked = jax.default_backend() in _backends(platforms)
+        if checked:
+            difference = check_export(partial, model.network, model.variables, model.config)
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    manifest = json.loads((out / "manifest.json").read_text())
+    size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
+    frame = " x ".join(str(side) for side in manifest["frame"][1::-1])
+    print(f"wrote {out} ({size:.1f} MB): frames up to {frame}, for {', '.join(platforms)}")
+    if checked:
+        print(f"loaded again, it differs from the tracker by at most {difference:.1g} pixels")
+    else:
+        print("not checked: this machine is none of these platforms")
+
+
+def _backends(platforms) -> set[str]:
+    return {"gpu" if name in ("cuda", "rocm") else name for name in platforms}

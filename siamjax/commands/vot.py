@@ -1,0 +1,76 @@
+"""`siamjax vot`: a tracker for the VOT toolkit, which talks to it through TraX."""
+
+import math
+from pathlib import Path
+
+
+def vot(*, weights: Path, config: Path | None = None) -> None:
+    """Serves a tracker to the VOT toolkit over standard input and output, until it quits.
+
+    Needs the package vot-trax. In the toolkit's trackers.ini:
+
+        [siamjax]
+        label = siamjax
+        protocol = trax
+        command = siamjax vot --weights /path/to/weights
+
+    Args:
+        weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
+        config: the weights' configuration; by default the config.json beside them
+    """
+    try:
+        import trax
+    except ImportError as error:
+        raise ValueError(
+            "`siamjax vot` needs the package vot-trax: pip install vot-trax"
+        ) from error
+    from siamjax.api import load_tracker
+    from siamjax.tracking.frames import FrameError
+    from siamjax.video import ImageError
+
+    tracker = load_tracker(config, weights)
+    server = trax.Server(
+        [trax.Region.RECTANGLE, trax.Region.POLYGON],
+        [trax.Image.PATH],
+        tracker_name=tracker.config.name,
+    )
+    with server:
+        while (request := server.wait()).type in ("initialize", "frame"):
+            path = request.image["color"].path()
+            if request.type == "initialize":
+                tracker.init(read(path), first_box(request.objects[0][0]))
+            else:
+                try:
+                    tracker.update(read(path))
+                except (ImageError, FrameError):
+                    pass  # the box before is all that can be said of such a frame
+            score = tracker.score if math.isfinite(tracker.score) else 0.0
+            region = trax.Rectangle.create(*tracker.box_xywh.tolist())
+            server.status([(region, {"confidence": score})])
+
+
+def read(path: str):
+    """The frame of a file, which the toolkit may call by an address."""
+    from siamjax.video import read_image
+
+    return read_image(path.removeprefix("file://"))
+
+
+def first_box(region) -> tuple[float, float, float, float]:
+    """Left, top, width and height of a first region of TraX's, a rectangle or a polygon.
+
+    A polygon of four corners becomes the upright box of the same area around the mean of its
+    corners. Reference: PySOT's VOT evaluation.
+    """
+    if region.type == "rectangle":
+        return region.bounds()
+    points = [tuple(map(float, region[i])) for i in range(region.size())]
+    xs, ys = ([point[axis] for point in points] for axis in (0, 1))
+    width, height = max(xs) - min(xs), max(ys) - min(ys)
+    scale = 1.0
+    if len(points) == 4 and width * height > 0:
+        area = math.dist(points[0], points[1]) * math.dist(points[1], points[2])
+        scale = math.sqrt(area / (width * height))
+    width, height = scale * width + 1, scale * height + 1
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    return x - (width - 1) / 2, y - (height - 1) / 2, width, height

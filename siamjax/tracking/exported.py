@@ -1,0 +1,153 @@
+"""The tracking step as StableHLO: written, read back and checked.
+
+The programs take and give plain dictionaries and lists of arrays, so that whoever loads them
+needs no class of ours.
+"""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax import export
+
+from siamjax.config import Config
+from siamjax.models.siamese import SiameseRPN, SiamFC
+from siamjax.tracking import tracker
+from siamjax.tracking.frames import pad_frames, padded_shape
+
+TOLERANCE = 1e-2  # pixels, and of the score a hundredth of that
+
+
+class ExportError(ValueError):
+    """What was written gives something else than the tracker."""
+
+
+def write_export(
+    folder: Path,
+    network: SiameseRPN | SiamFC,
+    variables: dict,
+    config: Config,
+    *,
+    width: int,
+    height: int,
+    platforms: tuple[str, ...],
+) -> None:
+    """Writes init.stablehlo, an update for each search size, variables.npz and manifest.json.
+
+    init(variables, frame, frame_size, box_xywh) gives the state, a list of arrays;
+    update(variables, state, frame, frame_size) gives the next state and a dictionary of
+    `box_xywh` `[4]` and `score` `[]`, with `steps_lost` `[]` for a long-term tracker. `frame`
+    is `[H, W, 3]` uint8 BGR, H and W those of the bucket that holds `width` x `height`.
+    """
+    frame_shape = (*padded_shape((height, width)), 3)
+    options = {"network": network, "config": config}
+
+    def init(variables, frame, frame_size, box_xywh):
+        state = tracker.init(variables, frame, frame_size, box_xywh, **options)
+        return jax.tree.leaves(state)
+
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables)
+    frame = jax.ShapeDtypeStruct(frame_shape, np.uint8)
+    pair, box = (jax.ShapeDtypeStruct((n,), np.float32) for n in (2, 4))
+    state = jax.eval_shape(
+        lambda *arrays: tracker.init(*arrays, **options), shapes, frame, pair, box
+    )
+    leaves, structure = jax.tree.flatten(state)
+
+    def update(search_size):
+        def step(variables, state, frame, frame_size):
+            state = jax.tree.unflatten(structure, state)
+            state, output = tracker.update(
+                variables, state, frame, frame_size, search_size=search_size, **options
+            )
+            said = {"box_xywh": output.box_xywh, "score": output.score}
+            if state.steps_lost is not None:
+                said["steps_lost"] = state.steps_lost
+            return jax.tree.leaves(state), said
+
+        return step
+
+    folder.mkdir(parents=True)
+    _write(folder / "init.stablehlo", init, platforms, shapes, frame, pair, box)
+    files = {}
+    for first in (config.tracker.search_size, config.tracker.small_target_search_size):
+        for size in config.tracker.search_sizes(first) if first else ():
+            files[size] = f"update_{size}.stablehlo" if files else "update.stablehlo"
+            _write(folder / files[size], update(size), platforms, shapes, leaves, frame, pair)
+    flat = jax.tree_util.tree_flatten_with_path(variables)[0]
+    names = {"/".join(key.key for key in path): np.asarray(x) for path, x in flat}
+    np.savez(folder / "variables.npz", **names)
+    manifest = {
+        "name": config.name,
+        "platforms": platforms,
+        "jax": jax.__version__,
+        "frame": frame_shape,
+        "color": "bgr",
+        "search_sizes": config.tracker.search_sizes(config.tracker.search_size),
+        "updates": files,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def _write(path: Path, function, platforms, *shapes) -> None:
+    exported = export.export(jax.jit(function), platforms=platforms)(*shapes)
+    path.write_bytes(exported.serialize())
+
+
+def read_variables(folder: Path) -> dict:
+    """variables.npz as the nested dictionary that the programs take."""
+    variables: dict = {"params": {}, "batch_stats": {}}
+    with np.load(folder / "variables.npz") as stored:
+        for name in stored.files:
+            *path, last = name.split("/")
+            inner = variables
+            for key in path:
+                inner = inner.setdefault(key, {})
+            inner[last] = stored[name]
+    return variables
+
+
+def check_export(
+    folder: Path, network: SiameseRPN | SiamFC, variables: dict, config: Config
+) -> float:
+    """Loads the programs and follows a moving picture with them and with the tracker.
+
+    Returns by how many pixels their boxes differ at most; raises `ExportError` when that, or
+    the difference of the scores, is too much. Every update starts from the tracker's state.
+    """
+    manifest = json.loads((folder / "manifest.json").read_text())
+    height, width, _ = manifest["frame"]
+    stored = read_variables(folder)
+    init = _read(folder / "init.stablehlo")
+    frames = pad_frames(_moving_picture(width - width // 8, height - height // 8))
+    frame_size = np.float32([width - width // 8, height - height // 8])
+    box = np.float32([width * 0.3, height * 0.3, width * 0.2, height * 0.25])
+    options = {"network": network, "config": config}
+    state = tracker.init(variables, frames[0], frame_size, box, **options)
+    ours = init(stored, frames[0], frame_size, box)
+    worst = 0.0
+    for size, name in manifest["updates"].items():
+        _, output = tracker.update(
+            variables, state, frames[1], frame_size, search_size=int(size), **options
+        )
+        _, said = _read(folder / name)(stored, ours, frames[1], frame_size)
+        apart = float(np.abs(np.asarray(said["box_xywh"] - output.box_xywh)).max())
+        scores = abs(float(said["score"]) - float(output.score))
+        if not (apart <= TOLERANCE and scores <= TOLERANCE / 100):
+            raise ExportError(
+                f"{name}: loaded again, its box differs by {apart:.3g} pixels and its score by "
+                f"{scores:.3g} from the tracker's"
+            )
+        worst = max(worst, apart)
+    return worst
+
+
+def _read(path: Path):
+    return jax.jit(export.deserialize(bytearray(path.read_bytes())).call)
+
+
+def _moving_picture(width: int, height: int) -> list[np.ndarray]:
+    y, x = np.mgrid[0:height, 0:width]
+    picture = np.stack([x * 255 // width, y * 255 // height, (x * 3 + y * 5) % 256], axis=-1)
+    return [np.roll(picture.astype(np.uint8), (3 * t, 5 * t), (0, 1)) for t in range(2)]
