@@ -31,6 +31,10 @@ def conv2d(
 
     `padding` zeros on every side; the number of groups follows from the shapes. Raises
     ValueError when the kernel does not fit into the padded map.
+
+    On CPU, 1x1 convolutions run as matrix products and depthwise ones as shifted sums, both
+    faster than XLA's convolution there (benchmarks/forward.py); elsewhere everything is
+    XLA's convolution, until it is measured.
     """
     for name, side, taps in zip(("height", "width"), x.shape[1:3], kernel.shape, strict=False):
         if side + 2 * padding < dilation * (taps - 1) + 1:
@@ -38,6 +42,12 @@ def conv2d(
                 f"a feature map of `{name}` (={side}) is too small for a kernel of {taps} "
                 f"taps with dilation {dilation} and padding {padding}; use a larger image"
             )
+    if jax.default_backend() == "cpu":
+        if kernel.shape[:3] == (1, 1, x.shape[-1]) and stride == 1 and padding == 0:
+            flat = x.reshape(-1, x.shape[-1]) @ kernel[0, 0]
+            return flat.reshape(*x.shape[:3], -1)
+        if kernel.shape[2] == 1 and kernel.shape[3] == x.shape[-1]:
+            return _depthwise(x, kernel, stride, padding, dilation)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -47,6 +57,21 @@ def conv2d(
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1] // kernel.shape[2],
     )
+
+
+def _depthwise(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
+    """A depthwise convolution as a sum of shifted products."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    taps_y, taps_x = kernel.shape[:2]
+    height = (x.shape[1] - dilation * (taps_y - 1) - 1) // stride + 1
+    width = (x.shape[2] - dilation * (taps_x - 1) - 1) // stride + 1
+
+    def shifted(i: int, j: int) -> Array:
+        top, left = i * dilation, j * dilation
+        bottom, right = top + (height - 1) * stride + 1, left + (width - 1) * stride + 1
+        return x[:, top:bottom:stride, left:right:stride]
+
+    return sum(shifted(i, j) * kernel[i, j, 0] for i in range(taps_y) for j in range(taps_x))
 
 
 class Conv(nn.Module):
