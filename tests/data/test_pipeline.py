@@ -1,17 +1,23 @@
 """Batches: their shapes and content, and that they depend on seed and step alone."""
 
 import dataclasses
+import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from siamjax.config import ConfigError, SourceConfig
+from siamjax.config import ConfigError, DataConfig, SourceConfig, config_to_dict
+from siamjax.data.builders.cutting import Settings
+from siamjax.data.builders.prepare import prepare
 from siamjax.data.pipeline import make_batches
 from siamjax.data.schema import Batch, batch_shapes
 from siamjax.data.sources import RecordError, RecordSource, SourceError
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes, decode
 from siamjax.geometry.boxes import cxcywh_to_xyxy
+from tests.data import trees
 
 
 def take(config, cache_dir, count, **options):
@@ -84,7 +90,7 @@ def test_template_shows_the_target_of_the_record(config, cache_dir, prepared):
         np.testing.assert_array_equal(image, crop[96:159, 96:159])
 
 
-@pytest.mark.parametrize(("workers", "start"), [(1, 0), (2, 7)])
+@pytest.mark.parametrize(("workers", "start"), [(1, 0), (4, 7)])
 def test_workers_change_nothing(config, cache_dir, batches, workers, start):
     ours = take(config, cache_dir, 3, num_workers=workers, start_step=start)
     assert same(ours, batches[start : start + 3])
@@ -201,3 +207,119 @@ def test_a_set_cut_for_another_template_is_refused(config, prepared, tmp_path):
     )
     with pytest.raises(ConfigError, match=r"templates of 63 pixels, and .* is 71"):
         make_batches(other, cache_dir=tmp_path)
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_hosts_read_their_own_rows(config, cache_dir, batches, hosts):
+    """Put behind each other, they are the batch of one host; so no pair is read twice."""
+    streams = [
+        take(config, cache_dir, 3, host=host, hosts=hosts, start_step=2)
+        for host in range(hosts)
+    ]
+    joined = [
+        Batch(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        for parts in zip(*streams, strict=True)
+    ]
+    assert same(joined, batches[2:5])
+
+
+def test_two_processes_as_two_hosts(config, cache_dir, batches, tmp_path):
+    """Two programs that know nothing of each other."""
+    (tmp_path / "config.json").write_text(json.dumps(config_to_dict(config)))
+    program = tmp_path / "host.py"
+    program.write_text(
+        "import sys\n"
+        "import numpy as np\n"
+        "from absl import flags\n"
+        "from siamjax.config import load_config\n"
+        "from siamjax.data.pipeline import make_batches\n"
+        "flags.FLAGS.mark_as_parsed()\n"
+        "config, cache, host, out = sys.argv[1:]\n"
+        "options = {'cache_dir': cache, 'host': int(host), 'hosts': 2}\n"
+        "with make_batches(load_config(config), **options) as batches:\n"
+        "    np.savez(out, **next(batches)._asdict())\n"
+    )
+    running = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                str(program),
+                str(tmp_path / "config.json"),
+                str(cache_dir),
+                str(host),
+                str(tmp_path / f"{host}.npz"),
+            ]
+        )
+        for host in range(2)
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    halves = [np.load(tmp_path / f"{host}.npz") for host in range(2)]
+    for name in Batch._fields:
+        expected = getattr(batches[0], name)
+        np.testing.assert_array_equal(np.concatenate([h[name] for h in halves]), expected)
+
+
+def test_hosts_that_make_no_sense(config, cache_dir):
+    with pytest.raises(ConfigError, match=r"`host` \(=2\)"):
+        make_batches(config, cache_dir=cache_dir, host=2, hosts=2)
+    with pytest.raises(ConfigError, match="divisible by the 3 hosts"):
+        make_batches(config, cache_dir=cache_dir, hosts=3)
+
+
+def test_num_use_decides_the_share(config, prepared, tmp_path):
+    """Sources of 4 and 4 videos; a pass takes 12 of the one and each once of the other."""
+    second = shutil.copytree(prepared, tmp_path / "second")
+    uses = (
+        SourceConfig(path=str(prepared), num_use=12),
+        SourceConfig(path=str(second), num_use=-1),
+    )
+    mixed = changed(config, sources=uses, negative_prob=0)
+    records = np.concatenate([batch.records for batch in take(mixed, tmp_path, 20)])
+    assert (records[:, 0] >= 24).mean() == pytest.approx(4 / 16, abs=0.02)
+    # the repeated source shows its videos equally often
+    videos = np.bincount(records[records[:, 0] < 24, 0] // 6)
+    assert np.ptp(videos) <= 1
+
+
+def test_sources_without_weight_or_use():
+    with pytest.raises(ConfigError, match="must be positive"):
+        SourceConfig(path="a", weight=0.0)
+    with pytest.raises(ConfigError, match="`num_use` is given for some"):
+        DataConfig(sources=(SourceConfig(path="a", num_use=3), SourceConfig(path="b")))
+    with pytest.raises(ConfigError, match="their sum"):
+        DataConfig(same_category_prob=0.7, other_category_prob=0.4)
+    with pytest.raises(ConfigError, match="to be 'ranked'"):
+        DataConfig(finish_on="device")
+
+
+def test_prepared_crops_and_frames_give_the_same_pairs(config, tmp_path):
+    """Stored crops, of which a part is decoded, and crops cut from frames on the fly."""
+    for number in range(3):
+        trees.frames(tmp_path / f"in/v{number}/img", [f"{n:04d}.jpg" for n in range(1, 5)])
+        rows = [",".join(map(str, trees.moving(n))) for n in range(4)]
+        trees.text(tmp_path / f"in/v{number}/groundtruth_rect.txt", rows)
+    results = []
+    for keep in ("crops", "frames"):
+        settings = Settings(keep=keep, crop_size=255, template_size=63)
+        prepare("otb", tmp_path / "in", tmp_path / keep, settings)
+        source = SourceConfig(path=str(tmp_path / keep), frame_range=4)
+        results.append(take(changed(config, sources=(source,)), tmp_path, 4))
+    for crops, frames in zip(*results, strict=True):
+        np.testing.assert_array_equal(crops.records, frames.records)
+        np.testing.assert_array_equal(crops.label_cls, frames.label_cls)
+        np.testing.assert_allclose(crops.box_xyxy, frames.box_xyxy, atol=1e-3)
+        assert np.abs(crops.search - frames.search).mean() < 3  # JPEG
+
+
+def test_still_images_make_positive_pairs(config, tmp_path):
+    """Template and search image of a picture are the same record, disturbed differently."""
+    trees.coco(tmp_path / "in")
+    prepare(
+        "coco", tmp_path / "in", tmp_path / "out", Settings(crop_size=255, template_size=63)
+    )
+    source = SourceConfig(path=str(tmp_path / "out"), frame_range=0)
+    stills = changed(config, sources=(source,), negative_prob=0)
+    for batch in take(stills, tmp_path, 3):
+        np.testing.assert_array_equal(batch.records[:, 0], batch.records[:, 1])
+        middle = batch.box_xyxy.reshape(-1, 2, 2).mean(1)
+        assert np.ptp(middle, axis=0).max() > 4

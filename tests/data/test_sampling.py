@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from siamjax.data.sampling import draw_pair, make_track_index
+from siamjax.data.sampling import SemanticNegatives, draw_pair, make_track_index
 
 # video, track, frame: two tracks in video 3, a gap in video 7, one lone frame in video 9;
 # records in no particular order
@@ -100,3 +100,55 @@ def test_draws_depend_on_the_generator_alone(index):
         [draw(np.random.default_rng(seed), [index]) for seed in range(20)] for _ in range(2)
     )
     assert first == again
+
+
+# video, track, category: two instances of 5 in video 0, one each in 1 and 2; 8 in video 3
+KINDS = np.array([(0, 0, 5), (0, 1, 5), (1, 0, 5), (2, 0, 5), (3, 0, 8), (4, 0, -1)])
+
+
+def kinds_index():
+    video, track, category = np.repeat(KINDS, 3, axis=0).T
+    frame = np.tile(range(3), len(KINDS))
+    return make_track_index(video, track, frame, np.arange(len(video)), category)
+
+
+def semantic_pairs(rng, indices, same, other, video=0, count=600):
+    semantic = SemanticNegatives(indices, same, other)
+    return [
+        draw_pair(
+            rng, indices, 0, video, frame_range=9, negative_prob=1.0, semantic=semantic
+        ).search
+        for _ in range(count)
+    ]
+
+
+def test_negatives_of_the_same_category_are_other_instances(rng):
+    """All tracks of the category in other videos, of any source, and none else."""
+    indices = [kinds_index(), kinds_index()]
+    drawn = {(s, *KINDS[r // 3]) for s, r in semantic_pairs(rng, indices, 1.0, 0.0)}
+    expected = {(0, 1, 0, 5), (0, 2, 0, 5)} | {
+        (1, *row) for row in KINDS.tolist() if row[2] == 5
+    }
+    assert drawn == expected
+
+
+def test_negatives_of_another_category(rng):
+    drawn = {tuple(KINDS[r // 3]) for _, r in semantic_pairs(rng, [kinds_index()], 0.0, 1.0)}
+    assert drawn == {(3, 0, 8)}
+
+
+def test_semantic_negatives_keep_their_shares(rng):
+    """A tenth the same category, a third another; the rest any other video."""
+    pairs = semantic_pairs(rng, [kinds_index()], 0.1, 0.3, count=4000)
+    share = np.mean([KINDS[r // 3][2] == 8 for _, r in pairs])
+    # of the remaining six tenths, a quarter shows video 3
+    assert share == pytest.approx(0.3 + 0.6 / 4, abs=0.03)
+
+
+def test_without_a_category_any_other_video_will_do(rng):
+    index = kinds_index()
+    drawn = {KINDS[r // 3][0] for _, r in semantic_pairs(rng, [index], 1.0, 0.0, video=4)}
+    assert drawn == {0, 1, 2, 3}
+    # the only one of its category
+    drawn = {KINDS[r // 3][0] for _, r in semantic_pairs(rng, [index], 1.0, 0.0, video=3)}
+    assert drawn == {0, 1, 2, 4}

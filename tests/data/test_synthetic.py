@@ -3,6 +3,9 @@
 import dataclasses
 import errno
 import hashlib
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +15,7 @@ import pytest
 from siamjax.commands.render import render
 from siamjax.config import SyntheticConfig
 from siamjax.data.rendering.scene import Sequence
+from siamjax.data.scratch import scratch_folder
 from siamjax.data.synthetic import write_otb
 
 CONFIG = SyntheticConfig(sequences=3, frames=4, width=160, height=120)
@@ -169,3 +173,24 @@ def test_command(tmp_path, capsys):
     render(tmp_path / "set", sequences=1, frames=2, width=128, height=96)
     assert "1 sequences of 2 frames" in capsys.readouterr().out
     assert (tmp_path / "set" / "test-0-0000" / "img" / "0002.jpg").is_file()
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    """Folders of processes that are no more; those of others, running or elsewhere, stay."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    out = tmp_path / "set"
+    one = dataclasses.replace(CONFIG, sequences=1)
+    write_otb(one, out)
+    for name in list(out.iterdir()):
+        if name.is_dir():
+            shutil.rmtree(name)
+    with scratch_folder(out) as mine:
+        owner = mine.name.rsplit("-", 2)[0]
+        stale = out / f"{owner}-{ended.pid}-abc"
+        (stale / "half").mkdir(parents=True)
+        elsewhere = out / f".rendering-another_machine-{ended.pid}-abc"
+        elsewhere.mkdir()
+        write_otb(one, out)
+        assert not stale.exists() and mine.exists() and elsewhere.exists()
+    assert not mine.exists()

@@ -7,6 +7,7 @@ import pytest
 
 from siamjax.data.targets import Rules, assign_negative_targets, assign_targets
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
+from siamjax.geometry.assignment import assign_ranked, assign_response
 
 SCORE_SIZES = {"r50": 25, "alex": 17}
 CASES = [(model, number) for model in SCORE_SIZES for number in range(6)]
@@ -75,3 +76,55 @@ def test_choice_is_random_bounded_and_repeatable():
     np.testing.assert_array_equal(first.label_cls, again.label_cls)
     assert not np.array_equal(first.label_cls, other.label_cls)
     assert first.label_loc_weight.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("model", "number"), CASES)
+def test_ranked_choice_keeps_the_rules(model, number, arrays):
+    """The golden's counts and offsets, and the choice is the first by rank."""
+    box = arrays["boxes_xyxy"][number]
+    anchors = published_anchors(model)
+    rank = np.random.default_rng(number).permutation(anchors[..., 0].size)
+    rank = rank.reshape(anchors.shape[:-1]).astype(np.int32)
+    for negative in (False, True):
+        label, loc, weight = (
+            a[0]
+            for a in assign_ranked(
+                box[None].astype(np.float32),
+                np.array([negative]),
+                rank[None],
+                anchors,
+                Rules(),
+                search_size=255,
+                stride=8,
+            )
+        )
+        overlap = arrays[f"{model}_{number}_overlap"].transpose(1, 2, 0)
+        positives, negatives, positive_weight, *_ = arrays[f"{model}_{number}_counts"]
+        if negative:
+            assert [(label == 1).sum(), (label == 0).sum()] == arrays[
+                f"{model}_{number}_neg_counts"
+            ].tolist()
+            assert not weight.any()
+            continue
+        assert ((label == 1).sum(), (label == 0).sum()) == (positives, negatives)
+        # by hand: sort the allowed by rank
+        for value, allowed, count in ((1, overlap > 0.6, 16), (0, overlap < 0.3, 48)):
+            first = np.sort(rank[allowed])[:count]
+            np.testing.assert_array_equal(np.sort(rank[label == value]), first)
+        np.testing.assert_allclose(weight[label == 1], positive_weight, rtol=1e-5)
+        expected = arrays[f"{model}_{number}_delta"].transpose(2, 3, 1, 0)
+        np.testing.assert_allclose(loc, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("distance", "cells"), [("manhattan", 13), ("euclidean", 13)])
+def test_response_labels_of_siamfc(distance, cells):
+    """A centred target: two cells of 8 pixels away, 13 of them either way; a corner is not."""
+    place = {"search_size": 239, "stride": 8, "radius": 16.0, "distance": distance}
+    boxes = np.array([[99, 99, 139, 139], [99, 99, 139, 139], [107, 91, 147, 131]], np.float32)
+    label = assign_response(boxes, np.array([False, True, False]), 15, **place)
+    assert label.shape == (3, 15, 15, 1) and label.dtype == np.int32
+    assert label[0].sum() == cells and not label[1].any()
+    assert label[0, 7, 9] == label[0, 5, 7] == label[0, 6, 6] == 1
+    assert label[0, 5, 6] == 0  # one and two away: 24 pixels, or 17.9
+    # the target one cell to the right and up
+    np.testing.assert_array_equal(label[2], np.roll(label[0], (-1, 1), (0, 1)))
