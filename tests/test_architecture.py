@@ -18,7 +18,14 @@ ALLOWED = {
     "models": {"geometry"},
     "weights": {"models", "geometry", "config"},
     "data": {"geometry", "config", "video"},
-    "training": {"data.schema", "data.pipeline", "models", "geometry", "config"},
+    "training": {
+        "data.schema",
+        "data.pipeline",
+        "data.targets",
+        "models",
+        "geometry",
+        "config",
+    },
     "tracking": {"models", "geometry", "config"},
     "evaluation": {"geometry", "config", "video"},
 }
