@@ -35,7 +35,8 @@ def centers(shift: float) -> np.ndarray:
     return np.array(found)
 
 
-def main():
+def main() -> None:
+    """Writes the picture beside this file."""
     figure, panels = plt.subplots(1, 3, figsize=(7.2, 2.6), layout="constrained")
     for panel, shift in zip(panels, (0, 16, 64), strict=True):
         found = centers(shift)
