@@ -46,21 +46,21 @@ def get_config() -> Config:
             score_size=13,
         ),
         tracker=TrackerConfig(
-            search_size=143, penalty_k=0.05, window_influence=0.35, size_lr=0.4
+            search_size=143, penalty_k=0.2, window_influence=0.4, size_lr=0.1
         ),
         data=DataConfig(
             sources=(
                 SourceConfig(
-                    synthetic=SyntheticConfig(sequences=240, frames=60, frame_step=4),
+                    synthetic=SyntheticConfig(sequences=320, frames=60, frame_step=5),
                     frame_range=40,
                 ),
             ),
             crop_size=255,
             template=AugmentConfig(shift=2.0, scale=0.05),
-            search=AugmentConfig(shift=32.0, scale=0.18, blur=0.1),
+            search=AugmentConfig(shift=32.0, scale=0.25, blur=0.1),
         ),
-        optim=OptimConfig(lr=0.03, end_lr=0.001, warmup_lr=0.005, warmup_epochs=1),
+        optim=OptimConfig(lr=0.03, end_lr=0.001, warmup_lr=0.01, warmup_epochs=1),
         train=TrainConfig(
-            batch_size=16, epochs=8, pairs_per_epoch=2400, checkpoint_every=300, seed=0
+            batch_size=8, epochs=8, pairs_per_epoch=2240, checkpoint_every=560, seed=0
         ),
     )

@@ -52,15 +52,15 @@ class Sequence:
 
     def _draw_actors(self, rng):
         palette = None
-        if rng.random() < 0.1:  # camouflage: the colours of the background
+        if rng.random() < 0.05:  # camouflage: the colours of the background
             pixels = self._background.reshape(-1, 3)
             palette = pixels[rng.integers(0, len(pixels), 4)].astype(np.float32)
         design = self._draw_visible_design(rng, palette)
-        swing = rng.choice([0.05, 0.15, 0.3])
+        swing = rng.choice([0.05, 0.15, 0.25])
         low, high = _SIZES[0], min(_SIZES[1], 0.55 * min(self.width, self.height))
         size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
         frame = np.array([self.width, self.height])
-        speed = size * _log_uniform(rng, 0.035, 0.15)
+        speed = size * _log_uniform(rng, 0.035, 0.1)
         reach = np.maximum(frame / 2 - 0.45 * size, 1)
         path = motion.draw_wander(rng, frame / 2, reach, speed)
         target = self._draw_actor(rng, design, path, size, swing)
@@ -68,9 +68,9 @@ class Sequence:
         behind, front = [], []
         for _ in range(rng.integers(1, 3)):  # distractors
             own = motion.draw_wander(rng, frame / 2, frame / 2, speed)
-            away = size * rng.uniform(1.1, 2.0) * _direction(rng)
+            away = size * rng.uniform(1.2, 2.2) * _direction(rng)
             near = motion.Encounter(
-                own, path, away, rng.uniform(50, 150), rng.uniform(0, 150), rng.uniform(4, 9)
+                own, path, away, rng.uniform(50, 150), rng.uniform(0, 150), rng.uniform(3, 7)
             )
             similar = objects.similar_design(rng, design)
             actor = self._draw_actor(rng, similar, near, size * rng.uniform(0.75, 1.25), 0.2)
@@ -80,7 +80,7 @@ class Sequence:
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
             other = objects.draw_design(rng)
             actor = self._draw_actor(rng, other, passing, size * rng.uniform(0.3, 0.7), 0.05)
-            (front if rng.random() < 0.7 else behind).append(actor)
+            (front if rng.random() < 0.6 else behind).append(actor)
         self._actors = [*behind, target, *front]
         self._target = len(behind)
 
@@ -90,7 +90,7 @@ class Sequence:
         for _ in range(8):
             design = objects.draw_design(rng, palette)
             colors = design.looks[0].palette
-            if abs(colors.mean(0) - scene).max() + colors.std(0).max() > 45:
+            if abs(colors.mean(0) - scene).max() + colors.std(0).max() > 60:
                 break
             palette = None
         return design
@@ -104,10 +104,10 @@ class Sequence:
             size_wave=motion.draw_wave(rng, 40, 150),
             size_swing=size_swing,
             aspect_wave=motion.draw_wave(rng, 25, 100),
-            aspect_swing=rng.choice([0.02, 0.08, 0.18]),
+            aspect_swing=rng.choice([0.02, 0.06, 0.14]),
             turn_wave=motion.draw_wave(rng, 30, 120),
-            turn_swing=rng.choice([0.05, 0.05, 0.2, 0.5]),
-            spin=rng.choice([0, 0, 0, 0, 0.015, -0.025]),
+            turn_swing=rng.choice([0.05, 0.05, 0.15, 0.4]),
+            spin=rng.choice([0, 0, 0, 0, 0.01, -0.015]),
         )
 
     def _draw_light(self, rng):
