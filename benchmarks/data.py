@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 from harness import print_table, time_call
 
@@ -98,7 +99,7 @@ def seconds_by_stage(config, sources):
         "crop and augment": crop_and_augment,
         "targets": lambda: [
             targets.assign_targets(rng, box, anchors, targets.Rules())
-            for box in (example.box_xyxy for example in examples)
+            for box in (example.fields.box_xyxy for example in examples)
         ],
         "batch": lambda: stack(examples),
         "all, pair by pair": lambda: stack(
@@ -107,8 +108,43 @@ def seconds_by_stage(config, sources):
     }
     seconds = {name: time_call(stage, repeat=20) / BATCH for name, stage in stages.items()}
     seconds["augment"] = seconds.pop("crop and augment") - seconds["crop"]
+    seconds["reference recipe, OpenCV, read apart"] = reference_seconds(
+        config, images, boxes, anchors
+    )
     order = ["read", "decode", "crop", "augment", "targets", "batch", "all, pair by pair"]
+    order.append("reference recipe, OpenCV, read apart")
     return {name: seconds[name] for name in order}
+
+
+def reference_seconds(config, images, boxes, anchors):
+    """Seconds of a pair by the published recipe in plain OpenCV: whole JPEGs, filter2D."""
+    data, model = config.data, config.model
+    encoded = [cv2.imencode(".jpg", image)[1] for image in images]
+    rng = np.random.default_rng(0)
+
+    def one(number, setting, size):
+        image = cv2.imdecode(encoded[number], cv2.IMREAD_COLOR)
+        params = augment.draw_augmentation(rng, setting)
+        low, high = augment.window_xyxy(params, data.crop_size, size).reshape(2, 2)
+        zoom = (size - 1) / (high - low)
+        matrix = np.array([[zoom[0], 0, -zoom[0] * low[0]], [0, zoom[1], -zoom[1] * low[1]]])
+        image = cv2.warpAffine(image, matrix, (size, size)).astype(np.float32)
+        if params.color is not None:
+            image = image - params.color.astype(np.float32)
+        if params.blur_size:
+            kernel = np.zeros((params.blur_size,) * 2)
+            kernel[:, params.blur_size // 2] += params.blur_mix
+            kernel[params.blur_size // 2] += 1 - params.blur_mix
+            image = cv2.filter2D(image, -1, kernel / params.blur_size)
+        return image.transpose(2, 0, 1).copy()
+
+    def batch():
+        for number in range(0, 2 * BATCH, 2):
+            one(number, data.template, model.template_size)
+            one(number + 1, data.search, model.search_size)
+            targets.assign_targets(rng, boxes[number + 1], anchors, targets.Rules())
+
+    return time_call(batch, repeat=20) / BATCH
 
 
 def seconds_of_batches(batches, count):
