@@ -83,7 +83,7 @@ def stages(path: Path, frame: np.ndarray, repeat: int) -> list[object]:
     init_compile = time.perf_counter() - start
 
     crop, _ = compile_call(
-        lambda state, frame: tracker.search_crop(state, frame, frame_size, config=config),
+        lambda state, frame: tracker.search_crops(state, frame, frame_size, config=config),
         state,
         padded,
     )
