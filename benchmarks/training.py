@@ -26,7 +26,7 @@ from siamjax.training import parallel
 from siamjax.training.meter import Meter
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.state import create_state
-from siamjax.training.step import train_step
+from siamjax.training.step import make_step
 
 RENDERED = SyntheticConfig(sequences=24, frames=60, frame_step=6)
 
@@ -50,11 +50,8 @@ def compile_step(config: Config, mesh) -> tuple:
     began = time.perf_counter()
     state = jax.block_until_ready(parallel.create_on(mesh, create))
     created = time.perf_counter()
-    step = functools.partial(
-        train_step, network=network, optimizer=optimizer, loss_config=config.loss
-    )
-    batch = parallel.abstract_batch(config, mesh)
-    step = parallel.jit_step(step, mesh).lower(state, batch).compile()
+    step = parallel.jit_step(make_step(config, network, optimizer), mesh)
+    step = step.lower(state, parallel.abstract_batch(config, mesh)).compile()
     return state, step, created - began, time.perf_counter() - created
 
 

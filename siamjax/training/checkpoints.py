@@ -26,6 +26,7 @@ from orbax.checkpoint import v1 as ocp
 import siamjax
 from siamjax.config import Config, config_to_dict
 from siamjax.training.state import TrainState
+from siamjax.training.trees import describe, difference
 from siamjax.training.workdir import write_config
 
 logger = logging.getLogger(__name__)
@@ -209,11 +210,17 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
     with _reading(folder):
         metadata = ocp.checkpointables_metadata(folder)
         about = metadata.custom_metadata or {}
-        found = {name: _describe(metadata.metadata[name]) for name in abstract}
+        found = {name: describe(metadata.metadata[name]) for name in abstract}
         if not all(found.values()):
             raise ValueError("its description is unreadable")
     for name, tree in abstract.items():
-        _check_same_tree(folder, about, found[name], _describe(tree))
+        differs = difference(found[name], describe(tree))
+        if differs:
+            writer = about.get("config", {}).get("name", "unknown")
+            raise CheckpointError(
+                f"checkpoint {folder}, written by configuration {writer!r}, is another "
+                f"model's: {differs}"
+            )
     with _reading(folder):
         loaded = ocp.load_checkpointables(folder, abstract)
         for name, tree in loaded.items():
@@ -246,50 +253,6 @@ def _orphans_in_silence() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook, asyncio_logger.disabled = hook, False
-
-
-def _check_same_tree(folder: Path, about: dict, found: dict, wanted: dict) -> None:
-    complaints = [
-        _listing(
-            "it has", [key for key in found if key not in wanted], "which the model lacks"
-        ),
-        _listing(
-            "it lacks", [key for key in wanted if key not in found], "which the model has"
-        ),
-        _listing(
-            "there",
-            [
-                f"{key} is {found[key]} but the model wants {wanted[key]}"
-                for key in wanted
-                if key in found and found[key] != wanted[key]
-            ],
-        ),
-    ]
-    complaints = [complaint for complaint in complaints if complaint]
-    if complaints:
-        writer = about.get("config", {}).get("name", "unknown")
-        raise CheckpointError(
-            f"checkpoint {folder}, written by configuration {writer!r}, is another model's: "
-            + "; ".join(complaints)
-        )
-
-
-def _listing(verb: str, items: list[str], reason: str = "") -> str:
-    if not items:
-        return ""
-    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
-    return f"{verb} {', '.join(items[:3])}{more}" + (f", {reason}" if reason else "")
-
-
-def _describe(tree: Any) -> dict[str, str]:
-    """`{"params/conv/kernel": "float32[3, 3, 3, 64]", ...}`"""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            f"{np.dtype(leaf.dtype)}{list(leaf.shape)}"
-        )
-        for path, leaf in leaves
-    }
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

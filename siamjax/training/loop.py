@@ -13,12 +13,11 @@ from siamjax.data.pipeline import make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
-from siamjax.training.device_augment import make_finish
 from siamjax.training.interrupts import Interrupted, StopRequest
 from siamjax.training.meter import Meter, NonFiniteError
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.state import TrainState, create_state
-from siamjax.training.step import train_step
+from siamjax.training.step import make_step
 from siamjax.training.workdir import check_workdir, write_config
 from siamjax.training.writers import JsonLines, Progress
 
@@ -77,15 +76,8 @@ def train(config: Config, workdir: str | Path) -> TrainState:
         began = time.perf_counter()
         if state is None:
             state = parallel.create_on(mesh, create)
-        step_fn = functools.partial(
-            train_step,
-            network=network,
-            optimizer=optimizer,
-            loss_config=config.loss,
-            finish=make_finish(config) if config.data.finish_on == "device" else None,
-        )
-        abstract_batch = parallel.abstract_batch(config, mesh)
-        step = parallel.jit_step(step_fn, mesh).lower(abstract_state, abstract_batch).compile()
+        step = parallel.jit_step(make_step(config, network, optimizer), mesh)
+        step = step.lower(abstract_state, parallel.abstract_batch(config, mesh)).compile()
         print(
             f"{'resuming' if start else 'starting'} at step {start} of {total} on {mesh.size} "
             f"{jax.default_backend()} device{'s' * (mesh.size > 1)}, compiled in "

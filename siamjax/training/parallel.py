@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from siamjax.config import Config, ConfigError
 from siamjax.data.schema import Batch, DrawnBatch, batch_shapes, drawn_shapes
 from siamjax.training.state import TrainState
-from siamjax.training.step import Metrics
+from siamjax.training.step import Step
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
@@ -101,9 +101,7 @@ def abstract_batch(config: Config, mesh: Mesh) -> Batch:
     return type(wanted)(*map(abstract, wanted))
 
 
-def jit_step(
-    step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]], mesh: Mesh
-) -> jax.stages.Wrapped:
+def jit_step(step: Step, mesh: Mesh) -> jax.stages.Wrapped:
     """`step` compiled for the mesh. The state that goes in is donated: use what comes out."""
     whole = replicated(mesh)
     return jax.jit(

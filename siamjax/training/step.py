@@ -1,5 +1,6 @@
 """The training step, a pure function; `parallel` puts it on devices."""
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from siamjax.config import LossConfig
+from siamjax.config import Config, LossConfig
 from siamjax.data.schema import Batch, DrawnBatch
+from siamjax.training.device_augment import make_finish
 from siamjax.training.losses import Losses, pair_losses
 from siamjax.training.state import TrainState
 
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
     import flax.linen as nn
 
 Metrics = dict[str, Array]
+Step = Callable[[TrainState, Batch | DrawnBatch], tuple[TrainState, Metrics]]
+
+
+def make_step(
+    config: Config, network: "nn.Module", optimizer: optax.GradientTransformation
+) -> Step:
+    """`train_step` with all that a configuration settles beforehand."""
+    return functools.partial(
+        train_step,
+        network=network,
+        optimizer=optimizer,
+        loss_config=config.loss,
+        finish=make_finish(config) if config.data.finish_on == "device" else None,
+    )
 
 
 def train_step(

@@ -29,7 +29,7 @@ from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import train
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.state import create_state
-from siamjax.training.step import train_step
+from siamjax.training.step import make_step
 
 SMALL = Config(
     name="small",
@@ -109,12 +109,7 @@ def test_four_fixed_pairs_are_learnt(workdir):
     optimizer = build_optimizer(SMALL.optim, SMALL.train)
     init = functools.partial(init_variables, network, config=SMALL.model)
     state = parallel.create_on(mesh, functools.partial(create_state, init, optimizer, 0))
-    step = parallel.jit_step(
-        functools.partial(
-            train_step, network=network, optimizer=optimizer, loss_config=SMALL.loss
-        ),
-        mesh,
-    )
+    step = parallel.jit_step(make_step(SMALL, network, optimizer), mesh)
     batch = parallel.put_batch(batch, mesh)
     losses = []
     for _ in range(100):

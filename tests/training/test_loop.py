@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from siamjax.config import ConfigError, load_config
-from siamjax.training import loop
+from siamjax.training import loop, step
 from siamjax.training.checkpoints import CheckpointError, load_variables
 from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import TrainingError, train
-from siamjax.training.step import train_step
 from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, with_train
 
 STEPS = 12  # 3 epochs of 16 pairs, 4 at a time
@@ -244,13 +243,13 @@ def test_a_full_disk_is_told_before_work_starts(tmp_path, monkeypatch):
 
 
 def test_the_step_is_compiled_once(tmp_path, monkeypatch):
-    traces = []
+    traces, original = [], step.train_step
 
     def counted(*arguments, **settings):
         traces.append(1)
-        return train_step(*arguments, **settings)
+        return original(*arguments, **settings)
 
-    monkeypatch.setattr(loop, "train_step", counted)
+    monkeypatch.setattr(step, "train_step", counted)
     train(CONFIG, tmp_path)
     assert len(traces) == 1
 
