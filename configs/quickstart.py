@@ -46,7 +46,7 @@ def get_config() -> Config:
             score_size=13,
         ),
         tracker=TrackerConfig(
-            search_size=143, penalty_k=0.2, window_influence=0.4, size_lr=0.1
+            search_size=143, penalty_k=0.3, window_influence=0.25, size_lr=0.12
         ),
         data=DataConfig(
             sources=(

@@ -125,4 +125,4 @@ def _render_test_split(folder: Path) -> None:
     from siamjax.config import SyntheticConfig
     from siamjax.data.synthetic import write_otb
 
-    write_otb(SyntheticConfig(split="test", seed=0, sequences=20, frames=60), folder)
+    write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), folder)

@@ -66,7 +66,7 @@ class Sequence:
         target = self._draw_actor(rng, design, path, size, swing)
 
         behind, front = [], []
-        for _ in range(rng.integers(1, 3)):  # distractors
+        for _ in range(1 + (rng.random() < 0.3)):  # distractors
             own = motion.draw_wander(rng, frame / 2, frame / 2, speed)
             away = size * rng.uniform(1.2, 2.2) * _direction(rng)
             near = motion.Encounter(
@@ -75,7 +75,7 @@ class Sequence:
             similar = objects.similar_design(rng, design)
             actor = self._draw_actor(rng, similar, near, size * rng.uniform(0.75, 1.25), 0.2)
             (behind if rng.random() < 0.85 else front).append(actor)
-        for _ in range(rng.integers(0, 3)):  # others, which cross the target's way
+        for _ in range(rng.integers(0, 2)):  # others, which cross the target's way
             when = rng.uniform(5, 60)
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
             other = objects.draw_design(rng)
