@@ -171,7 +171,7 @@ def test_the_synthetic_test_split_is_rendered_once(run, summary, tmp_path, monke
     for _ in range(2):
         assert run(benchmark="synthetic", data=tmp_path / "test") == 0
     (config,) = rendered
-    assert (config.split, config.seed, config.sequences, config.frames) == ("test", 0, 20, 60)
+    assert (config.split, config.seed, config.sequences, config.frames) == ("test", 0, 60, 60)
     assert summary()["benchmark"] == "synthetic"
 
 
