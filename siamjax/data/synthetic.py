@@ -26,7 +26,7 @@ from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
-RENDERER = 3
+RENDERER = 4
 RENDERED_FILE = "rendered.json"
 
 
