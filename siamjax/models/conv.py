@@ -14,6 +14,10 @@ normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 uniform_fan_in = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
+# Input times output channels from which a matrix product beats XLA's convolution on CPU.
+_WIDE = 96 * 256
+
+
 def uniform_bias(fan_in: int) -> Callable[..., Array]:
     """PyTorch's default initialiser of a bias, U(+-1 / sqrt(fan_in))."""
 
@@ -32,9 +36,10 @@ def conv2d(
     `padding` zeros on every side; the number of groups follows from the shapes. Raises
     ValueError when the kernel does not fit into the padded map.
 
-    On CPU, 1x1 convolutions run as matrix products and depthwise ones as shifted sums, both
-    faster than XLA's convolution there (benchmarks/forward.py); elsewhere everything is
-    XLA's convolution, until it is measured.
+    On CPU, 1x1 convolutions run as matrix products, depthwise ones as shifted sums, and wide
+    ones as a matrix product for each row of the kernel, all faster than XLA's convolution
+    there (benchmarks/forward.py); elsewhere everything is XLA's convolution, until it is
+    measured.
     """
     for name, side, taps in zip(("height", "width"), x.shape[1:3], kernel.shape, strict=False):
         if side + 2 * padding < dilation * (taps - 1) + 1:
@@ -48,6 +53,8 @@ def conv2d(
             return flat.reshape(*x.shape[:3], -1)
         if kernel.shape[2] == 1 and kernel.shape[3] == x.shape[-1]:
             return _depthwise(x, kernel, stride, padding, dilation)
+        if kernel.shape[2] == x.shape[-1] and stride == 1 and kernel[0, 0].size >= _WIDE:
+            return _by_rows(x, kernel, padding, dilation)
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -72,6 +79,22 @@ def _depthwise(x: Array, kernel: Array, stride: int, padding: int, dilation: int
         return x[:, top:bottom:stride, left:right:stride]
 
     return sum(shifted(i, j) * kernel[i, j, 0] for i in range(taps_y) for j in range(taps_x))
+
+
+def _by_rows(x: Array, kernel: Array, padding: int, dilation: int) -> Array:
+    """A convolution of stride 1 as one matrix product for each row of the kernel."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    taps_y, taps_x, inputs, outputs = kernel.shape
+    height = x.shape[1] - dilation * (taps_y - 1)
+    width = x.shape[2] - dilation * (taps_x - 1)
+    # The kernel's columns side by side as channels, so that the products are large.
+    columns = [x[:, :, j * dilation : j * dilation + width] for j in range(taps_x)]
+    wide = jnp.concatenate(columns, axis=-1)
+    rows = [wide[:, i * dilation : i * dilation + height] for i in range(taps_y)]
+    return sum(
+        jnp.einsum("bhwi,io->bhwo", row, kernel[i].reshape(taps_x * inputs, outputs))
+        for i, row in enumerate(rows)
+    )
 
 
 class Conv(nn.Module):
