@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.conv import Conv, ConvNorm, conv_norm, uniform_bias, uniform_fan_in
+from siamjax.models.layers import Conv, ConvNorm, conv_norm, uniform_bias, uniform_fan_in
 from siamjax.models.xcorr import Implementation, xcorr_depthwise, xcorr_up_channel
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.conv import ConvNorm
+from siamjax.models.layers import ConvNorm
 
 
 class Neck(nn.Module):

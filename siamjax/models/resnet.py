@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.conv import conv_norm
+from siamjax.models.layers import conv_norm
 from siamjax.models.crop import center_crop
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")

@@ -1,0 +1,132 @@
+"""A convolution, and one with a batch norm: the layers that every network is made of."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import DTypeLike
+
+from siamjax.models.conv import conv2d
+
+# The backbones' initialisation, N(0, sqrt(2 / (kh * kw * out))). Reference: PySOT's ResNet.
+normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# PyTorch's default, U(+-1 / sqrt(fan_in)), which PySOT's neck and heads keep.
+uniform_fan_in = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+def uniform_bias(fan_in: int) -> Callable[..., Array]:
+    """PyTorch's default initialiser of a bias, U(+-1 / sqrt(fan_in))."""
+
+    def init(key, shape, dtype=jnp.float32):
+        bound = fan_in**-0.5
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class Conv(nn.Module):
+    """A convolution with a square kernel, `[b, h, w, i]` to `[b, h', w', features]`.
+
+    Attributes:
+        features: output channels.
+        size: taps on a side of the kernel.
+        stride, padding, dilation, groups: as in `conv2d`.
+        use_bias: whether a bias is added.
+        dtype: of the computation; parameters are float32.
+        kernel_init, bias_init: initialisers.
+    """
+
+    features: int
+    size: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    use_bias: bool = False
+    dtype: DTypeLike = jnp.float32
+    kernel_init: Callable[..., Array] = normal_fan_out
+    bias_init: Callable[..., Array] = nn.initializers.zeros
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Convolves; raises ValueError when the channels do not suit the groups."""
+        if self.features < 1 or self.features % self.groups or x.shape[-1] % self.groups:
+            raise ValueError(
+                f"a convolution of {self.groups} groups cannot turn {x.shape[-1]} channels "
+                f"into {self.features}; choose another `model.backbone.width`"
+            )
+        shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        y = conv2d(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+        )
+        if self.use_bias:
+            bias = self.param("bias", self.bias_init, (self.features,))
+            y = y + bias.astype(self.dtype)
+        return y
+
+
+def conv_norm(
+    x: Array,
+    features: int,
+    size: int,
+    *,
+    train: bool,
+    folded: bool,
+    dtype: DTypeLike,
+    names: tuple[str, str] = ("conv", "bn"),
+    use_bias: bool = False,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,
+    **conv,
+) -> Array:
+    """A convolution and its batch norm, created in the calling module under `names`.
+
+    Statistics and normalisation are float32 whatever `dtype` is. With `folded` there is no
+    batch norm: the convolution carries it in its kernel and bias, see `folding.py`.
+    """
+    x = Conv(features, size, use_bias=use_bias or folded, dtype=dtype, name=names[0], **conv)(x)
+    if folded:
+        if train:
+            raise ValueError("a network with folded batch norms cannot run with train=True")
+        return x
+    norm = nn.BatchNorm(
+        use_running_average=not train, momentum=momentum, epsilon=epsilon, name=names[1]
+    )
+    return norm(x.astype(jnp.float32)).astype(dtype)
+
+
+class ConvNorm(nn.Module):
+    """`conv_norm` as a module of its own, with the children `conv` and `bn`.
+
+    Attributes:
+        features, size: of the convolution.
+        folded, dtype: as in `conv_norm`.
+        relu: whether a rectifier follows.
+    """
+
+    features: int
+    size: int
+    folded: bool = False
+    dtype: DTypeLike = jnp.float32
+    relu: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array, train: bool) -> Array:
+        """Convolves without padding and normalises."""
+        x = conv_norm(
+            x,
+            self.features,
+            self.size,
+            train=train,
+            folded=self.folded,
+            dtype=self.dtype,
+            kernel_init=uniform_fan_in,
+        )
+        return nn.relu(x) if self.relu else x
