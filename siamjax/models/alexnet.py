@@ -9,14 +9,11 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from siamjax.models.layers import Conv, conv_norm, normal_fan_out
+from siamjax.models.pool import max_pool
 
 STAGES = ("layer1", "layer2", "layer3", "layer4", "layer5")
 SIAMFC_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 SIAMFC_EPSILON = 1e-6  # of its batch norms
-
-
-def _pool(x: Array) -> Array:
-    return nn.max_pool(x, (3, 3), (2, 2), "VALID")
 
 
 class AlexNetStage(nn.Module):
@@ -94,7 +91,7 @@ class AlexNet(nn.Module):
                 dtype=self.dtype,
                 name=f"layer{i}",
             )(x, train)
-            x = _pool(x) if i <= 2 else x
+            x = max_pool(x) if i <= 2 else x
             x = nn.relu(x) if i <= 4 else x
             stages[f"layer{i}"] = x
             if self.last_stage in stages:
@@ -142,7 +139,7 @@ class SiamFCAlexNet(nn.Module):
                 name=f"conv{i}",
             )(x, train)
             x = nn.relu(x) if i < 5 else x
-            x = _pool(x) if i <= 2 else x
+            x = max_pool(x) if i <= 2 else x
             stages[f"conv{i}"] = x
             if self.last_stage in stages:
                 break

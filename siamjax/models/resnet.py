@@ -14,6 +14,7 @@ from jax.typing import DTypeLike
 
 from siamjax.models.crop import center_crop
 from siamjax.models.layers import conv_norm
+from siamjax.models.pool import max_pool
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 # blocks of layer1 to layer4, and whether a block is a bottleneck
@@ -179,8 +180,8 @@ class ResNet(nn.Module):
         )
         stages = {"stem": nn.relu(x)}
         x = stages["stem"]
-        x = x[:, 1:-1, 1:-1] if self.cropped else x
-        x = nn.max_pool(x, (3, 3), (2, 2), [(0 if self.cropped else 1,) * 2] * 2)
+        # Cropped: without the cells whose windows would reach into the padding.
+        x = max_pool(x[:, 1:-1, 1:-1]) if self.cropped else max_pool(x, padding=1)
         for i, count in enumerate(blocks):
             if self.last_stage in stages:
                 break

@@ -9,6 +9,7 @@ from siamjax.models.alexnet import SiamFCAlexNet
 from siamjax.models.conv import conv2d
 from siamjax.models.heads import UpChannelRPN
 from siamjax.models.mobilenetv2 import InvertedResidual
+from siamjax.models.pool import max_pool
 from siamjax.models.resnet import ResidualBlock
 from siamjax.models.siamese import SiamFC
 from tests.models.networks import quick_jit
@@ -76,6 +77,19 @@ def test_convolution(rng, groups, size, stride, padding, dilation):
     assert relative_error(ours, nhwc(reference.detach())) < 1e-5
     assert relative_error(our_d_x, nhwc(d_x)) < 1e-5
     assert relative_error(our_d_kernel, d_kernel.numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize(("height", "width"), [(9, 12), (3, 4), (10, 5)])
+def test_max_pool(rng, padding, height, width):
+    x = image(rng, 2, height, width, 4) - 10  # zeros for padding would win
+    inputs = nchw(x).requires_grad_()
+    reference = F.max_pool2d(inputs, 3, 2, padding)
+    np.testing.assert_array_equal(max_pool(x, padding), nhwc(reference.detach()))
+    weight = image(rng, *nhwc(reference.detach()).shape)
+    (want,) = torch.autograd.grad(reference, inputs, nchw(weight))
+    got = quick_jit(jax.grad(lambda x: (max_pool(x, padding) * weight).sum()))(x)
+    np.testing.assert_allclose(got, nhwc(want), atol=1e-6)
 
 
 def test_grouped_alexnet_and_siamfc_response(rng):
