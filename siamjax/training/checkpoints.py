@@ -7,9 +7,11 @@ travels with it names the configuration and the versions that wrote it, and a ch
 each tree, since the array format has none.
 """
 
+import asyncio
 import contextlib
 import gc
 import importlib.metadata
+import inspect
 import logging
 import os
 import shutil
@@ -239,7 +241,7 @@ def _reading(folder: Path) -> Iterator[None]:
         except Exception as error:
             problem = _first_line(error)
         if problem is not None:
-            gc.collect()
+            _collect_orphans()
     if problem is not None:
         raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
 
@@ -253,6 +255,29 @@ def _orphans_in_silence() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook, asyncio_logger.disabled = hook, False
+
+
+def _collect_orphans() -> None:
+    """Ends the coroutines that a failed read left waiting in an event loop that is over.
+
+    Left alone, each complains whenever Tensorstore's own threads let go of it.
+    """
+    gc.collect()
+    for thing in gc.get_objects():
+        if isinstance(thing, asyncio.Task):
+            abandoned = not thing.get_loop().is_running()
+            coroutine = thing.get_coro()
+        elif inspect.iscoroutine(thing):
+            abandoned = inspect.getcoroutinestate(thing) == inspect.CORO_CREATED
+            coroutine = thing
+        else:
+            continue
+        if abandoned and _ORBAX in coroutine.cr_code.co_filename:
+            if coroutine is not thing:
+                thing._log_destroy_pending = False
+            with contextlib.suppress(Exception):
+                coroutine.close()
+    gc.collect()
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
