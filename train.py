@@ -1,8 +1,8 @@
 """Trains a network: python train.py --config configs/quickstart.py --workdir runs/quickstart
 
-Both are required. Any field of the configuration can be overridden (--optim.lr 0.01): with
---config, --help lists them. The same command goes on where it stopped. Exit codes: 0 finished,
-1 cannot go on, 2 wrong arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after saving.
+Any field of the configuration can be overridden (--optim.lr 0.01); with --config, --help lists
+them. The same command goes on where it stopped. Exit codes: 0 finished, 1 cannot go on, 2 wrong
+arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after saving.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from typing import Annotated
 import tyro
 from absl import flags
 
-from siamjax.config import Config, ConfigError, load_config
+from siamjax.config import Config, ConfigError
+from siamjax.config_files import load_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,9 +30,8 @@ class Arguments:
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code."""
-    # grain reads absl flags, which nobody parses; TFDS would look for a cloud.
-    flags.FLAGS.mark_as_parsed()
-    os.environ.setdefault("NO_GCE_CHECK", "true")
+    flags.FLAGS.mark_as_parsed()  # grain reads absl flags, which nobody parses
+    os.environ.setdefault("NO_GCE_CHECK", "true")  # TFDS would look for a cloud
     # The file is read first: its values are the defaults of all other arguments.
     finder = argparse.ArgumentParser("train.py", add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path)

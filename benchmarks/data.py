@@ -22,8 +22,8 @@ from siamjax.config import (
     ModelConfig,
     SourceConfig,
     SyntheticConfig,
-    load_config,
 )
+from siamjax.config_files import load_config
 from siamjax.data import augment, targets
 from siamjax.data.crops import crop_target, decode_jpeg, encode_jpeg
 from siamjax.data.pipeline import PairMaker, make_batches, open_sources, stack

@@ -17,7 +17,8 @@ import jax
 import numpy as np
 from harness import compile_call, print_table, time_call
 
-from siamjax.config import ModelConfig, load_config
+from siamjax.config import ModelConfig
+from siamjax.config_files import load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.models.folding import fold_batch_norm
 

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from harness import compile_call, print_table, time_call
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.tracking import tracker
 from siamjax.tracking.adapters import Tracker

@@ -19,7 +19,8 @@ import jax
 from absl import flags
 from harness import print_table, time_call
 
-from siamjax.config import Config, SourceConfig, SyntheticConfig, load_config
+from siamjax.config import Config, SourceConfig, SyntheticConfig
+from siamjax.config_files import load_config
 from siamjax.data.pipeline import make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel

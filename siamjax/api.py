@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamjax.config import Config, ConfigError, LongTermConfig, load_config
+from siamjax.config import Config, ConfigError, LongTermConfig
+from siamjax.config_files import load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
 from siamjax.tracking.adapters import Tracker

@@ -7,14 +7,10 @@ instant. Comments name the PySOT key that a field replaces, where there is one.
 
 import dataclasses
 import difflib
-import importlib.util
-import json
 import math
 import re
-import types
 import typing
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 # The stages that each backbone returns, in order; `ModelConfig.levels` picks from them.
 BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
@@ -35,18 +31,20 @@ class ConfigError(ValueError):
     """A configuration breaks a rule; the message names the field, its value and the rule."""
 
 
-def _did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+    """The end of a message about `word`: the nearest of the known words, if one is near."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _require(holds: bool, message: str) -> None:
+def require(holds: bool, message: str) -> None:
+    """Raises `ConfigError` with `message` unless the rule `holds`."""
     if not holds:
         raise ConfigError(message)
 
 
 def _require_range(name: str, value: float, low: float, high: float) -> None:
-    _require(
+    require(
         math.isfinite(value) and low <= value <= high,
         f"`{name}` (={value}) must lie in [{low}, {high}]",
     )
@@ -61,12 +59,12 @@ class _Checked:
             where = f"`{type(self).__name__}.{name}` (={value!r})"
             if typing.get_origin(kind) is Literal:
                 choices = typing.get_args(kind)
-                hint = _did_you_mean(str(value), choices)
-                _require(value in choices, f"{where} must be one of {list(choices)}{hint}")
+                hint = did_you_mean(str(value), choices)
+                require(value in choices, f"{where} must be one of {list(choices)}{hint}")
             elif kind in _SCALARS:
                 fits = isinstance(value, _SCALARS[kind])
                 fits = fits and (kind is bool or not isinstance(value, bool))
-                _require(fits, f"{where} must be of type {kind.__name__}")
+                require(fits, f"{where} must be of type {kind.__name__}")
         self._check()
 
     def _check(self):
@@ -86,12 +84,12 @@ class BackboneConfig(_Checked):
     padding: Literal["zeros", "cropped"] = "zeros"
 
     def _check(self):
-        _require(
+        require(
             self.name in BACKBONE_STAGES,
             f"`model.backbone.name` (={self.name!r}) must be one of "
-            f"{sorted(BACKBONE_STAGES)}{_did_you_mean(self.name, BACKBONE_STAGES)}",
+            f"{sorted(BACKBONE_STAGES)}{did_you_mean(self.name, BACKBONE_STAGES)}",
         )
-        _require(
+        require(
             math.isfinite(self.width) and self.width > 0,
             f"`model.backbone.width` (={self.width}) must be positive",
         )
@@ -106,10 +104,10 @@ class AnchorConfig(_Checked):
     scales: tuple[float, ...] = (8.0,)  # ANCHOR.SCALES: side in strides
 
     def _check(self):
-        _require(self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1")
+        require(self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1")
         for name in ("ratios", "scales"):
             values = getattr(self, name)
-            _require(
+            require(
                 len(values) > 0 and all(v > 0 for v in values),
                 f"`anchors.{name}` (={values}) must hold positive numbers",
             )
@@ -150,33 +148,33 @@ class ModelConfig(_Checked):
 
     def _check(self):
         stages = BACKBONE_STAGES[self.backbone.name]
-        _require(len(self.levels) > 0, "`model.levels` is empty; name at least one stage")
+        require(len(self.levels) > 0, "`model.levels` is empty; name at least one stage")
         for level in self.levels:
-            _require(
+            require(
                 level in stages,
                 f"`model.levels` names {level!r}, which {self.backbone.name} does not "
-                f"have; its stages are {list(stages)}{_did_you_mean(level, stages)}",
+                f"have; its stages are {list(stages)}{did_you_mean(level, stages)}",
             )
-        _require(
+        require(
             len(set(self.levels)) == len(self.levels),
             f"`model.levels` (={self.levels}) names a stage twice",
         )
-        _require(
+        require(
             len(self.channels) == len(self.levels) and min(self.channels) > 0,
             f"`model.channels` (={self.channels}) must give one positive width for each of "
             f"`model.levels` (={self.levels})",
         )
-        _require(
+        require(
             self.template_crop is None or self.template_crop > 0,
             f"`model.template_crop` (={self.template_crop}) must be positive, or None",
         )
-        _require(
+        require(
             0 < self.template_size < self.search_size,
             f"`model.template_size` (={self.template_size}) must be positive and smaller "
             f"than `model.search_size` (={self.search_size})",
         )
         follows = self.score_size_for(self.search_size)
-        _require(
+        require(
             self.score_size == follows,
             f"`model.score_size` (={self.score_size}) must be (search_size - template_size) "
             f"/ stride + 1 + base_size = ({self.search_size} - {self.template_size}) / "
@@ -186,7 +184,7 @@ class ModelConfig(_Checked):
     def score_size_for(self, search_size: int) -> int:
         """Cells on a side of the score map that a search image of this side gives."""
         stride = self.anchors.stride
-        _require(
+        require(
             search_size >= self.template_size
             and (search_size - self.template_size) % stride == 0,
             f"a search size (={search_size}) must exceed `model.template_size` "
@@ -206,12 +204,12 @@ class LongTermConfig(_Checked):
     window_influence: float = 0.001  # of the cosine window while lost
 
     def _check(self):
-        _require(
+        require(
             self.search_step >= 0,
             f"`long_term.search_step` (={self.search_step}) must not be negative",
         )
         _require_range("long_term.confidence_high", self.confidence_high, 0, 1)
-        _require(
+        require(
             0 <= self.confidence_low <= self.confidence_high,
             f"`long_term.confidence_low` (={self.confidence_low}) must lie between 0 and "
             f"`long_term.confidence_high` (={self.confidence_high})",
@@ -230,7 +228,7 @@ class DistractorConfig(_Checked):
     rate: float = 0.01  # eta of the paper: how the weight of later frames grows
 
     def _check(self):
-        _require(self.count >= 1, f"`distractors.count` (={self.count}) must be at least 1")
+        require(self.count >= 1, f"`distractors.count` (={self.count}) must be at least 1")
         _require_range("distractors.weight", self.weight, 0, 1)
         _require_range("distractors.min_score", self.min_score, 0, 1)
         _require_range("distractors.max_iou", self.max_iou, 0, 1)
@@ -261,7 +259,7 @@ class TrackerConfig(_Checked):
     response_up: int = 16  # how much finer the response is made
 
     def _check(self):
-        _require(
+        require(
             math.isfinite(self.penalty_k) and self.penalty_k >= 0,
             f"`tracker.penalty_k` (={self.penalty_k}) must not be negative",
         )
@@ -269,26 +267,26 @@ class TrackerConfig(_Checked):
         _require_range("tracker.size_lr", self.size_lr, 0, 1)
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
         _require_range("tracker.small_target", self.small_target, 0, 1)
-        _require(
+        require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,
             f"`tracker.scale_count` (={self.scale_count}) must be odd, so that one is the last "
             "frame's",
         )
         _require_range("tracker.scale_step", self.scale_step, 1, 2)
         _require_range("tracker.scale_penalty", self.scale_penalty, 0, 1)
-        _require(
+        require(
             self.response_up >= 1,
             f"`tracker.response_up` (={self.response_up}) must be at least 1",
         )
         for size in self.search_sizes(self.search_size):
-            _require(size > 0, f"`tracker.search_size` (={size}) must be positive")
+            require(size > 0, f"`tracker.search_size` (={size}) must be positive")
 
     def search_sizes(self, first: int) -> tuple[int, ...]:
         """Search sizes in the order in which a lost target is looked for, from `first` on."""
         if self.long_term is None:
             return (first,)
         last = self.long_term.search_size
-        _require(
+        require(
             last > first,
             f"`tracker.long_term.search_size` (={last}) must exceed the usual one (={first})",
         )
@@ -310,11 +308,11 @@ class SyntheticConfig(_Checked):
 
     def _check(self):
         for name in ("sequences", "frames", "frame_step"):
-            _require(
+            require(
                 getattr(self, name) >= 1,
                 f"`synthetic.{name}` (={getattr(self, name)}) must be at least 1",
             )
-        _require(
+        require(
             min(self.width, self.height) >= 96,
             f"`synthetic` frames ({self.width} x {self.height}) must be at least 96 pixels "
             "on each side",
@@ -334,21 +332,21 @@ class SourceConfig(_Checked):
     num_use: int = 0
 
     def _check(self):
-        _require(
+        require(
             self.num_use >= -1,
             f"`num_use` (={self.num_use}) of a source must be positive, -1 for each video "
             "once, or 0 to mix by weight alone",
         )
-        _require(
+        require(
             bool(self.path) != (self.synthetic is not None),
             f"a source needs either `path` (={self.path!r}) or `synthetic` "
             f"(={self.synthetic}), and not both",
         )
-        _require(
+        require(
             self.frame_range >= 0,
             f"`frame_range` (={self.frame_range}) must not be negative",
         )
-        _require(
+        require(
             math.isfinite(self.weight) and self.weight > 0,
             f"`weight` (={self.weight}) of a source must be positive",
         )
@@ -365,7 +363,7 @@ class AugmentConfig(_Checked):
     color: float = 1.0
 
     def _check(self):
-        _require(
+        require(
             math.isfinite(self.shift) and self.shift >= 0,
             f"`shift` (={self.shift}) must not be negative",
         )
@@ -413,39 +411,39 @@ class DataConfig(_Checked):
         ):
             _require_range(f"data.{name}", getattr(self, name), 0, 1)
         semantic = self.same_category_prob + self.other_category_prob
-        _require(
+        require(
             semantic <= 1,
             f"`data.same_category_prob` and `data.other_category_prob` are shares of the "
             f"negative pairs; their sum (={semantic}) must not exceed 1",
         )
         mixed = {source.num_use != 0 for source in self.sources}
-        _require(
+        require(
             len(mixed) < 2,
             "`num_use` is given for some of `data.sources` and not for others; give it for "
             "all (-1: each video once) or for none",
         )
-        _require(
+        require(
             self.finish_on == "host"
             or self.labels == "response"
             or self.anchor_choice == "ranked",
             "`data.finish_on` (='device') needs `data.anchor_choice` (="
             f"{self.anchor_choice!r}) to be 'ranked'",
         )
-        _require(
+        require(
             self.response_radius >= 0,
             f"`data.response_radius` (={self.response_radius}) must not be negative",
         )
-        _require(
+        require(
             0 <= self.negative_iou <= self.positive_iou <= 1,
             f"`data.negative_iou` (={self.negative_iou}) must not exceed "
             f"`data.positive_iou` (={self.positive_iou}), both in [0, 1]",
         )
-        _require(
+        require(
             0 < self.positives <= self.anchors,
             f"`data.positives` (={self.positives}) must be positive and at most "
             f"`data.anchors` (={self.anchors})",
         )
-        _require(
+        require(
             self.num_workers >= 0,
             f"`data.num_workers` (={self.num_workers}) must not be negative",
         )
@@ -474,11 +472,11 @@ class OptimConfig(_Checked):
     def _check(self):
         for name in ("lr", "end_lr", "warmup_lr", "clip_norm"):
             value = getattr(self, name)
-            _require(
+            require(
                 math.isfinite(value) and value > 0,
                 f"`optim.{name}` (={value}) must be positive",
             )
-        _require(
+        require(
             self.warmup_epochs >= 0,
             f"`optim.warmup_epochs` (={self.warmup_epochs}) must not be negative",
         )
@@ -506,11 +504,11 @@ class TrainConfig(_Checked):
             "checkpoint_every",
             "keep_checkpoints",
         ):
-            _require(
+            require(
                 getattr(self, name) >= 1,
                 f"`train.{name}` (={getattr(self, name)}) must be at least 1",
             )
-        _require(
+        require(
             self.pairs_per_epoch >= self.batch_size,
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
@@ -540,13 +538,13 @@ class Config(_Checked):
     train: TrainConfig = TrainConfig()
 
     def _check(self):
-        _require(
+        require(
             re.fullmatch(r"[\w.+-]+", self.name) is not None,
             f"`name` (={self.name!r}) may hold letters, digits and . _ + - only, since "
             "folders are called after it",
         )
         for name in ("long_term", "distractors"):
-            _require(
+            require(
                 self.model.correlation != "plain" or getattr(self.tracker, name) is None,
                 f"`tracker.{name}` must be None for `model.correlation` (='plain'), whose "
                 "response tells nothing about loss",
@@ -554,127 +552,18 @@ class Config(_Checked):
         for first in (self.tracker.search_size, self.tracker.small_target_search_size):
             for size in self.tracker.search_sizes(first) if first else ():
                 self.model.score_size_for(size)
-        _require(
+        require(
             self.data.labels == "anchors" or self.model.anchors.count == 1,
             f"`data.labels` (='response') need one anchor, and `model.anchors` has "
             f"{self.model.anchors.count}",
         )
-        _require(
+        require(
             self.data.crop_size >= self.model.search_size,
             f"`data.crop_size` (={self.data.crop_size}) must be at least "
             f"`model.search_size` (={self.model.search_size})",
         )
-        _require(
+        require(
             self.optim.warmup_epochs < self.train.epochs,
             f"`optim.warmup_epochs` (={self.optim.warmup_epochs}) must be fewer than "
             f"`train.epochs` (={self.train.epochs})",
         )
-
-
-def load_config(path: str | Path) -> Config:
-    """Reads `get_config()` of a configuration file, or a resolved `config.json`.
-
-    Raises `ConfigError` when the file is missing, is no configuration, or breaks a rule.
-    """
-    path = Path(path)
-    if not path.is_file():
-        known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise ConfigError(
-            f"configuration {str(path)!r} does not exist{_did_you_mean(path.stem, known)}"
-        )
-    if path.suffix == ".json":
-        try:
-            return config_from_dict(json.loads(path.read_text()))
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{path} is not valid JSON: {error}") from None
-    spec = importlib.util.spec_from_file_location(f"siamjax_config_{path.stem}", path)
-    _require(spec is not None, f"configuration {str(path)!r} must be a .py or .json file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        get_config = getattr(module, "get_config", None)
-        _require(
-            get_config is not None,
-            f"{str(path)!r} has no function `get_config() -> Config`",
-        )
-        config = get_config()
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except SyntaxError as error:
-        raise ConfigError(f"{path} is not valid Python: {error}") from None
-    except TypeError as error:
-        raise ConfigError(f"{path}: {_explain_type_error(error)}") from error
-    _require(
-        isinstance(config, Config),
-        f"`get_config()` of {str(path)!r} returned {type(config).__name__}, not Config",
-    )
-    return config
-
-
-def _explain_type_error(error: TypeError) -> str:
-    """Adds "did you mean" to Python's own complaint about an unknown keyword."""
-    match = re.match(
-        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
-    )
-    owner = globals().get(match[1]) if match else None
-    if owner is None:
-        return str(error)
-    fields = [field.name for field in dataclasses.fields(owner)]
-    hint = _did_you_mean(match[2], fields) or f"; its fields are {fields}"
-    return f"{match[1]} has no field {match[2]!r}{hint}"
-
-
-def config_to_dict(config: Config) -> dict[str, Any]:
-    """The configuration as plain JSON-ready values."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def config_from_dict(values: dict[str, Any]) -> Config:
-    """The inverse of `config_to_dict`; raises `ConfigError` for unknown keys."""
-    return _build(Config, values, "config")
-
-
-def _build(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        _require(
-            isinstance(value, dict),
-            f"`{where}` must hold the fields of {kind.__name__}, not {value!r}",
-        )
-        hints = typing.get_type_hints(kind)
-        for key in value:
-            _require(
-                key in hints,
-                f"`{where}` has no field {key!r}{_did_you_mean(key, hints)}",
-            )
-        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is tuple:
-        return tuple(_build(arguments[0], item, where) for item in value)
-    if origin in (typing.Union, types.UnionType):
-        present = next(a for a in arguments if a is not type(None))
-        return None if value is None else _build(present, value, where)
-    return value
-
-
-def differences(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
-    """Fields in which two configurations differ: dotted name -> (ours, theirs)."""
-    ours, theirs = flatten(config_to_dict(config)), flatten(config_to_dict(other))
-    return {
-        key: (ours.get(key), theirs.get(key))
-        for key in sorted(ours.keys() | theirs.keys())
-        if ours.get(key) != theirs.get(key)
-    }
-
-
-def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested JSON-ready values as one dictionary: dotted name -> value."""
-    if isinstance(values, dict):
-        items: typing.Iterable = values.items()
-    elif isinstance(values, list) and any(isinstance(item, dict) for item in values):
-        items = enumerate(values)
-    else:
-        return {prefix: values}
-    flat: dict[str, Any] = {}
-    for key, value in items:
-        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat

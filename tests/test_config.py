@@ -17,11 +17,8 @@ from siamjax.config import (
     SyntheticConfig,
     TrackerConfig,
     TrainConfig,
-    config_from_dict,
-    config_to_dict,
-    differences,
-    load_config,
 )
+from siamjax.config_files import config_from_dict, config_to_dict, differences, load_config
 
 QUICK = Config(
     name="quick",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from siamjax.cli import COMMANDS, main
-from siamjax.config import config_to_dict, load_config
+from siamjax.config_files import config_to_dict, load_config
 from siamjax.data import synthetic
 from siamjax.evaluation import runner
 from siamjax.models.build import build_network

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from tests.conftest import ROOT
 
 SOURCES = [ROOT / "README.md", *sorted((ROOT / "configs").rglob("*.py"))]

@@ -9,7 +9,7 @@ import pytest
 
 from siamjax.cli import main
 from siamjax.commands import track as command
-from siamjax.config import config_to_dict
+from siamjax.config_files import config_to_dict
 from siamjax.models.build import build_network
 from siamjax.training.checkpoints import save_variables
 from siamjax.video import VideoWriter, open_frames

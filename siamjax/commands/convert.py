@@ -26,7 +26,7 @@ def convert(
         config: the configuration of the network
         out: the folder to write, new or empty
     """
-    from siamjax.config import load_config
+    from siamjax.config_files import load_config
     from siamjax.training.checkpoints import save_variables
     from siamjax.weights.convert import load
     from siamjax.weights.recognise import recognise

@@ -21,7 +21,7 @@ def export_weights(
         out: the file to write, .pth (for PyTorch 0.4 and later) or .npz
         alexnet: PySOT's names for AlexNet, as in `alexnetlegacy` or as in `alexnet`
     """
-    from siamjax.config import load_config
+    from siamjax.config_files import load_config
     from siamjax.training.checkpoints import load_variables
     from siamjax.weights.convert import abstract_variables, load
     from siamjax.weights.pysot import to_state_dict

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from siamjax.config import Config, config_to_dict, flatten
+from siamjax.config import Config
+from siamjax.config_files import config_to_dict, flatten
 
 
 def fingerprint(config: Config, variables: dict[str, Any], version: str) -> dict[str, Any]:

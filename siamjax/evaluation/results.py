@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from siamjax.config import flatten
+from siamjax.config_files import flatten
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.protocols import Benchmark, plain_name

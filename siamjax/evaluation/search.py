@@ -25,7 +25,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from siamjax.config import Config, TrackerConfig, config_to_dict
+from siamjax.config import Config, TrackerConfig
+from siamjax.config_files import config_to_dict
 from siamjax.evaluation import got10k, ope
 from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.evaluation.layouts import Problem

@@ -26,7 +26,8 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 import siamjax
-from siamjax.config import Config, config_to_dict
+from siamjax.config import Config
+from siamjax.config_files import config_to_dict
 from siamjax.training.state import TrainState
 from siamjax.training.trees import describe, difference
 from siamjax.training.workdir import write_config

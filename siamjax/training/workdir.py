@@ -5,7 +5,8 @@ import os
 from fnmatch import fnmatch
 from pathlib import Path
 
-from siamjax.config import Config, ConfigError, config_to_dict, differences, load_config
+from siamjax.config import Config, ConfigError
+from siamjax.config_files import config_to_dict, differences, load_config
 
 # What may change between two legs of one run: nothing here touches a parameter.
 FREE = (

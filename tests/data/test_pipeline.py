@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from siamjax.config import ConfigError, DataConfig, SourceConfig, config_to_dict
+from siamjax.config import ConfigError, DataConfig, SourceConfig
+from siamjax.config_files import config_to_dict
 from siamjax.data.builders.cutting import Settings
 from siamjax.data.builders.prepare import prepare
 from siamjax.data.pipeline import make_batches
@@ -231,7 +232,7 @@ def test_two_processes_as_two_hosts(config, cache_dir, batches, tmp_path):
         "import sys\n"
         "import numpy as np\n"
         "from absl import flags\n"
-        "from siamjax.config import load_config\n"
+        "from siamjax.config_files import load_config\n"
         "from siamjax.data.pipeline import make_batches\n"
         "flags.FLAGS.mark_as_parsed()\n"
         "config, cache, host, out = sys.argv[1:]\n"

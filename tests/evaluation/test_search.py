@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from siamjax.config import Config, config_from_dict
+from siamjax.config import Config
+from siamjax.config_files import config_from_dict
 from siamjax.evaluation import search as searching
 from siamjax.evaluation.proposals import Settings, Space, make_proposer
 from siamjax.evaluation.sequences import load_sequences

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from siamjax.config import BackboneConfig, load_config
+from siamjax.config import BackboneConfig
+from siamjax.config_files import load_config
 from siamjax.models.build import NetworkError, build_network, init_variables
 from tests.models.networks import MODELS, quick_jit
 

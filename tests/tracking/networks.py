@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from siamjax.models.build import init_variables
 from siamjax.models.siamese import Prediction, TemplateFeatures
 from tests.conftest import ROOT

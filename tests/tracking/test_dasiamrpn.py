@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamjax.config import Config, load_config
+from siamjax.config import Config
+from siamjax.config_files import load_config
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.tracking import crop, tracker
 from siamjax.tracking.adapters import Tracker

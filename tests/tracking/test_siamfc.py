@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from siamjax.config import ConfigError, DistractorConfig, LongTermConfig, load_config
+from siamjax.config import ConfigError, DistractorConfig, LongTermConfig
+from siamjax.config_files import load_config
 from siamjax.models.siamese import Prediction, TemplateFeatures
 from siamjax.tracking import crop, siamfc
 from siamjax.tracking.adapters import Tracker

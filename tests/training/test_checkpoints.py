@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from siamjax.training.checkpoints import (
     CheckpointError,
     Checkpoints,

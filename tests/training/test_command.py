@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from tests.conftest import ROOT
 
 CONFIG_FILE = """

@@ -5,7 +5,7 @@ import functools
 import jax
 import pytest
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.optimizer import build_optimizer

@@ -10,7 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from siamjax.config import ConfigError, load_config
+from siamjax.config import ConfigError
+from siamjax.config_files import load_config
 from siamjax.training import loop, step
 from siamjax.training.checkpoints import CheckpointError, load_variables
 from siamjax.training.interrupts import Interrupted

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from siamjax.config import ConfigError, TrackerConfig, load_config
+from siamjax.config import ConfigError, TrackerConfig
+from siamjax.config_files import load_config
 from siamjax.training.workdir import check_workdir, write_config
 from tests.training.tiny import CONFIG, with_train
 

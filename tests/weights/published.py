@@ -6,7 +6,7 @@ import importlib.util
 
 import numpy as np
 
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from tests.conftest import ROOT
 
 GOLDENS = ROOT / "tests" / "goldens"

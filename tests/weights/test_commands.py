@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from siamjax.cli import main
-from siamjax.config import load_config
+from siamjax.config_files import load_config
 from siamjax.training.checkpoints import CheckpointError, load_variables
 from siamjax.weights.convert import abstract_variables, convert
 from siamjax.weights.state_dict import read_state_dict, write_state_dict
