@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Config": "siamjax.config",
     "ConfigError": "siamjax.config",
-    "load_config": "siamjax.config",
+    "load_config": "siamjax.config_files",
     "load_model": "siamjax.api",
     "load_tracker": "siamjax.api",
 }
