@@ -20,6 +20,7 @@ Source = Literal[
     "pascal_voc",
     "yolo",
     "mot",
+    "crops",
 ]
 Flag = Literal["absent", "hidden", "occluded", "truncated", "crowd", "difficult"]
 
@@ -29,6 +30,7 @@ def prepare(
     *,
     input: Path,
     out: Path,
+    only: tuple[str, ...] = (),
     keep: Literal["crops", "frames"] = "crops",
     crop_size: int = 511,
     template_size: int = 127,
@@ -48,6 +50,7 @@ def prepare(
         source: the layout of the folder
         input: the folder, as its makers arrange it; own data in any of the layouts
         out: the new folder
+        only: only the clips whose names match one of these patterns, e.g. "train/*"
         keep: square crops around the targets, or whole frames, of which the training cuts
         crop_size: side of a crop, pixels (`data.crop_size` of the configuration)
         template_size: side of the model's template (`model.template_size`)
@@ -73,7 +76,7 @@ def prepare(
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     if jobs < 1:
         raise ValueError(f"`--jobs` (={jobs}) must be at least 1")
-    done = preparing.prepare(source, input, out, settings, jobs=jobs)
+    done = preparing.prepare(source, input, out, settings, only=only, jobs=jobs)
     print(
         f"{out}: {done.targets} targets, {done.tracks} tracks, {done.videos} videos or images"
     )

@@ -16,7 +16,7 @@ from siamjax.data.builders.cutting import (
 )
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
-from siamjax.data.crops import decode_jpeg
+from siamjax.data.crops import crop_target, decode_jpeg, encode_jpeg
 from tests.data import trees
 
 FRAMES = Settings(keep="frames")
@@ -48,7 +48,9 @@ def test_every_kept_box_lies_on_its_block(layout, tmp_path):
     assert found >= 3 or layout in ("got10k", "lasot", "pascal_voc", "yolo")
 
 
-@pytest.mark.parametrize("layout", ["otb", "vot", "lasot", "pascal_voc", "coco", "mot"])
+@pytest.mark.parametrize(
+    "layout", ["otb", "vot", "lasot", "pascal_voc", "coco", "mot", "crops"]
+)
 def test_first_pixel(layout, tmp_path):
     """Sets that count from 1 are moved, those that count from 0 are not: exactly."""
     trees.WRITERS[layout](tmp_path)
@@ -77,6 +79,7 @@ def test_what_is_dropped_is_counted(tmp_path):
         },
         "yolo": {"there is no box": 1, "the picture is missing": 1},
         "mot": {"the target is flagged hidden": 1},
+        "crops": {"the picture is missing": 1},
     }
     for layout, reasons in expected.items():
         root = tmp_path / layout
@@ -246,6 +249,38 @@ def test_natural_order_of_frames(tmp_path):
     trees.trackingnet(tmp_path)
     pictures, _ = cut("trackingnet", tmp_path)
     np.testing.assert_allclose(boxes_of(pictures), [trees.moving(n) for n in range(12)])
+
+
+def test_index_of_crops(tmp_path):
+    """Crops made by the reference recipe, prepared at their own size, stay as they are."""
+    root, side = tmp_path / "in", 255
+    trees.picture(root / "frame.png")
+    frame = cv2.imread(str(root / "frame.png"))
+    crop, box_xyxy = crop_target(frame, np.array([20, 16, 24, 16], float), side, 63)
+    x1, y1, x2, y2 = map(float, box_xyxy)
+    half = np.array([x2 - x1, y2 - y1]) / 2 * (side - 1) / side  # as the pixels have it
+    box = [*(side // 2 - half), *(2 * half)]
+    (root / "a.png").write_bytes(cv2.imencode(".png", crop)[1].tobytes())
+    entry = {"file": "../../a.png", "box_xywh_in_crop": box, "source": "s", "video": 7}
+    trees.text(root / "index.jsonl", [json.dumps(entry)])
+    pictures, drops = cut("crops", root, Settings(crop_size=side, template_size=63))
+    assert not drops.total
+    ours = decode_jpeg(pictures[0].image)
+    np.testing.assert_array_equal(ours, decode_jpeg(encode_jpeg(crop)))
+    np.testing.assert_allclose(pictures[0].targets[0]["box_xyxy"], box_xyxy, atol=0.2)
+    for line in ('{"file": "a.png"}', "[]", "{", '{"file": "a.png", "box_xywh_in_crop": [1]}'):
+        (root / "index.jsonl").write_text(line)
+        with pytest.raises(LayoutError, match="line 1 describes no crop"):
+            find_clips("crops", root)
+
+
+def test_only_some_clips(tmp_path):
+    trees.imagenet_vid(tmp_path)
+    assert [c.name for c in find_clips("imagenet_vid", tmp_path, ["val/*", "x"])] == [
+        "val/ILSVRC2015_val_00000000"
+    ]
+    with pytest.raises(LayoutError, match=r"no clip .* matches \['x'\]; its 2 clips are"):
+        find_clips("imagenet_vid", tmp_path, ["x"])
 
 
 def test_folders_that_hold_nothing(tmp_path):

@@ -1,6 +1,7 @@
 """Preparing sets: the same bytes every time, going on after a stop, and what stays usable."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -209,6 +210,24 @@ def test_real_sequences(shared, tmp_path):
         source = RecordSource(tmp_path / f"{layout}-out")
         middle = source.index.box_xyxy.reshape(-1, 2, 2).mean(1)
         np.testing.assert_allclose(middle, 127, atol=1e-3)
+
+
+def test_real_training_crops(shared, tmp_path):
+    """Pixels and middle stay; then pairs of them and of real videos, mixed."""
+    root = shared / "training"
+    if not root.is_dir():
+        pytest.skip("the training data are not here")
+    settings = Settings(crop_size=383)
+    done = prepare("crops", root, tmp_path / "out", settings, only=["raccoon/*", "amenity/*"])
+    assert done[:3] == (45, 62, 62) and not done.drops.total
+    source = RecordSource(tmp_path / "out")
+    assert source.template_size == pytest.approx(127, rel=1e-3)
+    middle = source.index.box_xyxy.reshape(-1, 2, 2).mean(1)
+    np.testing.assert_allclose(middle, 191, atol=1e-3)
+    with open(root / "index.jsonl") as opened:
+        file = next(e["file"] for e in map(json.loads, opened) if e["source"] == "amenity")
+    away = np.abs(decode_jpeg(source.read(0)["image"]).astype(int) - read_image(root / file))
+    assert away.mean() < 1  # encoded once more
 
 
 def test_real_training_videos(shared, tmp_path):

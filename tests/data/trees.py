@@ -239,10 +239,26 @@ def mot(root):
     return 5
 
 
+def crops(root):
+    """Boxes from the centre of the first pixel; a file that is not there; bare lines; video."""
+    lines = []
+    for number in range(4):
+        x, y, w, h = moving(number)
+        name = f"crops/own/{number}.jpg"
+        if number != 3:
+            picture(root / name, number, moving(number))
+        lines.append({"file": name, "box_xywh_in_crop": [x - 0.5, y - 0.5, w, h]})
+    about = {"source": "own", "category": "fox"}
+    lines[1] |= about | {"video": "v", "frame": "000004", "object": 2, "is_video": True}
+    lines[2] |= about | {"video": "v", "frame": "000007", "object": 2, "is_video": True}
+    text(root / "index.jsonl", [json.dumps(line) for line in lines] + [""])
+    return 3
+
+
 WRITERS = {
     f.__name__: f
     for f in (
         otb, vot, got10k, lasot, trackingnet, imagenet_vid, imagenet_det, coco, youtube_bb,
-        pascal_voc, yolo, mot,
+        pascal_voc, yolo, mot, crops,
     )
 }  # fmt: skip

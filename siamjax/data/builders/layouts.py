@@ -1,11 +1,13 @@
 """Which layouts there are, and how to tell which one a folder has."""
 
-from collections.abc import Callable
+import fnmatch
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from siamjax.data.builders import (
     coco,
+    crop_index,
     got10k,
     imagenet_det,
     imagenet_vid,
@@ -37,6 +39,7 @@ class Layout(NamedTuple):
 
 # Those that can be mistaken for another come after it.
 LAYOUTS = {
+    "crops": Layout(crop_index.find, (crop_index.INDEX,), 500),
     "imagenet_vid": Layout(imagenet_vid.find, ("Annotations/VID/*",), 8),
     "imagenet_det": Layout(imagenet_det.find, ("Annotations/DET/*",), 500),
     "youtube_bb": Layout(youtube_bb.find, ("*detection_train.csv", "*detection_val*.csv"), 50),
@@ -56,8 +59,11 @@ LAYOUTS = {
 }
 
 
-def find_clips(name: str, root: Path) -> list[Clip]:
-    """The clips of a folder in a layout; raises `LayoutError` when it has none."""
+def find_clips(name: str, root: Path, only: Sequence[str] = ()) -> list[Clip]:
+    """The clips of a folder in a layout; raises `LayoutError` when it has none.
+
+    `only` keeps those whose names match one of these patterns, as a shell's.
+    """
     root = Path(root)
     if not root.is_dir():
         raise LayoutError(f"the folder {str(root)!r} does not exist")
@@ -69,7 +75,16 @@ def find_clips(name: str, root: Path) -> list[Clip]:
         raise LayoutError(
             f"{str(root)!r} holds nothing in the layout {name!r} (looked for {signs}){hint}"
         )
-    return clips
+    if not only:
+        return clips
+    chosen = [c for c in clips if any(fnmatch.fnmatchcase(c.name, pattern) for pattern in only)]
+    if not chosen:
+        names = ", ".join(clip.name for clip in clips[:4])
+        raise LayoutError(
+            f"no clip of {str(root)!r} matches {list(only)}; its {len(clips)} clips are called "
+            f"{names}, ..."
+        )
+    return chosen
 
 
 def detect(root: Path) -> str | None:

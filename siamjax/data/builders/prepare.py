@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +40,17 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    layout: str, root: Path, out: Path, settings: Settings | None = None, *, jobs: int = 1
+    layout: str,
+    root: Path,
+    out: Path,
+    settings: Settings | None = None,
+    *,
+    only: Sequence[str] = (),
+    jobs: int = 1,
 ) -> Prepared:
     """Prepares the folder `root`, which is in `layout`, as a set in the folder `out`.
+
+    `only` names the clips that are wanted, as shell patterns; empty for all.
 
     `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
     and the same call goes on with it; what is done already is not done again. The same
@@ -51,7 +60,7 @@ def prepare(
     """
     settings = settings or Settings()
     root, out = Path(root), Path(out).absolute()
-    clips = find_clips(layout, root)
+    clips = find_clips(layout, root, only)
     identity = {
         "format": _FORMAT,
         "layout": layout,
