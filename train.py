@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     try:
         defaults = Arguments(path, tyro.MISSING, load_config(path))
         parsed = tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py")
-        from siamjax.training.loop import train  # after the arguments are known to be right
+        from siamjax.commands.train import train  # after the arguments are known to be right
 
         train(parsed.overrides, parsed.workdir)
     except KeyboardInterrupt:

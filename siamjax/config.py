@@ -526,6 +526,29 @@ class TrainConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ValidationConfig(_Checked):
+    """Tracks sequences with what has been learnt so far, in one pass, as training goes on."""
+
+    data: str = ""  # a benchmark's own folder, or a json file of PySOT's; empty for none
+    benchmark: str = "otb"  # its layout, as of eval.py
+    sequences: tuple[str, ...] = ()  # only these; all when none is named
+    max_frames: int = 0  # of each sequence; 0 for all
+    every: int = 0  # steps between two validations; 0 for one an epoch; the last step has one
+    slots: int = 8  # sequences in one device call
+
+    def _check(self):
+        for name, lowest in {"max_frames": 0, "every": 0, "slots": 1}.items():
+            require(
+                getattr(self, name) >= lowest,
+                f"`validation.{name}` (={getattr(self, name)}) must be at least {lowest}",
+            )
+        require(
+            self.max_frames != 1,
+            "`validation.max_frames` (=1) leaves nothing to track; use 2 or more, or 0 for all",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(_Checked):
     """Everything about one experiment."""
 
@@ -536,6 +559,7 @@ class Config(_Checked):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+    validation: ValidationConfig = ValidationConfig()
 
     def _check(self):
         require(

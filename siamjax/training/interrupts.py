@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM as a request that the loop answers between two steps."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 
@@ -24,6 +26,19 @@ class StopRequest:
     """
 
     number: int | None = None
+    _acts_at_once = False
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """For work that can be dropped: a signal ends what is inside, and only that."""
+        try:
+            self._acts_at_once = True
+            yield
+        except KeyboardInterrupt:
+            if self.number is None:
+                raise
+        finally:
+            self._acts_at_once = False
 
     def __enter__(self) -> "StopRequest":
         self._previous = {}
@@ -43,6 +58,8 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.number = number
         self._restore()
+        if self._acts_at_once:
+            raise KeyboardInterrupt
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

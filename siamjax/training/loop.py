@@ -4,6 +4,7 @@ import contextlib
 import functools
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -19,20 +20,28 @@ from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
 from siamjax.training.workdir import check_workdir, write_config
-from siamjax.training.writers import JsonLines, Progress
+from siamjax.training.writers import JsonLines, Progress, read_metrics
+
+# Tracks with some variables, on one device, and says how well: name -> number.
+Validate = Callable[[dict], dict[str, float]]
+_VALIDATION = "validation/"
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message names the step and the last good checkpoint."""
 
 
-def train(config: Config, workdir: str | Path) -> TrainState:
+def train(config: Config, workdir: str | Path, validate: Validate | None = None) -> TrainState:
     """Trains `config` in `workdir`, going on from the newest checkpoint there.
 
     The directory gets `config.json`, `metrics.jsonl` (means over `train.log_every` steps),
     `checkpoints/<step>/`, and `data/` for sets that are rendered. A run that was cut off and
     goes on ends with the same parameters, bit by bit, as one that was not. A run that is
     finished returns at once.
+
+    `validate` is called every `validation.every` steps and after the last one; what it
+    returns is written as `validation/<name>`, and the state that it has seen is saved. It
+    changes nothing in the training.
 
     Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when
     the configuration cannot be trained here or the directory is another configuration's,
@@ -61,7 +70,20 @@ def train(config: Config, workdir: str | Path) -> TrainState:
         )
         state = checkpoints.restore(abstract_state)
         start = 0 if state is None else int(state.step)
-        if start >= total:
+        metrics_file = workdir / "metrics.jsonl"
+
+        def owes_validation(done: int) -> bool:
+            if validate is None or not done:
+                return False
+            every = config.validation.every or config.train.steps_per_epoch
+            return done % every == 0 or done == total
+
+        # A run may have been stopped or killed in a validation, just after a checkpoint.
+        is_validated = any(
+            line["step"] == start and any(name.startswith(_VALIDATION) for name in line)
+            for line in read_metrics(metrics_file)
+        )
+        if start >= total and (is_validated or not owes_validation(start)):
             print(f"{workdir}: complete at step {start}, nothing is left to train")
             return state
         checkpoints.check_space(abstract_state)
@@ -86,7 +108,7 @@ def train(config: Config, workdir: str | Path) -> TrainState:
         )
 
         # --- Writers
-        writers = [JsonLines(workdir / "metrics.jsonl", start), Progress(start, total)]
+        writers = [JsonLines(metrics_file, start), Progress(start, total)]
         for writer in writers:
             stack.callback(writer.close)
         meter = Meter(batch_size, run_ahead=parallel.may_run_ahead(mesh))
@@ -106,9 +128,22 @@ def train(config: Config, workdir: str | Path) -> TrainState:
             for writer in writers:
                 writer.scalars(done, values)
 
+        def run_validation(done: int) -> None:
+            """Tracks with the parameters as they are, unless a signal ends it."""
+            values: dict[str, float] = {}
+            with stop.at_once():
+                values = validate(parallel.on_one_device(state.variables))
+            if values:
+                named = {_VALIDATION + name: value for name, value in values.items()}
+                for writer in writers:
+                    writer.scalars(done, named)
+            meter.restart()
+
         # --- Steps
-        began, done, saved, failure = time.perf_counter(), start, start, None
         stop = stack.enter_context(StopRequest())
+        if owes_validation(start) and not is_validated:
+            run_validation(start)
+        began, done, saved, failure = time.perf_counter(), start, start, None
         while done < total and not stop.number:
             try:
                 batch = meter.next_batch(batches)
@@ -120,12 +155,14 @@ def train(config: Config, workdir: str | Path) -> TrainState:
             meter.add(metrics)
             done += 1
 
-            if done % config.train.log_every == 0:
+            validates = owes_validation(done) and not stop.number
+            saves = done % config.train.checkpoint_every == 0 and done < total
+            # Nothing is saved before it is known to be finite.
+            if done % config.train.log_every == 0 or validates or saves:
                 record(done)
-            if done % config.train.checkpoint_every == 0 and done < total:
-                # Nothing is saved before it is known to be finite.
-                if meter.pending:
-                    record(done)
+            if validates:
+                run_validation(done)
+            if validates or saves:
                 checkpoints.save(state)
                 saved = done
 

@@ -34,9 +34,10 @@ class Meter:
     def __init__(self, batch_size: int, *, run_ahead: bool = True):
         self._batch_size, self._run_ahead = batch_size, run_ahead
         self._newest: Metrics | None = None
-        self._restart()
+        self.restart()
 
-    def _restart(self) -> None:
+    def restart(self) -> None:
+        """Begins an interval: what is pending is forgotten, the clock starts anew."""
         self.pending: list[Metrics] = []
         self._waited = 0.0
         self._began = time.perf_counter()
@@ -73,5 +74,5 @@ class Meter:
             "pairs_per_second": len(history) * self._batch_size / seconds,
             "data_wait": self._waited / seconds,
         }
-        self._restart()
+        self.restart()
         return values

@@ -5,6 +5,7 @@ statistics are those of the global batch, whatever the number of devices.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -69,6 +70,14 @@ def abstract_state(mesh: Mesh, create: Callable[[], TrainState]) -> TrainState:
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
         jax.eval_shape(create),
     )
+
+
+def on_one_device(tree: Any) -> Any:
+    """This process's first copy of arrays that every device has a whole copy of.
+
+    Nothing is moved: it is gone when `tree` is donated.
+    """
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
 def put_batch(batch: Batch, mesh: Mesh) -> Batch:

@@ -15,6 +15,7 @@ FREE = (
     "train.keep_checkpoints",
     "data.num_workers",
     "tracker.*",
+    "validation.*",
 )
 
 

@@ -39,17 +39,25 @@ class JsonLines:
         self._file.close()
 
 
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The lines that `JsonLines` wrote, up to one that a crash has cut short."""
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            line = json.loads(text)
+            line["step"]
+        except (ValueError, KeyError, TypeError):
+            break
+        lines.append(line)
+    return lines
+
+
 def _keep_lines_until(path: Path, last_step: int) -> None:
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text().splitlines(keepends=True):
-        try:
-            if json.loads(line)["step"] > last_step:
-                break
-        except (ValueError, KeyError, TypeError):
-            break  # a line that a crash has cut short
-        kept.append(line)
+    kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= last_step]
     partial = path.with_name(path.name + ".partial")
     partial.write_text("".join(kept))
     os.replace(partial, path)
@@ -59,6 +67,7 @@ class Progress:
     """How far it is and how fast: a bar on a terminal, else a line now and then.
 
     Shows loss, learning rate, pairs/s, the share of time waiting for data, and time left.
+    What else is measured gets a line of its own.
     """
 
     def __init__(self, start_step: int, steps: int, stream=None):
@@ -76,7 +85,10 @@ class Progress:
             )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Shows where training is."""
+        """Shows where training is, or what a validation found."""
+        if "loss" not in values:
+            self._say(step, ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
+            return
         text = (
             f"loss {values['loss']:.4f}, lr {values['learning_rate']:.5f}, "
             f"{values['pairs_per_second']:.1f} pairs/s, data {values['data_wait']:.0%}"
@@ -87,9 +99,14 @@ class Progress:
             return
         done = step - self._start_step
         left = (time.perf_counter() - self._start_time) / done * (self._steps - step)
-        left_text = tqdm.format_interval(left)
-        print(f"step {step}/{self._steps}: {text}, {left_text} left", file=self._stream)
-        self._stream.flush()
+        self._say(step, f"{text}, {tqdm.format_interval(left)} left")
+
+    def _say(self, step: int, text: str) -> None:
+        line = f"step {step}/{self._steps}: {text}"
+        if self._bar is not None:
+            self._bar.write(line, file=self._stream)
+        else:
+            print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
         """Ends the bar."""

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from siamjax.config import ConfigError
+from siamjax.config import ConfigError, ValidationConfig
 from siamjax.config_files import load_config
 from siamjax.training import loop, step
 from siamjax.training.checkpoints import CheckpointError, load_variables
@@ -253,6 +253,68 @@ def test_the_step_is_compiled_once(tmp_path, monkeypatch):
     monkeypatch.setattr(step, "train_step", counted)
     train(CONFIG, tmp_path)
     assert len(traces) == 1
+
+
+class Validation:
+    """Notes what it is shown and acts at one of its calls."""
+
+    def __init__(self, act=lambda: None, on_call=0):
+        self.seen, self.act, self.on_call = [], act, on_call
+
+    def __call__(self, variables):
+        assert {len(leaf.devices()) for leaf in jax.tree.leaves(variables)} == {1}
+        if len(self.seen) == self.on_call:
+            self.on_call = None
+            self.act()
+        self.seen.append(jax.device_get(variables))
+        return {"success_auc": float(len(self.seen))}
+
+
+def validations_of(workdir):
+    return {
+        line["step"]: line["validation/success_auc"]
+        for line in metrics_of(workdir)
+        if "validation/success_auc" in line
+    }
+
+
+VALIDATED = dataclasses.replace(CONFIG, validation=ValidationConfig(every=5))
+
+
+def test_validation_sees_saved_states_and_changes_nothing(tmp_path, uninterrupted, capsys):
+    validation = Validation()
+    state = jax.device_get(train(VALIDATED, tmp_path, validation))
+    assert_equal(state, uninterrupted)
+    assert validations_of(tmp_path) == {5: 1.0, 10: 2.0, 12: 3.0}
+    assert_equal(validation.seen[-1], state.variables)
+    abstract = jax.eval_shape(lambda: state.variables)
+    for number, seen in ((10, validation.seen[1]), (12, validation.seen[2])):
+        assert_equal(load_variables(tmp_path / "checkpoints" / str(number), abstract), seen)
+    assert "step 10/12: validation/success_auc 2" in capsys.readouterr().out
+    train(VALIDATED, tmp_path, validation)
+    assert len(validation.seen) == 3  # nothing is left to validate
+
+
+def test_validation_is_once_an_epoch_unless_told_otherwise(tmp_path):
+    train(CONFIG, tmp_path, Validation())
+    assert list(validations_of(tmp_path)) == [4, 8, 12]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, uninterrupted, number):
+    validation = Validation(lambda: signal.raise_signal(number), on_call=1)
+    with pytest.raises(Interrupted, match=f"{number.name} after step 10 of 12"):
+        train(VALIDATED, tmp_path, validation)
+    assert list(validations_of(tmp_path)) == [5]
+    state = train(VALIDATED, tmp_path, validation)
+    assert list(validations_of(tmp_path)) == [5, 10, 12]
+    assert_equal(jax.device_get(state), uninterrupted)
+
+
+def test_a_validation_missing_from_a_finished_run_is_made_up_for(tmp_path, uninterrupted):
+    train(VALIDATED, tmp_path)
+    assert_equal(jax.device_get(train(VALIDATED, tmp_path, Validation())), uninterrupted)
+    assert list(validations_of(tmp_path)) == [12]
 
 
 def test_training_works_outside_the_main_thread(tmp_path, uninterrupted):

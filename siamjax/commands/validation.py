@@ -1,0 +1,84 @@
+"""How well a network in training tracks: what `train.py` hands to the training loop."""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from siamjax.config import Config, ConfigError
+
+if TYPE_CHECKING:
+    from siamjax.evaluation.protocols import Benchmark
+    from siamjax.evaluation.sequences import Sequence
+
+
+def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None:
+    """Tracks `config.validation`'s sequences with some variables; None where there are none.
+
+    What comes back takes variables on one device and returns `success_auc`,
+    `precision_20px` and `norm_precision` of one pass from the first true box, whatever the
+    benchmark's own experiment, and the `seconds` it took; of a polygon, its enclosing box
+    counts.
+    All sequences are read here once, so that mistakes show before any training. Raises
+    `ConfigError` where the benchmark hides its truth, and the sequences' own errors.
+    """
+    from siamjax.evaluation.protocols import get_benchmark
+    from siamjax.evaluation.sequences import load_sequences
+    from siamjax.models.build import build_network
+
+    settings = config.validation
+    if not settings.data:
+        return None
+    benchmark = get_benchmark(settings.benchmark)
+    if benchmark.hidden_truth:
+        raise ConfigError(
+            f"`validation.benchmark` (={settings.benchmark!r}) has its truth on a server; "
+            "choose one with true boxes"
+        )
+    loaded, problems = load_sequences(Path(settings.data), benchmark, settings.sequences)
+    for problem in problems:
+        print(f"validation: {problem}")
+    one_pass = dataclasses.replace(
+        benchmark, layout="otb", experiment="one-pass", challenge="", norm_precision_auc=False
+    )
+    sequences = [_shortened(each, one_pass, settings.max_frames) for each in loaded]
+    network = build_network(config.model)
+    slots = min(settings.slots, len(sequences))
+
+    def validate(variables: dict) -> dict[str, float]:
+        from siamjax.evaluation.results import ResultFolder
+        from siamjax.evaluation.runner import evaluate
+        from siamjax.evaluation.scoring import score_tracker
+        from siamjax.tracking.batch import BatchTracker
+
+        began = time.perf_counter()
+        tracker = BatchTracker(network, variables, config, slots)
+        with tempfile.TemporaryDirectory() as folder:
+            results = ResultFolder(Path(folder) / "network", one_pass, {})
+            refused = evaluate(tracker, sequences, results, "validation", slots=slots)
+            truths = [sequence.truth for sequence in sequences]
+            scores = score_tracker("network", results.folder, truths, one_pass, refused)
+        if len(scores.sequences) < len(sequences):
+            for problem in scores.problems:
+                print(f"validation: {problem}")
+        return {**scores.overall, "seconds": time.perf_counter() - began}
+
+    return validate
+
+
+def _shortened(sequence: "Sequence", benchmark: "Benchmark", max_frames: int) -> "Sequence":
+    """The first frames of a sequence, with their boxes for truth."""
+    from siamjax.evaluation.truths import Truth
+
+    frames = sequence.frame_paths[: max_frames or None]
+    boxes = sequence.gt_xywh[: len(frames)]
+    visible = getattr(sequence.truth, "visible", None)
+    truth = Truth(
+        sequence.name,
+        boxes + benchmark.origin_xywh,
+        visible=None if visible is None else visible[: len(frames)],
+        frame_size=sequence.frame_size,
+    )
+    return dataclasses.replace(sequence, frame_paths=frames, gt_xywh=boxes, truth=truth)
