@@ -92,14 +92,15 @@ def as_markdown(trackers: list[TrackerScores]) -> str:
 
 def as_latex(trackers: list[TrackerScores]) -> str:
     """The overall numbers as a LaTeX tabular (package booktabs), the best in bold."""
-    header, *rows = _with_best(trackers, "\\textbf{{{}}}", _escape_latex)
+    header, *rows = _with_best(trackers, "\\textbf{{{}}}", escape_latex)
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule"]
     lines += [" & ".join(header) + " \\\\", "\\midrule"]
     lines += [" & ".join(row) + " \\\\" for row in rows]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """The text with what LaTeX would take for commands escaped."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {character: f"\\{character}" for character in "&%$#_{}"}
     return "".join(special.get(character, character) for character in text)

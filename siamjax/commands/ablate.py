@@ -1,0 +1,66 @@
+"""`siamjax ablate`: a study, trained and evaluated cell by cell, and its table."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from siamjax.studies.study import Size
+
+
+def ablate(
+    study: Annotated[Path, tyro.conf.Positional],
+    *,
+    workdir: Path,
+    size: Size = "small",
+    variants: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (),
+    gpus: tuple[str, ...] = (),
+    dry_run: bool = False,
+) -> None:
+    """Trains and evaluates every variant of a study with every seed; stopped, it goes on.
+
+    Writes table.md, table.tex, table.csv, pictures and index.html.
+
+    Args:
+        study: a study file, configs/ablations/NAME.py
+        workdir: where cells and tables are kept
+        size: `full` needs the paper's data; `small` renders its own
+        variants: only these; all when none is named
+        seeds: these instead of the study's own
+        gpus: run one cell on each of these GPUs at once (numbers as CUDA counts them); one
+            cell after the other when none is named
+        dry_run: lists the cells and what they cost, and trains nothing
+    """
+    import dataclasses
+
+    from siamjax.config import ConfigError, did_you_mean
+    from siamjax.studies.cells import cells_of, prepare_workdir, run_cells
+    from siamjax.studies.plan import as_text
+    from siamjax.studies.report import write_report
+    from siamjax.studies.study import load_study
+    from siamjax.studies.table import as_markdown, rows_of
+
+    chosen = load_study(study, size)
+    if seeds:
+        chosen = dataclasses.replace(chosen, seeds=seeds)
+    known = [variant.name for variant in chosen.variants]
+    for name in variants:
+        if name not in known:
+            raise ConfigError(
+                f"`variants` (={name!r}): study {chosen.name!r} has {known}"
+                f"{did_you_mean(name, known)}"
+            )
+    workdir = workdir.resolve()
+    cells = cells_of(chosen, workdir)
+    wanted = [cell for cell in cells if not variants or cell.variant in variants]
+    if dry_run:
+        print(as_text(chosen, wanted))
+        return
+    prepare_workdir(chosen, workdir)
+    try:
+        run_cells(chosen, wanted, workdir, gpus)
+    finally:
+        page = write_report(chosen, cells, workdir)
+        print(as_markdown(rows_of(chosen, cells)))
+        print(f"report: {page}")

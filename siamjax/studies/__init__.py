@@ -1,0 +1,1 @@
+"""Ablation studies: many trainings that differ in one decision each, and one table."""

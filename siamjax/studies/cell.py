@@ -1,0 +1,84 @@
+"""One cell, run as a process: train, evaluate, probe, measure; what is done is not redone.
+
+    python -m siamjax.studies.cell FOLDER
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from siamjax.commands.evaluate import evaluate
+from siamjax.config_files import config_from_dict
+from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
+from siamjax.training.interrupts import Interrupted
+
+
+def run_cell(folder: Path) -> None:
+    """Does what `cell.json` in the folder says, and writes `outcome.json` at the end."""
+    import siamjax
+    from siamjax.studies import cost, equivariance, response
+    from siamjax.training.loop import train
+
+    plan = json.loads((folder / CELL_FILE).read_text())
+    config = config_from_dict(plan["config"])
+    data, run = Path(plan["data"]), folder / "run"
+    _share(run / "data", data)
+    train(config, run)
+
+    outcome = {"benchmarks": {}, "probes": {}}
+    for benchmark in plan["benchmarks"]:
+        out = folder / benchmark["name"]
+        evaluate(
+            config=run / "config.json",
+            weights=run,
+            benchmark=benchmark["name"],
+            data=Path(benchmark["data"]),
+            out=out,
+        )
+        summary = json.loads((out / "summary.json").read_text())
+        scores = summary["trackers"][config.name]
+        outcome["benchmarks"][benchmark["name"]] = scores["overall"]
+
+    model = siamjax.load_model(config, run)
+    if plan["probes"]:
+        probed = config_from_dict(plan["probe_config"])
+        pairs = response.draw_pairs(probed, plan["probe_shift"], data)
+        if "response" in plan["probes"]:
+            measured = response.measure(model, pairs, plan["probe_shift"])
+            outcome["probes"]["response"] = measured
+        if "equivariance" in plan["probes"]:
+            outcome["probes"]["equivariance"] = equivariance.measure(model, pairs.search)
+    outcome |= {**cost.of_network(config), "frame_ms": cost.frame_ms(model)}
+    outcome["training_seconds"] = cost.training_seconds(run, config.train.batch_size)
+    write_atomically(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
+
+
+def _share(link: Path, data: Path) -> None:
+    """Lets the run find rendered sets where all cells of the study have them."""
+    data.mkdir(parents=True, exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(data, target_is_directory=True)
+
+
+def main(folder: str) -> int:
+    """Returns the exit code; the last line of the output tells what went wrong."""
+    flags.FLAGS.mark_as_parsed()
+    os.environ.setdefault("NO_GCE_CHECK", "true")
+    try:
+        run_cell(Path(folder))
+    except (Interrupted, KeyboardInterrupt) as stop:
+        print(stop or "interrupted")
+        return 130
+    except (ValueError, OSError, RuntimeError) as error:
+        print(str(error).splitlines()[0] if str(error) else repr(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,132 @@
+"""A study's pictures: curves with their spread over seeds, and heat-maps, as PNG bytes."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from siamjax.evaluation.plots import color_of
+from siamjax.studies.cells import Cell
+from siamjax.training.history import read_history
+
+Curve = tuple[str, np.ndarray, np.ndarray]  # name, x [n], y [seeds, n]
+
+
+def loss_curves(cells: Sequence[Cell]) -> list[Curve]:
+    """Training loss over steps, by variant, at the steps that all its seeds have."""
+    curves = []
+    for variant in dict.fromkeys(cell.variant for cell in cells):
+        runs = [
+            {line["step"]: line["loss"] for line in read_history(cell.folder / "run")}
+            for cell in cells
+            if cell.variant == variant and (cell.folder / "run" / "metrics.jsonl").is_file()
+        ]
+        steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+        if steps:
+            losses = np.array([[run[step] for step in steps] for run in runs])
+            curves.append((variant, np.array(steps), _smooth(losses)))
+    return curves
+
+
+def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:
+    """One line a curve, with a band of one standard deviation over seeds."""
+    figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, (name, x, y) in enumerate(curves):
+        style = ("-", "--", ":")[index // 7 % 3]
+        mean, deviation = y.mean(0), y.std(0, ddof=1) if len(y) > 1 else np.zeros(y.shape[1])
+        axes.plot(x, mean, style, color=color_of(index), label=name, linewidth=1.8)
+        axes.fill_between(
+            x, mean - deviation, mean + deviation, color=color_of(index), alpha=0.15, linewidth=0
+        )
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.grid(color="#e4e7eb", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
+def draw_maps(maps: dict[str, np.ndarray], *, label: str) -> bytes:
+    """Square maps side by side in one colour scale, `{title: [h, w]}`."""
+    columns = min(len(maps), 5)
+    lines = -(-len(maps) // columns)
+    figure = Figure(figsize=(2.3 * columns + 0.6, 2.5 * lines), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(lines, columns, squeeze=False)
+    highest = max(float(np.max(each)) for each in maps.values())
+    shown = None
+    for axes in grid.flat:
+        axes.axis("off")
+    for axes, (title, values) in zip(grid.flat, maps.items(), strict=False):
+        shown = axes.imshow(values, cmap="magma", vmin=0, vmax=highest)
+        axes.set_title(title, fontsize=9)
+    figure.colorbar(shown, ax=grid, shrink=0.8, label=label)
+    return _png(figure)
+
+
+def response_maps(probes: dict[str, list[dict[str, Any]]]) -> dict[str, np.ndarray]:
+    """Each variant's mean response over pairs and seeds, `[h, w]`."""
+    return {
+        variant: np.mean([np.array(each["response"]["heat"]) for each in found], 0)
+        for variant, found in probes.items()
+    }
+
+
+def error_curves(probes: dict[str, list[dict[str, Any]]]) -> list[Curve]:
+    """Localisation error over the target's offset, by variant; and of a peak that stays."""
+    curves = []
+    for variant, found in probes.items():
+        errors = np.array([each["response"]["errors"] for each in found], float)
+        curves.append((variant, np.array(found[0]["response"]["offsets"]), errors))
+    if curves:
+        any_of = next(iter(probes.values()))[0]["response"]
+        still = np.array([any_of["errors_at_center"]], float)
+        curves.append(("always the centre", np.array(any_of["offsets"]), still))
+    return curves
+
+
+def equivariance_maps(probes: dict[str, list[dict[str, Any]]]) -> dict[str, np.ndarray]:
+    """Each variant's relative equivariance error by position, one map a level."""
+    return {
+        f"{variant}, {level}": np.mean(
+            [np.array(each["equivariance"][level]) for each in found], 0
+        )
+        for variant, found in probes.items()
+        for level in found[0]["equivariance"]
+    }
+
+
+def probes_of(cells: Sequence[Cell], kind: str) -> dict[str, list[dict[str, Any]]]:
+    """The probes of the cells that are done and have this kind, by variant."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for cell in cells:
+        outcome = cell.outcome
+        if outcome is not None and kind in outcome["probes"]:
+            found.setdefault(cell.variant, []).append(outcome["probes"])
+    return found
+
+
+def _smooth(values: np.ndarray, share: int = 20) -> np.ndarray:
+    """A running mean over a twentieth of the curve, shorter at its ends."""
+    width = max(1, values.shape[1] // share)
+    kernel = np.ones(width)
+    weight = np.convolve(np.ones(values.shape[1]), kernel, "same")
+    return np.stack([np.convolve(line, kernel, "same") / weight for line in values])
+
+
+def _png(figure: Figure) -> bytes:
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def write_png(folder: Path, name: str, content: bytes) -> Path:
+    """Writes `<folder>/<name>.png`."""
+    file = folder / f"{name}.png"
+    file.write_bytes(content)
+    return file

@@ -1,0 +1,99 @@
+"""A study's report: `table.md`, `table.tex`, `table.csv`, pictures, and `index.html`."""
+
+import base64
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.studies import plots
+from siamjax.studies.cells import Cell
+from siamjax.studies.study import Study
+from siamjax.studies.table import Spread, as_cells, as_csv, as_latex, as_markdown, rows_of
+
+
+def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
+    """Writes the report of what is done so far; returns the path of its `index.html`."""
+    rows = rows_of(study, cells)
+    markdown = as_markdown(rows)
+    bias = _bias_table(cells)
+    pictures = {
+        name: plots.write_png(workdir, name, content)
+        for name, content in _pictures(cells).items()
+    }
+    write_atomically(workdir / "table.md", markdown + ("\n" + bias if bias else ""))
+    write_atomically(workdir / "table.tex", as_latex(rows))
+    write_atomically(workdir / "table.csv", as_csv(study, cells))
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    heading, *body = as_cells(rows)
+    page = environment.get_template("report.html.j2").render(
+        study=study,
+        heading=heading,
+        body=body,
+        bias=[line.strip("| ").split(" | ") for line in bias.splitlines()],
+        done=sum(row.done for row in rows),
+        planned=sum(row.planned for row in rows),
+        pictures={
+            name: base64.b64encode(file.read_bytes()).decode()
+            for name, file in pictures.items()
+        },
+    )
+    write_atomically(workdir / "index.html", page)
+    return workdir / "index.html"
+
+
+def _pictures(cells: list[Cell]) -> dict[str, bytes]:
+    made = {}
+    losses = plots.loss_curves(cells)
+    if losses:
+        made["loss"] = plots.draw_curves(losses, x_label="step", y_label="training loss")
+    responses = plots.probes_of(cells, "response")
+    if responses:
+        made["response"] = plots.draw_maps(
+            plots.response_maps(responses), label="mean response"
+        )
+        made["localisation"] = plots.draw_curves(
+            plots.error_curves(responses),
+            x_label="target's offset from the centre, pixels",
+            y_label="localisation error, pixels",
+        )
+    positions = plots.probes_of(cells, "equivariance")
+    if positions:
+        made["equivariance"] = plots.draw_maps(
+            plots.equivariance_maps(positions), label="equivariance error, relative"
+        )
+    return made
+
+
+def _bias_table(cells: list[Cell]) -> str:
+    """The numbers behind the heat-maps in Markdown; empty where nothing was probed."""
+    responses = plots.probes_of(cells, "response")
+    if not responses:
+        return ""
+    lines = [
+        "| variant | response in the centre, target elsewhere | of an even response | "
+        "error, target near the centre, px | error, target farthest out, px |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for variant, found in responses.items():
+        measured = [each["response"] for each in found]
+        share = Spread.of(m["center_share"] for m in measured)
+        nearest = Spread.of(m["errors"][0] for m in measured if m["errors"][0] is not None)
+        last = Spread.of(m["errors"][-1] for m in measured if m["errors"][-1] is not None)
+        even = np.mean([m["center_share_even"] for m in measured])
+        cells_of_line = [
+            variant,
+            share.text(),
+            f"{even:.3f}",
+            nearest.text(1) if nearest else "-",
+            last.text(1) if last else "-",
+        ]
+        lines.append(f"| {' | '.join(cells_of_line)} |")
+    return "\n".join(lines) + "\n"

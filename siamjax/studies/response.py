@@ -1,0 +1,137 @@
+"""Where a network expects the target: its mean response over pairs, and what that does.
+
+The paper's evidence for the position bias (SiamRPN++, section 3.1 and figure 2): of a padded
+network that was trained with centred targets, the response concentrates at the centre
+wherever the target is.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from siamjax.api import Model
+from siamjax.config import AugmentConfig, Config
+from siamjax.data.pipeline import make_batches
+from siamjax.data.schema import Batch
+
+PAIRS, BATCH = 512, 16
+# The centre is a square this far from the middle, as a share of the search image's side.
+CENTER = 1 / 16
+# Targets farther out than this share are elsewhere.
+ELSEWHERE = 1 / 8
+OFFSET_BINS = 8
+
+
+def draw_pairs(config: Config, shift: float, cache_dir: Path, pairs: int = PAIRS) -> Batch:
+    """Undisturbed positive pairs of `config.data.sources`, as one batch of NumPy arrays.
+
+    Targets lie uniformly within `shift` pixels of the centre on each axis.
+    """
+    undisturbed = AugmentConfig(color=0.0)
+    data = dataclasses.replace(
+        config.data,
+        template=undisturbed,
+        search=dataclasses.replace(undisturbed, shift=shift),
+        negative_prob=0.0,
+        same_category_prob=0.0,
+        other_category_prob=0.0,
+        gray_prob=0.0,
+        finish_on="host",
+        num_workers=0,
+    )
+    train = dataclasses.replace(
+        config.train, batch_size=BATCH, pairs_per_epoch=pairs, epochs=1, seed=0
+    )
+    optim = dataclasses.replace(config.optim, warmup_epochs=0)
+    probing = dataclasses.replace(config, data=data, train=train, optim=optim)
+    with make_batches(probing, cache_dir=cache_dir) as batches:
+        drawn = [next(batches) for _ in range(pairs // BATCH)]
+    return Batch(*(np.concatenate(parts) for parts in zip(*drawn, strict=True)))
+
+
+def responses(model: Model, pairs: Batch) -> np.ndarray:
+    """The response of every pair, `[n, h, w]` in 0..1: its best anchor's foreground score."""
+    network = model.network
+
+    @jax.jit
+    def respond(variables, template, search):
+        logits = network.apply(variables, template, search).cls_logits
+        if logits.shape[-1] == 1:
+            return jax.nn.sigmoid(logits[..., 0]).max(-1)
+        return jax.nn.softmax(logits)[..., 1].max(-1)
+
+    parts = [
+        respond(
+            model.variables,
+            jnp.asarray(pairs.template[i : i + BATCH]),
+            jnp.asarray(pairs.search[i : i + BATCH]),
+        )
+        for i in range(0, len(pairs.template), BATCH)
+    ]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def measure(model: Model, pairs: Batch, shift: float) -> dict[str, Any]:
+    """The measurements of one network, ready for JSON; see `summarise`."""
+    config = model.config.model
+    return summarise(
+        responses(model, pairs),
+        centers=(pairs.box_xyxy[:, :2] + pairs.box_xyxy[:, 2:]) / 2,
+        search_size=config.search_size,
+        stride=config.anchors.stride,
+        shift=shift,
+    )
+
+
+def summarise(
+    response: np.ndarray, centers: np.ndarray, *, search_size: int, stride: int, shift: float
+) -> dict[str, Any]:
+    """What `n` responses `[n, h, w]` say about a bias; `centers` `[n, 2]` xy are the targets'.
+
+    Returns
+      heat: `[h, w]`, the mean response.
+      center_share: of each response's sum, how much lies in the centre while the target is
+        elsewhere; the mean over those pairs.
+      center_share_even: what a response that is the same everywhere would have.
+      offsets: middles of the bins of the target's distance from the centre, pixels, on the
+        axis where it is larger.
+      errors: for each bin, the mean distance in pixels from the response's peak to the
+        target's centre; None where no target lies.
+      errors_at_center: the same for a peak that is always at the centre.
+    """
+    height, width = response.shape[1:]
+    middle = (search_size - 1) / 2
+    ys = middle + (np.arange(height) - (height - 1) / 2) * stride
+    xs = middle + (np.arange(width) - (width - 1) / 2) * stride
+    offset = np.abs(centers - middle).max(-1)
+
+    near = CENTER * search_size
+    in_center = (np.abs(ys - middle) <= near)[:, None] & (np.abs(xs - middle) <= near)
+    elsewhere = offset > ELSEWHERE * search_size
+    share = (response * in_center).sum((1, 2)) / np.maximum(response.sum((1, 2)), 1e-12)
+
+    row, column = np.unravel_index(response.reshape(len(response), -1).argmax(1), (height, width))
+    peak = np.stack([xs[column], ys[row]], -1)
+    error = np.linalg.norm(peak - centers, axis=-1)
+    still = np.linalg.norm(centers - middle, axis=-1)
+    edges = np.linspace(0, max(shift, 1.0), OFFSET_BINS + 1)
+    bins = np.digitize(offset, edges[1:-1])
+
+    def by_bin(values: np.ndarray) -> list[float | None]:
+        return [
+            float(values[bins == i].mean()) if (bins == i).any() else None
+            for i in range(OFFSET_BINS)
+        ]
+
+    return {
+        "heat": response.mean(0).tolist(),
+        "center_share": float(share[elsewhere].mean()) if elsewhere.any() else None,
+        "center_share_even": float(in_center.mean()),
+        "offsets": ((edges[:-1] + edges[1:]) / 2).tolist(),
+        "errors": by_bin(error),
+        "errors_at_center": by_bin(still),
+    }
