@@ -67,7 +67,10 @@ def seconds_by_stage(config, sources):
     images = [decode_jpeg(record["image"]) for record in records]
     sizes = [model.template_size, model.search_size] * BATCH
     settings = [data.template, data.search] * BATCH
-    drawn = [augment.draw_augmentation(rng, setting) for setting in settings]
+    drawn = [
+        augment.draw_augmentation(rng, setting, size)
+        for setting, size in zip(settings, sizes, strict=True)
+    ]
     windows = [
         augment.window_xyxy(params, data.crop_size, size)
         for params, size in zip(drawn, sizes, strict=True)
@@ -89,7 +92,7 @@ def seconds_by_stage(config, sources):
 
     def crop_and_augment():
         for setting, image, box, size in zip(settings, images, boxes, sizes, strict=True):
-            params = augment.draw_augmentation(rng, setting)
+            params = augment.draw_augmentation(rng, setting, size)
             augment.apply_augmentation(image, box, params, size)
 
     stages = {
@@ -124,7 +127,7 @@ def reference_seconds(config, images, boxes, anchors):
 
     def one(number, setting, size):
         image = cv2.imdecode(encoded[number], cv2.IMREAD_COLOR)
-        params = augment.draw_augmentation(rng, setting)
+        params = augment.draw_augmentation(rng, setting, size)
         low, high = augment.window_xyxy(params, data.crop_size, size).reshape(2, 2)
         zoom = (size - 1) / (high - low)
         matrix = np.array([[zoom[0], 0, -zoom[0] * low[0]], [0, zoom[1], -zoom[1] * low[1]]])

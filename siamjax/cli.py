@@ -6,6 +6,7 @@ import sys
 import tyro
 from absl import flags
 
+from siamjax.commands.ablate import ablate
 from siamjax.commands.check import check
 from siamjax.commands.convert import convert
 from siamjax.commands.export import export
@@ -30,6 +31,7 @@ COMMANDS = {
     "score": score,
     "pack": pack,
     "search": search,
+    "ablate": ablate,
 }
 
 

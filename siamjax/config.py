@@ -356,7 +356,10 @@ class SourceConfig(_Checked):
 class AugmentConfig(_Checked):
     """How one image of a pair is disturbed (DATASET.TEMPLATE.*, DATASET.SEARCH.*)."""
 
-    shift: float = 0.0  # pixels, uniform in +-shift on each axis
+    shift: float = 0.0  # pixels, within +-shift on each axis
+    # How likely each offset is: all the same, a truncated normal of half the range, or such
+    # that every share of padding is as frequent as any other (see data/offsets.py)
+    shift_law: Literal["uniform", "gaussian", "inverse_padding"] = "uniform"
     scale: float = 0.0  # uniform in +-scale on each axis
     blur: float = 0.0  # probabilities, from here on
     flip: float = 0.0
@@ -580,6 +583,11 @@ class Config(_Checked):
             self.data.labels == "anchors" or self.model.anchors.count == 1,
             f"`data.labels` (='response') need one anchor, and `model.anchors` has "
             f"{self.model.anchors.count}",
+        )
+        require(
+            self.data.search.shift < self.model.search_size,
+            f"`data.search.shift` (={self.data.search.shift}) must be less than "
+            f"`model.search_size` (={self.model.search_size}), or the target leaves the image",
         )
         require(
             self.data.crop_size >= self.model.search_size,

@@ -13,6 +13,7 @@ import numpy as np
 
 from siamjax.config import AugmentConfig
 from siamjax.data.jpeg import TiledJpeg
+from siamjax.data.offsets import OFFSET_LAWS
 
 # What one standard normal number on each of three axes does to the RGB values.
 _COLOR_AXES = np.array(
@@ -36,15 +37,20 @@ class Augmentation(NamedTuple):
     flip: bool = False
 
 
-def draw_augmentation(rng: np.random.Generator, config: AugmentConfig) -> Augmentation:
-    """One image's numbers. The same count of random numbers whatever the configuration."""
+def draw_augmentation(
+    rng: np.random.Generator, config: AugmentConfig, size: int
+) -> Augmentation:
+    """The numbers of one image of `size` pixels.
+
+    The same count of random numbers is drawn whatever the configuration.
+    """
     scale, shift = rng.uniform(-1, 1, (2, 2))
     color, blur, flip, mix = rng.random(4)
     offset = rng.standard_normal(3)
     size = int(rng.choice(_BLUR_SIZES))
     return Augmentation(
         scale=1 + config.scale * scale,
-        shift=config.shift * shift,
+        shift=OFFSET_LAWS[config.shift_law](shift, config.shift, size),
         color=(_COLOR_AXES @ offset)[::-1] if color < config.color else None,
         blur_size=size if blur < config.blur else 0,
         blur_mix=float(mix),

@@ -101,8 +101,8 @@ class PairMaker:
     def _finish(self, rng, pair, template, search):
         data, model = self._data, self._model
         drawn = [
-            augment.draw_augmentation(rng, data.template),
-            augment.draw_augmentation(rng, data.search),
+            augment.draw_augmentation(rng, data.template, model.template_size),
+            augment.draw_augmentation(rng, data.search, model.search_size),
         ]
         gray = bool(rng.random() < data.gray_prob)
         template_image, _ = _cut(template, drawn[0], model.template_size, gray)

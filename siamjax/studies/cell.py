@@ -1,6 +1,6 @@
 """One cell, run as a process: train, evaluate, probe, measure; what is done is not redone.
 
-    python -m siamjax.studies.cell FOLDER
+python -m siamjax.studies.cell FOLDER
 """
 
 import json

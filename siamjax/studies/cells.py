@@ -1,9 +1,9 @@
 """A study's cells on disk: one variant with one seed each, in a process of its own.
 
-    <workdir>/study.json                     what is studied, so that another is refused
-    <workdir>/data/                          rendered sets and benchmarks, shared by all cells
-    <workdir>/cells/<variant>/seed<n>/       cell.json, log.txt, run/, <benchmark>/, probes
-    <workdir>/cells/<variant>/seed<n>/outcome.json   written last: the cell is done
+<workdir>/study.json                     what is studied, so that another is refused
+<workdir>/data/                          rendered sets and benchmarks, shared by all cells
+<workdir>/cells/<variant>/seed<n>/       cell.json, log.txt, run/, <benchmark>/, probes
+<workdir>/cells/<variant>/seed<n>/outcome.json   written last: the cell is done
 """
 
 import json

@@ -1,6 +1,5 @@
 """What a network costs: parameters, arithmetic and time of one tracked frame, training time."""
 
-import json
 import statistics
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 from siamjax.api import Model
 from siamjax.config import Config
 from siamjax.models.build import build_network, init_variables
+from siamjax.training.writers import read_metrics
 
 TIMED_FRAMES = 20
 
@@ -34,9 +34,7 @@ def of_network(config: Config) -> dict[str, float]:
         variables,
         template,
     )
-    predict = jax.jit(
-        lambda *arguments: network.apply(*arguments, method=network.predict)
-    )
+    predict = jax.jit(lambda *arguments: network.apply(*arguments, method=network.predict))
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
         "flops": float(predict.lower(variables, encoded, search).cost_analysis()["flops"]),
@@ -57,11 +55,15 @@ def frame_ms(model: Model) -> float:
 
 
 def training_seconds(run: Path, batch_size: int) -> float:
-    """Time in training steps, of all legs of a run, from its `metrics.jsonl`."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    lines = [line for line in lines if "pairs_per_second" in line]
+    """Time in training steps, of all legs of a run, from what it wrote."""
+    lines = training_lines(run)
     steps = [0, *(line["step"] for line in lines)]
     return sum(
         (line["step"] - before) * batch_size / line["pairs_per_second"]
         for before, line in zip(steps, lines, strict=False)
     )
+
+
+def training_lines(run: Path) -> list[dict[str, float]]:
+    """The lines of a run's metrics that are about training steps; none before it began."""
+    return [line for line in read_metrics(run / "metrics.jsonl") if "loss" in line]

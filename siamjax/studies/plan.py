@@ -50,7 +50,9 @@ def as_text(study: Study, cells: list[Cell]) -> str:
     ]
     if seconds_a_flop:
         seconds = statistics.fmean(seconds_a_flop) * sum(left.values())
-        lines.append(f"\nabout {seconds / 60:.0f} minutes of training are left, by what is done")
+        lines.append(
+            f"\nabout {seconds / 60:.0f} minutes of training are left, by what is done"
+        )
     else:
         lines.append(
             f"\n{sum(left.values()) / 1e15:.3g} PFLOPs of training are left; the time is known "

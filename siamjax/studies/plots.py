@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from siamjax.evaluation.plots import color_of
 from siamjax.studies.cells import Cell
-from siamjax.training.history import read_history
+from siamjax.studies.cost import training_lines
 
 Curve = tuple[str, np.ndarray, np.ndarray]  # name, x [n], y [seeds, n]
 
@@ -21,11 +21,12 @@ def loss_curves(cells: Sequence[Cell]) -> list[Curve]:
     curves = []
     for variant in dict.fromkeys(cell.variant for cell in cells):
         runs = [
-            {line["step"]: line["loss"] for line in read_history(cell.folder / "run")}
+            {line["step"]: line["loss"] for line in training_lines(cell.folder / "run")}
             for cell in cells
-            if cell.variant == variant and (cell.folder / "run" / "metrics.jsonl").is_file()
+            if cell.variant == variant
         ]
-        steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+        runs = [run for run in runs if run]
+        steps = sorted(set.intersection(*map(set, runs))) if runs else []
         if steps:
             losses = np.array([[run[step] for step in steps] for run in runs])
             curves.append((variant, np.array(steps), _smooth(losses)))
@@ -42,7 +43,12 @@ def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:
         mean, deviation = y.mean(0), y.std(0, ddof=1) if len(y) > 1 else np.zeros(y.shape[1])
         axes.plot(x, mean, style, color=color_of(index), label=name, linewidth=1.8)
         axes.fill_between(
-            x, mean - deviation, mean + deviation, color=color_of(index), alpha=0.15, linewidth=0
+            x,
+            mean - deviation,
+            mean + deviation,
+            color=color_of(index),
+            alpha=0.15,
+            linewidth=0,
         )
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(color="#e4e7eb", linewidth=0.8)

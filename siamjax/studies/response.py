@@ -114,7 +114,9 @@ def summarise(
     elsewhere = offset > ELSEWHERE * search_size
     share = (response * in_center).sum((1, 2)) / np.maximum(response.sum((1, 2)), 1e-12)
 
-    row, column = np.unravel_index(response.reshape(len(response), -1).argmax(1), (height, width))
+    row, column = np.unravel_index(
+        response.reshape(len(response), -1).argmax(1), (height, width)
+    )
     peak = np.stack([xs[column], ys[row]], -1)
     error = np.linalg.norm(peak - centers, axis=-1)
     still = np.linalg.norm(centers - middle, axis=-1)

@@ -103,14 +103,10 @@ def changed(config: Config, values: dict[str, Any]) -> Config:
 def load_study(path: str | Path, size: Size) -> Study:
     """Reads a study file; raises `ConfigError` when it is missing or breaks a rule."""
     path = Path(path)
-    require(
-        size in get_args(Size), f"`size` (={size!r}) must be one of {list(get_args(Size))}"
-    )
+    require(size in get_args(Size), f"`size` (={size!r}) must be one of {list(get_args(Size))}")
     if not path.is_file():
         known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise ConfigError(
-            f"study {str(path)!r} does not exist{did_you_mean(path.stem, known)}"
-        )
+        raise ConfigError(f"study {str(path)!r} does not exist{did_you_mean(path.stem, known)}")
     spec = importlib.util.spec_from_file_location(f"siamjax_study_{path.stem}", path)
     require(spec is not None, f"study {str(path)!r} must be a .py file")
     module = importlib.util.module_from_spec(spec)

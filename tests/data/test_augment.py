@@ -66,7 +66,7 @@ def test_equals_the_reference_recipe(image):
     config = AugmentConfig(shift=32, scale=0.18, blur=0.5, flip=0.5, color=0.8)
     seen = set()
     for seed in range(40):
-        params = draw_augmentation(np.random.default_rng(seed), config)
+        params = draw_augmentation(np.random.default_rng(seed), config, SIZE)
         ours, box = apply_augmentation(image, BOX, params, SIZE)
         expected, expected_box = recipe(image, BOX, params, SIZE)
         assert ours.dtype == np.float32
@@ -90,7 +90,7 @@ def test_position_is_uniform_over_the_range(image, shift):
     config = AugmentConfig(shift=shift)
     centers = []
     for _ in range(1500):
-        params = draw_augmentation(rng, config)
+        params = draw_augmentation(rng, config, SIZE)
         _, box = cut(image[:2, :2], BOX, window_xyxy(params, CROP, SIZE), SIZE)
         centers.append((box[:2] + box[2:]) / 2 - SIZE // 2)
     centers = np.array(centers)
@@ -106,7 +106,7 @@ def test_position_is_uniform_over_the_range(image, shift):
 def test_scale_is_uniform_and_free_on_each_axis():
     rng = np.random.default_rng(12)
     config = AugmentConfig(scale=0.18)
-    scales = np.array([draw_augmentation(rng, config).scale for _ in range(1500)])
+    scales = np.array([draw_augmentation(rng, config, SIZE).scale for _ in range(1500)])
     for axis in (0, 1):
         assert stats.kstest(scales[:, axis], stats.uniform(0.82, 0.36).cdf).pvalue > 0.01
     assert abs(stats.pearsonr(*scales.T).statistic) < 0.08
@@ -115,13 +115,13 @@ def test_scale_is_uniform_and_free_on_each_axis():
 def test_probabilities_are_kept():
     rng = np.random.default_rng(13)
     config = AugmentConfig(blur=0.2, flip=0.4, color=0.7)
-    drawn = [draw_augmentation(rng, config) for _ in range(3000)]
+    drawn = [draw_augmentation(rng, config, SIZE) for _ in range(3000)]
     assert np.mean([p.blur_size > 0 for p in drawn]) == pytest.approx(0.2, abs=0.03)
     assert np.mean([p.flip for p in drawn]) == pytest.approx(0.4, abs=0.03)
     assert np.mean([p.color is not None for p in drawn]) == pytest.approx(0.7, abs=0.03)
     assert {p.blur_size for p in drawn} == {0, *range(5, 46, 2)}
     none = AugmentConfig(color=0)
-    params = draw_augmentation(rng, none)
+    params = draw_augmentation(rng, none, SIZE)
     assert (params.color, params.blur_size, params.flip) == (None, 0, False)
 
 
@@ -135,7 +135,9 @@ def test_color_offset_has_the_published_spread():
         ]
     )
     rng = np.random.default_rng(14)
-    offsets = np.array([draw_augmentation(rng, AugmentConfig()).color for _ in range(4000)])
+    offsets = np.array(
+        [draw_augmentation(rng, AugmentConfig(), SIZE).color for _ in range(4000)]
+    )
     np.testing.assert_allclose(np.cov(offsets.T), (axes @ axes.T)[::-1, ::-1], atol=3)
 
 

@@ -57,7 +57,7 @@ def test_cutting_of_a_part_is_cutting_of_the_whole():
     whole, image = decode_jpeg(FILES[511]), TiledJpeg(FILES[511])
     beyond = 0
     for seed in range(40):
-        params = draw_augmentation(np.random.default_rng(seed), config)
+        params = draw_augmentation(np.random.default_rng(seed), config, 255)
         window = window_xyxy(params, 511, 255)
         beyond += window.min() < 0 or window.max() > 510
         gray = bool(seed % 2)
