@@ -5,10 +5,9 @@ Release: SiamRPNVOT.model and SiamRPNOTB.model, one network.
 
 Published: EAO 0.446 on VOT2015, 0.411 on VOT2016, 0.326 on VOT2017; AUC 0.655 on OTB2015
 (SiamRPNOTB). Not measured here. The paper's long-term and distractor-aware inference were never
-released; they are options here, `tracker.long_term` (the paper's: search_size=767,
-confidence_low=0.8, confidence_high=0.95, in constant steps) and `tracker.distractors`, off as
-in the release. The tracker's values are those of SiamRPNVOT; for SiamRPNOTB penalty_k
-is 0.22, window_influence 0.40 and size_lr 0.30.
+released; they are options here, `tracker.long_term` (see `dasiamrpn_lt`) and
+`tracker.distractors`, off as in the release. The tracker's values are those of SiamRPNVOT; for
+SiamRPNOTB penalty_k is 0.22, window_influence 0.40 and size_lr 0.30.
 
     siamjax convert SiamRPNVOT.model --config configs/dasiamrpn.py --out weights/dasiamrpn
     siamjax track video.mp4 --init 300,200,80,60 --config configs/dasiamrpn.py \

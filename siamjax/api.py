@@ -12,6 +12,7 @@ from jax import Array
 from siamjax.config import Config, ConfigError, LongTermConfig
 from siamjax.config_files import load_config
 from siamjax.models.build import build_network, init_variables
+from siamjax.models.folding import fold_batch_norm
 from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
 from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.frames import Color
@@ -68,6 +69,15 @@ class Model:
             )
         return _predict(self.variables, template, search, network=self.network)
 
+    def folded(self) -> "Model":
+        """The same model, faster, for inference alone: no batch norms, see `folding`.
+
+        What it predicts is equal up to rounding.
+        """
+        # In NumPy, where each shape of a kernel does not cost a compilation.
+        variables = jax.device_get(self.variables)
+        return Model(*fold_batch_norm(self.config.model, variables), self.config)
+
 
 def load_model(config: Config | str | Path | None, weights: str | Path | None = None) -> Model:
     """The network of a configuration, with weights.
@@ -85,22 +95,38 @@ def load_model(config: Config | str | Path | None, weights: str | Path | None = 
 def load_tracker(
     config: Config | str | Path | None, weights: str | Path | None = None
 ) -> Tracker:
-    """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`."""
-    model = load_model(config, weights)
+    """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`.
+
+    Its network has no batch norms any more: see `Model.folded`.
+    """
+    model = load_model(config, weights).folded()
     return Tracker(model.network, model.variables, model.config)
 
 
 def with_long_term(config: Config) -> Config:
-    """The configuration with a long-term tracker: its own, or else PySOT's.
+    """The configuration with a long-term tracker: its own, or else its reference's.
 
-    The search of a lost target then is as much larger than the usual one as 831 is than 255.
-    Raises `ConfigError` for SiamFC, whose response tells nothing about loss.
+    PySOT's search of a lost target is as much larger than the usual one as 831 is than 255;
+    DaSiamRPN's grows in constant steps, as from 271 to 767 by 128, and asks less of a target
+    that is found. Raises `ConfigError` for SiamFC, whose response tells nothing about loss.
     """
     if config.tracker.long_term is not None:
         return config
-    model, stride = config.model, config.model.anchors.stride
-    size = config.tracker.search_size * 831 / 255 - model.template_size
-    rules = LongTermConfig(search_size=model.template_size + stride * round(size / stride))
+    stride, template_size = config.model.anchors.stride, config.model.template_size
+
+    def scaled(pixels: float) -> int:
+        return stride * round(pixels / stride)
+
+    usual = config.tracker.search_size
+    if config.tracker.arithmetic == "dasiamrpn":
+        rules = LongTermConfig(
+            search_size=template_size + scaled(usual * 767 / 271 - template_size),
+            search_step=scaled(usual * 128 / 271),
+            confidence_high=0.95,
+        )
+    else:
+        size = template_size + scaled(usual * 831 / 255 - template_size)
+        rules = LongTermConfig(search_size=size)
     return dataclasses.replace(
         config, tracker=dataclasses.replace(config.tracker, long_term=rules)
     )
@@ -161,7 +187,10 @@ def _load_variables(
             "no weights were given: `%s` starts from random ones and has learnt nothing",
             config.name,
         )
-        return jax.jit(initialise)(key)
+        # It runs once: what the compiler would take to optimise it is never won back.
+        is_on_cpu = jax.default_backend() == "cpu"
+        options = {"xla_backend_optimization_level": 0} if is_on_cpu else {}
+        return jax.jit(initialise, compiler_options=options)(key)
     weights = Path(weights)
     if weights.is_dir():
         from siamjax.training.checkpoints import load_variables

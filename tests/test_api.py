@@ -12,6 +12,7 @@ from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.workdir import write_config
 from siamjax.weights.errors import WeightsError
 from tests.tracking.networks import random_variables, small_config
+from tests.tracking.test_batch import film
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +97,20 @@ def test_the_configuration_may_be_a_path(workdir, config):
     assert siamjax.load_model(str(workdir / "config.json"), str(workdir)).config == config
 
 
-def test_a_tracker_is_loaded_alike(workdir, variables):
+def test_a_tracker_is_loaded_alike_without_its_batch_norms(model, workdir, config, variables):
     tracker = siamjax.load_tracker(None, workdir)
-    assert isinstance(tracker, Tracker)
-    same(tracker.variables, variables)
+    assert isinstance(tracker, Tracker) and tracker.config == config
+    assert not tracker.variables["batch_stats"]
+    assert "bn1" not in tracker.variables["params"]["backbone"]
+    same(model.variables, variables)  # the model keeps them
+    with_norms = Tracker(model.network, variables, config)
+    frames = film(0, 160, 120, length=3)
+    for follower in (tracker, with_norms):
+        follower.init(frames[0], (60, 40, 30, 24))
+        for frame in frames[1:]:
+            follower.update(frame)
+    np.testing.assert_allclose(tracker.box_xywh, with_norms.box_xywh, atol=1e-3)
+    np.testing.assert_allclose(tracker.score, with_norms.score, atol=1e-4)
 
 
 def test_without_weights_the_seed_decides(config, monkeypatch, caplog):

@@ -50,7 +50,7 @@ def export(
     from siamjax.api import load_model
     from siamjax.tracking.exported import check_export, write_export
 
-    model = load_model(config, weights)
+    model = load_model(config, weights).folded()
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

@@ -199,7 +199,7 @@ def _load_tracker(config: Path | None, weights: Path, long_term: bool):
     from siamjax.api import load_model, with_long_term
     from siamjax.tracking.batch import MultiTracker
 
-    model = load_model(config, weights)
+    model = load_model(config, weights).folded()
     settings = with_long_term(model.config) if long_term else model.config
     return MultiTracker(model.network, model.variables, settings)
 

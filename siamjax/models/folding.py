@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
-
 from siamjax.models.alexnet import SIAMFC_EPSILON
 from siamjax.models.build import build_network
 from siamjax.models.siamese import SiameseRPN, SiamFC
@@ -35,7 +33,7 @@ def _fold(params: dict, statistics: dict, epsilon: float) -> dict:
     }
     for name in norms:
         norm, stats = params[name], statistics[name]
-        scale = norm["scale"] / jnp.sqrt(stats["var"] + epsilon)
+        scale = norm["scale"] * (stats["var"] + epsilon) ** -0.5
         conv = name.removesuffix("_bn") if name.endswith("_bn") else name.replace("bn", "conv")
         bias = params[conv].get("bias", 0.0)
         folded[conv] = {

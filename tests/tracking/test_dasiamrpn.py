@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from siamjax.api import with_long_term
 from siamjax.config import Config
 from siamjax.config_files import load_config
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
@@ -18,6 +19,7 @@ from tests.conftest import ROOT
 from tests.tracking.networks import SeesBrightness
 
 DASIAMRPN = load_config(ROOT / "configs" / "dasiamrpn.py")
+LONG_TERM = load_config(ROOT / "configs" / "dasiamrpn_lt.py")
 BIG = load_config(ROOT / "configs" / "siamrpn_vot2018.py")
 PUBLISHED = dataclasses.replace(Config(name="test"), tracker=BIG.tracker)
 
@@ -59,6 +61,36 @@ def test_the_centre_is_half_the_size_from_the_corner():
         config=config,
     )
     np.testing.assert_array_equal(state.center, (40 + 25 / 2, 30 + 11 / 2))
+
+
+def test_long_term_is_the_same_network_and_tracker_until_the_target_is_lost():
+    assert LONG_TERM.model == DASIAMRPN.model
+    assert dataclasses.replace(LONG_TERM.tracker, long_term=None) == DASIAMRPN.tracker
+    assert with_long_term(DASIAMRPN).tracker == LONG_TERM.tracker  # what --long-term means
+    big = with_long_term(BIG).tracker
+    assert big.search_sizes(287) == (287, 415, 543, 671, 767)
+
+
+def test_a_lost_target_is_searched_in_constant_steps():
+    sizes = []
+
+    class Watches(SeesBrightness):
+        def predict(self, features, search):
+            sizes.append(search.shape[1])
+            return super().predict(features, search)
+
+    settings = dataclasses.replace(Config(name="test"), tracker=LONG_TERM.tracker)
+    follower = Tracker(Watches(), {}, settings)
+    dark = np.full((400, 320, 3), 20, np.uint8)
+    bright = dark.copy()
+    bright[90:170, 90:170] = 250
+    follower.init(bright, (100, 100, 60, 60))
+    lost = []
+    for frame in (bright, *[dark] * 6, bright, bright):
+        follower.update(frame)
+        lost.append(follower.is_lost)
+    assert sizes == [271, 399, 527, 655, 767]  # each compiled once, when it is needed
+    assert lost == [False, *[True] * 6, False, False]
 
 
 @pytest.mark.parametrize(("side", "size"), [(20, 287), (21, 287), (23, 271), (80, 271)])

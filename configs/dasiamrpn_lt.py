@@ -1,0 +1,45 @@
+"""DaSiamRPN for long-term tracking: a lost target is looked for in ever larger search images.
+
+Paper: Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018,
+section 3.5. The release has no long-term tracker, so this follows the paper: lost below 0.8,
+found above 0.95, a search image that grows "with a constant step" to 767 pixels. It does not
+say which step; 128 is ours.
+
+Published: AUC 0.617 on UAV20L. Not measured here. Network and weights are those of
+`dasiamrpn`.
+
+    siamjax convert SiamRPNVOT.model --config configs/dasiamrpn_lt.py \
+        --out weights/dasiamrpn_lt
+    siamjax track video.mp4 --init 300,200,80,60 --config configs/dasiamrpn_lt.py \
+        --weights weights/dasiamrpn_lt --out tracked.mp4
+"""
+
+from siamjax.config import BackboneConfig, Config, LongTermConfig, ModelConfig, TrackerConfig
+
+
+def get_config() -> Config:
+    """DaSiamRPN's SiamRPNvot with the paper's search for a lost target."""
+    return Config(
+        name="dasiamrpn_lt",
+        model=ModelConfig(
+            backbone=BackboneConfig(name="alexnet"),
+            levels=("layer5",),
+            channels=(256,),
+            neck=False,
+            template_crop=None,
+            correlation="up_channel",
+            search_size=271,
+            base_size=0,
+            score_size=19,
+        ),
+        tracker=TrackerConfig(
+            search_size=271,
+            penalty_k=0.04,
+            window_influence=0.44,
+            size_lr=0.45,
+            arithmetic="dasiamrpn",
+            long_term=LongTermConfig(
+                search_size=767, search_step=128, confidence_low=0.8, confidence_high=0.95
+            ),
+        ),
+    )
