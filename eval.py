@@ -1,5 +1,6 @@
 """Runs a tracker over a benchmark and reports; stopped, the same command goes on."""
 
+import os
 import sys
 
 import tyro
@@ -21,4 +22,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    if code == 130:
+        # After a compilation that was cut short the interpreter may crash in its own end.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

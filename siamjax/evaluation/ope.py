@@ -103,11 +103,14 @@ def curves(
     errors, norm_errors = center_errors(gt, predicted), norm_center_errors(gt, predicted)
     if convention.valid_truth != "center":
         valid = _VALID[convention.valid_truth](gt)
-        instead = -1.0 if convention.invalid_truth == "hit" else np.inf
+        of_hit = {"hit": -1.0, "miss": np.inf, "left out": np.inf}
         overlap = np.where(valid, overlap, -1.0)
+        instead, norm_instead = (
+            of_hit[kind] for kind in (convention.invalid_truth, convention.invalid_truth_norm)
+        )
         errors = np.where(valid, _plain_errors(gt, predicted, 1.0), instead)
         sizes = np.where(gt[:, 2:] > 0, gt[:, 2:], 1.0)
-        norm_errors = np.where(valid, _plain_errors(gt, predicted, sizes), instead)
+        norm_errors = np.where(valid, _plain_errors(gt, predicted, sizes), norm_instead)
     return Curves(
         (overlap[:, None] > SUCCESS_THRESHOLDS).sum(axis=0) / denominator,
         (errors[:, None] <= PRECISION_THRESHOLDS).sum(axis=0) / denominator,
@@ -133,7 +136,6 @@ def _counted(gt, predicted, visible, convention):
 
 _VALID = {
     "positive": lambda gt: (gt > 0).all(axis=1),
-    "inside": lambda gt: (gt >= 0).all(axis=1) & (gt[:, 2:] > 0).all(axis=1),
     "finite": counted_frames,
 }
 

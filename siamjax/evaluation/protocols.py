@@ -22,13 +22,13 @@ PRECISION_REPORTED = 20
 NORM_PRECISION_THRESHOLDS = np.arange(51) / 100
 NORM_PRECISION_REPORTED = 20
 
-# OTB numbers pixels from 1, as MATLAB does: `groundtruth_rect.txt`, PySOT's OTB json files
-# and every published result file (the first line of each repeats the first box unchanged).
-OTB_INDEX_BASE = 1
+# MATLAB numbers pixels from 1, and so do the benchmarks with a toolkit in it: OTB in
+# `groundtruth_rect.txt`, PySOT's json files and every published result file alike.
+FROM_ONE = 1
 
 # Sequences whose ground truth covers only a part of the frames: first and last annotated
 # frame, counted from 1. Source: the benchmark's page (visual tracker benchmark, notes on
-# the sequences), also kept by the GOT-10k toolkit.
+# the sequences); checked against got10k 0.1.3, datasets/otb.py.
 OTB_ANNOTATED_FRAMES = {
     "David": (300, 770),
     "Football1": (1, 74),
@@ -54,32 +54,36 @@ class OpeConvention:
       absent_in_denominator: frames in which the target is absent count as misses; they are
         left out altogether otherwise.
       valid_truth: which true boxes a centre is compared with: those whose "center" is
-        positive, whose four numbers are "positive", whose corner is not negative and whose
-        size is positive ("inside"), or that are "finite".
+        positive, whose four numbers are "positive", or that are "finite".
       invalid_truth: what the centre in a frame without a valid true box is: a "hit" at every
         threshold, a "miss", or the frame is "left out".
+      invalid_truth_norm: the same for normalised precision.
     """
 
     name: str
     first_from_truth: bool
     repeat_invalid: bool
     absent_in_denominator: bool
-    valid_truth: Literal["center", "positive", "inside", "finite"]
+    valid_truth: Literal["center", "positive", "finite"]
     invalid_truth: Literal["hit", "miss", "left out"]
+    invalid_truth_norm: Literal["hit", "miss", "left out"]
 
 
 PYSOT = OpeConvention(
-    name="pysot",  # Source: PySOT's OPE benchmark, which published tables of this family use
+    # Source: PySOT, toolkit/utils/statistics.py and toolkit/evaluation/ope_benchmark.py,
+    # which published tables of this family use.
+    name="pysot",
     first_from_truth=False,
     repeat_invalid=False,
     absent_in_denominator=True,
     valid_truth="center",
     invalid_truth="hit",
+    invalid_truth_norm="hit",
 )
 OPE_CONVENTIONS = (
     PYSOT,
-    # Source: calc_seq_err_robust.m and eval_tracker.m of LaSOT's toolkit, which OTB's and
-    # UAV123's share.
+    # Source: HengLan/LaSOT_Evaluation_Toolkit, utils/calc_seq_err_robust.m and
+    # utils/eval_tracker.m, whose like OTB's and UAV123's toolkits have.
     OpeConvention(
         name="matlab",
         first_from_truth=True,
@@ -87,8 +91,9 @@ OPE_CONVENTIONS = (
         absent_in_denominator=True,
         valid_truth="positive",
         invalid_truth="hit",
+        invalid_truth_norm="hit",
     ),
-    # Source: the GOT-10k toolkit's experiments for OTB and UAV123.
+    # Source: got10k 0.1.3, experiments/otb.py and experiments/uav123.py.
     OpeConvention(
         name="got10k",
         first_from_truth=True,
@@ -96,15 +101,18 @@ OPE_CONVENTIONS = (
         absent_in_denominator=False,
         valid_truth="finite",
         invalid_truth="left out",
+        invalid_truth_norm="left out",
     ),
-    # Source: PyTracking's result extraction.
+    # Source: visionml/pytracking, pytracking/analysis/extract_results.py (for UAV123 alone
+    # it counts a centre without a valid true box as a hit).
     OpeConvention(
         name="pytracking",
         first_from_truth=True,
         repeat_invalid=True,
         absent_in_denominator=True,
-        valid_truth="inside",
+        valid_truth="positive",
         invalid_truth="miss",
+        invalid_truth_norm="hit",
     ),
     # PySOT's, with the share taken of the frames in which there is something to find.
     dataclasses.replace(PYSOT, name="visible", absent_in_denominator=False),
@@ -151,7 +159,8 @@ class Benchmark:
 
 
 def _vot(name: str, *aliases: str, experiment: Experiment = "supervised") -> Benchmark:
-    # vot-toolkit and PySOT hand the annotation's numbers to trackers as they are.
+    # vot-toolkit (Python and MATLAB) and PySOT hand the annotation's numbers to trackers as
+    # they are.
     return Benchmark(
         name=name,
         aliases=aliases,
@@ -164,27 +173,33 @@ def _vot(name: str, *aliases: str, experiment: Experiment = "supervised") -> Ben
 
 BENCHMARKS = (
     # Any folder in OTB layout. The GOT-10k toolkit and the benchmark's page list the others.
-    Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=OTB_INDEX_BASE),
-    Benchmark(name="otb50", aliases=("TB-50",), index_base=OTB_INDEX_BASE, members="TB-50"),
-    Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=OTB_INDEX_BASE, members="CVPR13"),
+    Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=FROM_ONE),
+    Benchmark(name="otb50", aliases=("TB-50",), index_base=FROM_ONE, members="TB-50"),
+    Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=FROM_ONE, members="CVPR13"),
     # Rendered sets are written in OTB layout, and count as OTB does.
-    Benchmark(name="synthetic", index_base=OTB_INDEX_BASE),
+    Benchmark(name="synthetic", index_base=FROM_ONE),
     _vot("vot2016"),
     _vot("vot2017"),
     _vot("vot2018"),
     _vot("vot2019"),
     _vot("vot2018-lt", "vot2019-lt", "votlt", experiment="long-term"),
-    # UAV123's, LaSOT's, TColor-128's and DTB70's toolkits are MATLAB's, after OTB's.
-    Benchmark(name="uav123", aliases=("UAV",), layout="uav123", index_base=1),
-    Benchmark(name="uav20l", layout="uav20l", index_base=1),
-    Benchmark(name="lasot", layout="lasot", index_base=1, members="LaSOT-test"),
+    # UAV123's, TColor-128's and DTB70's toolkits are MATLAB's, after OTB's.
+    Benchmark(name="uav123", aliases=("UAV",), layout="uav123", index_base=FROM_ONE),
+    Benchmark(name="uav20l", layout="uav20l", index_base=FROM_ONE),
+    # Source: HengLan/LaSOT_Evaluation_Toolkit issue 14, "the smallest should be 1".
+    Benchmark(name="lasot", layout="lasot", index_base=FROM_ONE, members="LaSOT-test"),
     Benchmark(
-        name="tcolor128", aliases=("Temple-color-128",), layout="tcolor128", index_base=1
+        name="tcolor128",
+        aliases=("Temple-color-128",),
+        layout="tcolor128",
+        index_base=FROM_ONE,
     ),
-    Benchmark(name="dtb70", aliases=("DTB",), index_base=1),
-    # Corners by VATIC, 0-based.
+    Benchmark(name="dtb70", aliases=("DTB",), index_base=FROM_ONE),
+    # Corners by VATIC, whose pixels count from 0. Its columns: got10k 0.1.3, datasets/nfs.py.
     Benchmark(name="nfs", aliases=("nfs30",), layout="nfs", index_base=0, subset="30"),
     Benchmark(name="nfs240", layout="nfs", index_base=0, subset="240"),
+    # Its boxes are YouTube-BB's shares of the frame times its size, so from 0. Source: the
+    # paper; SilvioGiancola/TrackingNet-devkit issue 23 shows negative corners.
     Benchmark(
         name="trackingnet",
         layout="trackingnet",
@@ -193,19 +208,19 @@ BENCHMARKS = (
         hidden_truth=True,
         norm_precision_auc=True,
     ),
-    # The toolkit holds boxes in 0..width and 0..height.
+    # Source: its author in got-10k/toolkit issue 6, "all coordinate values are 1-based".
     Benchmark(
         name="got10k",
         aliases=("got10k-val",),
         layout="got10k",
-        index_base=0,
+        index_base=FROM_ONE,
         experiment="repeated",
         subset="val",
     ),
     Benchmark(
         name="got10k-test",
         layout="got10k",
-        index_base=0,
+        index_base=FROM_ONE,
         experiment="repeated",
         subset="test",
         hidden_truth=True,
@@ -213,14 +228,16 @@ BENCHMARKS = (
 )
 
 # GOT-10k: share of frames above these overlaps, and runs of a tracker that is not
-# deterministic. Frames with `cover` 0 and the first one do not count. Source: the toolkit.
+# deterministic. Frames with `cover` 0 and the first one do not count. Source: got10k 0.1.3,
+# experiments/got10k.py.
 GOT10K_SUCCESS_AT = (0.50, 0.75)
 GOT10K_THRESHOLDS = np.linspace(0, 1, 101)
 GOT10K_REPETITIONS = 3
 
-# Attributes of whole sequences in the order of their files, one 0 or 1 each. Source: the
-# toolkits of the benchmarks.
-OTB_ATTRIBUTES = ("IV", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OPR", "OV", "BC", "LR")
+# Attributes of whole sequences in the order of their files, one 0 or 1 each. Source:
+# perfPlot.m of OTB's toolkit (whose page lists them in another order) and of UAV123's,
+# run_tracker_performance_evaluation.m of LaSOT's. TColor-128's files say no order.
+OTB_ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
 UAV_ATTRIBUTES = (
     *("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
 )
@@ -229,7 +246,7 @@ LASOT_ATTRIBUTES = (
 )
 
 # A LaSOT sequence whose annotation was cut after trackers had been run: longer results are
-# cut as well. Source: LaSOT's toolkit, and PySOT's.
+# cut as well. Source: LaSOT's toolkit (calc_seq_err_robust.m), and PySOT's.
 LASOT_LONGER_RESULTS = frozenset({"monkey-17"})
 
 # Real time: frames a second that a simulated camera gives, and how many slow frames a
@@ -238,7 +255,8 @@ REAL_TIME_FPS = 20.0
 REAL_TIME_GRACE = 3
 
 
-# What VOT annotates of single frames. Source: the challenges' annotation files.
+# What VOT annotates of single frames, each in a file `<name>.tag`. Source: PySOT,
+# toolkit/datasets/vot.py.
 VOT_ATTRIBUTES = (
     "camera_motion",
     "illum_change",

@@ -18,7 +18,6 @@ from siamjax.evaluation.layouts import (
 from siamjax.evaluation.members import belongs
 from siamjax.evaluation.protocols import (
     OTB_ANNOTATED_FRAMES,
-    OTB_INDEX_BASE,
     Benchmark,
     plain_name,
 )
@@ -134,7 +133,7 @@ def _load(target: Target, benchmark: Benchmark) -> Sequence:
     truth = read_truth(target, benchmark)
     t = len(truth)
     first = target.first
-    if first is None and benchmark.index_base == OTB_INDEX_BASE:
+    if first is None and benchmark.layout == "otb":
         first = _annotated_from(target.name, len(frames), t)
     if first is not None and len(frames) >= first - 1 + t:
         frames = frames[first - 1 : first - 1 + t]

@@ -32,10 +32,9 @@ from siamjax.evaluation.vot_annotations import (
 )
 
 _ATTRIBUTES = {
+    **dict.fromkeys(("otb", "otb50", "cvpr13"), OTB_ATTRIBUTES),
+    **dict.fromkeys(("uav123", "uav20l"), UAV_ATTRIBUTES),
     "lasot": LASOT_ATTRIBUTES,
-    "uav123": UAV_ATTRIBUTES,
-    "uav20l": UAV_ATTRIBUTES,
-    "tcolor128": OTB_ATTRIBUTES,
 }
 
 
@@ -192,14 +191,12 @@ def _numbers(file: Path) -> list[int]:
 
 
 def _attributes(target: Target, benchmark: Benchmark) -> tuple[str, ...]:
-    names = _ATTRIBUTES.get(benchmark.layout, ())
-    beside = target.truth.parent
-    for file in (beside / "att" / target.truth.name, beside / f"{target.name}_att.txt"):
-        if file.is_file():
-            values = _numbers(file)
-            if len(values) == len(names):
-                return tuple(n for n, value in zip(names, values, strict=True) if value)
-    return ()
+    names = _ATTRIBUTES.get(benchmark.name, ())
+    file = target.truth.parent / "att" / target.truth.name
+    values = _numbers(file) if file.is_file() else []
+    if len(values) != len(names):
+        return ()
+    return tuple(name for name, value in zip(names, values, strict=True) if value)
 
 
 def _stated_size(target: Target) -> tuple[int, int] | None:

@@ -292,7 +292,7 @@ def test_repetitions_have_files_and_columns_of_time(write_sequence, tmp_path):
     for image in (folder / "img").iterdir():
         image.rename(folder / image.name)
     (folder / "img").rmdir()
-    np.savetxt(folder / "groundtruth.txt", path(8), delimiter=",")
+    np.savetxt(folder / "groundtruth.txt", path(8) + np.array([1, 1, 0, 0]), delimiter=",")
     (folder / "groundtruth_rect.txt").unlink()
     sequences, _ = load_sequences(tmp_path / "data", benchmark)
     results = ResultFolder(tmp_path / "ours", benchmark, {}, repetitions=3)

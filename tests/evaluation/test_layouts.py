@@ -138,6 +138,13 @@ def test_lasot_toolkits_annotation_folder(data):
     assert truth.attributes == ("IV", "ARC") and not problems
 
 
+def test_otb_toolkits_annotation_folder(data):
+    write_rows(data / "Car4.txt", boxes_along(T) + ONE_BASED)
+    write_rows(data / "att/Car4.txt", [[1, 0, 1] + [0] * 8])
+    (truth,), problems = read_truths(data, get_benchmark("otb"))
+    assert truth.attributes == ("IV", "SV") and not problems
+
+
 @pytest.mark.parametrize("inside", ["", "TEST"])
 def test_trackingnet(data, inside):
     # frames are numbered from 0, without leading zeros
@@ -165,7 +172,7 @@ def write_got10k(folder, rows, cover=None):
 @pytest.mark.parametrize("inside", ["", "val"])
 def test_got10k_val(data, inside):
     name = "GOT-10k_Val_000001"
-    write_got10k(data / "val" / name, boxes_along(T), [8, 8, 0, 8, 5, 8])
+    write_got10k(data / "val" / name, boxes_along(T) + ONE_BASED, [8, 8, 0, 8, 5, 8])
     (data / "val" / "list.txt").write_text(f"{name}\n")
     found, problems = load(data / inside, "GOT-10k")
     assert found[name].truth.visible.tolist() == [True, True, False, True, True, True]
@@ -202,10 +209,8 @@ def test_tcolor128_frame_ranges(data):
     write_frames(folder / "img", 12, "{:04d}.jpg")
     write_rows(folder / "Ball_ce1_gt.txt", boxes_along(T) + ONE_BASED)
     (folder / "Ball_ce1_frames.txt").write_text("4,9\n")
-    write_rows(folder / "Ball_ce1_att.txt", [[0, 1] + [0] * 9])
     found, problems = load(data, "TColor-128")
     assert grey(found["Ball_ce1"]) == [3, 4, 5, 6, 7, 8] and not problems
-    assert found["Ball_ce1"].truth.attributes == ("SV",)
 
 
 def test_dtb70_is_otbs_layout(data):

@@ -131,21 +131,24 @@ def test_the_matlab_toolkits_ignore_the_first_answer_and_repeat_broken_ones():
 
 
 @pytest.mark.parametrize(
-    "name, precision, success",
-    [("matlab", 1.0, 0.5), ("pytracking", 0.5, 0.5), ("got10k", 1.0, 1.0)],
+    "name, precision, norm_precision, success",
+    [("matlab", 1, 1, 0.5), ("pytracking", 0.5, 1, 0.5), ("got10k", 1, 1, 1)],
 )
-def test_frames_without_a_true_box_by_other_conventions(name, precision, success):
+def test_frames_without_a_true_box_by_other_conventions(
+    name, precision, norm_precision, success
+):
     gt = np.array([[10.0, 10, 20, 20], [np.nan] * 4])
     predicted = np.array([[10.0, 10, 20, 20]] * 2)
     found = ope.curves(gt, predicted, convention=CONVENTIONS[name])
     assert (found.precision[20], found.success[0]) == (precision, success)
+    assert found.norm_precision[20] == norm_precision
 
 
 def test_a_true_box_at_the_border_is_valid_for_some():
     gt = np.array([[0.0, 10, 20, 20]] * 2)  # x = 0: MATLAB's toolkits count pixels from 1
     far = gt + moved_by(500, 0)
     hits = {n: ope.curves(gt, far, convention=c).precision[0] for n, c in CONVENTIONS.items()}
-    assert hits == {"pysot": 0, "matlab": 1, "got10k": 0.5, "pytracking": 0.5, "visible": 0}
+    assert hits == {"pysot": 0, "matlab": 1, "got10k": 0.5, "pytracking": 0, "visible": 0}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
