@@ -138,6 +138,7 @@ class ModelConfig(_Checked):
     correlation: Literal["depthwise", "up_channel", "plain"] = "depthwise"
     xcorr_implementation: Literal["auto", "shift", "conv"] = "auto"
     fusion: Literal["weighted", "mean"] = "weighted"  # RPN.KWARGS.weighted
+    mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's branch, which outlines the target
     anchors: AnchorConfig = AnchorConfig()
     template_size: int = 127  # TRAIN.EXEMPLAR_SIZE
     search_size: int = 255  # TRAIN.SEARCH_SIZE; the tracker has one of its own
@@ -180,6 +181,34 @@ class ModelConfig(_Checked):
             f"/ stride + 1 + base_size = ({self.search_size} - {self.template_size}) / "
             f"{self.anchors.stride} + 1 + {self.base_size} = {follows}",
         )
+        if self.mask:
+            self._check_mask()
+
+    def _check_mask(self):
+        backbone = self.backbone
+        needs = {
+            "backbone.name": (backbone.name, backbone.name.startswith("resnet"), "a ResNet"),
+            "backbone.dilated": (backbone.dilated, backbone.dilated, "True"),
+            "backbone.padding": (backbone.padding, backbone.padding == "zeros", "'zeros'"),
+            "levels": (
+                self.levels,
+                len(self.levels) == 1 and self.levels[0] in ("layer2", "layer3", "layer4"),
+                "one of layer2, layer3 and layer4",
+            ),
+            "correlation": (self.correlation, self.correlation == "depthwise", "'depthwise'"),
+            "template_size": (
+                self.template_size,
+                self.template_size % 8 == 7,
+                "one less than a multiple of 8",
+            ),
+            "anchors.stride": (self.anchors.stride, self.anchors.stride == 8, "8"),
+        }
+        for name, (value, holds, rule) in needs.items():
+            require(
+                holds,
+                f"`model.{name}` (={value!r}) must be {rule} with `model.mask`, whose masks "
+                "are refined with a ResNet's first stages",
+            )
 
     def score_size_for(self, search_size: int) -> int:
         """Cells on a side of the score map that a search image of this side gives."""
@@ -250,6 +279,7 @@ class TrackerConfig(_Checked):
     # `small_target` of the first frame; None keeps `search_size`
     small_target_search_size: int | None = None
     small_target: float = 0.004
+    mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
     # SiamFC alone, `model.correlation` "plain": the names are siamfc-pytorch's
@@ -267,6 +297,7 @@ class TrackerConfig(_Checked):
         _require_range("tracker.size_lr", self.size_lr, 0, 1)
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
         _require_range("tracker.small_target", self.small_target, 0, 1)
+        _require_range("tracker.mask_threshold", self.mask_threshold, 0, 1)
         require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,
             f"`tracker.scale_count` (={self.scale_count}) must be odd, so that one is the last "
@@ -576,6 +607,10 @@ class Config(_Checked):
                 f"`tracker.{name}` must be None for `model.correlation` (='plain'), whose "
                 "response tells nothing about loss",
             )
+        require(
+            not self.model.mask or self.tracker.distractors is None,
+            "`tracker.distractors` must be None with `model.mask`: distractors have no masks",
+        )
         for first in (self.tracker.search_size, self.tracker.small_target_search_size):
             for size in self.tracker.search_sizes(first) if first else ():
                 self.model.score_size_for(size)

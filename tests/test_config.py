@@ -11,6 +11,7 @@ from siamjax.config import (
     Config,
     ConfigError,
     DataConfig,
+    DistractorConfig,
     ModelConfig,
     OptimConfig,
     SourceConfig,
@@ -52,6 +53,25 @@ QUICK = Config(
             r"\(255 - 127\) / 8 \+ 1 \+ 8 = 25",
         ),
         (lambda: ModelConfig(search_size=256), "by a multiple of the stride"),
+        (lambda: ModelConfig(mask=True), "must be one of layer2, layer3 and layer4 with"),
+        (
+            lambda: ModelConfig(
+                mask=True,
+                levels=("layer2",),
+                channels=(8,),
+                backbone=BackboneConfig(name="alexnet"),
+            ),
+            r"`model.backbone.name` \(='alexnet'\) must be a ResNet with `model.mask`",
+        ),
+        (lambda: TrackerConfig(mask_threshold=2.0), r"must lie in \[0, 1\]"),
+        (
+            lambda: Config(
+                name="x",
+                model=ModelConfig(mask=True, levels=("layer3",), channels=(8,)),
+                tracker=TrackerConfig(distractors=DistractorConfig()),
+            ),
+            "`tracker.distractors` must be None with `model.mask`",
+        ),
         (lambda: ModelConfig(template_size=255), "smaller than `model.search_size`"),
         (lambda: TrackerConfig(window_influence=1.5), r"must lie in \[0, 1\]"),
         (lambda: TrackerConfig(penalty_k=float("nan")), "`tracker.penalty_k` \\(=nan\\)"),

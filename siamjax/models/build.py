@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from siamjax.models import alexnet, mobilenetv2, resnet
-from siamjax.models.heads import LevelHeads, WeightedFusion
+from siamjax.models.heads import DepthwiseBranch, LevelHeads, WeightedFusion
 from siamjax.models.neck import Neck
+from siamjax.models.refine import Refine
 from siamjax.models.siamese import SiameseRPN, SiamFC
+from siamjax.models.siammask import SiamMask
 
 if TYPE_CHECKING:
     from siamjax.config import BackboneConfig, ModelConfig
@@ -42,7 +44,10 @@ def build_network(config: ModelConfig, *, folded: bool = False) -> SiameseRPN | 
     if config.correlation == "plain":
         network = _siamfc(config, backbone)
     else:
-        network = SiameseRPN(
+        kind, own = SiameseRPN, {}
+        if config.mask:
+            kind, own = SiamMask, _mask_heads(config, **shared)
+        network = kind(
             backbone=backbone,
             neck=Neck(config.levels, config.channels, **shared) if config.neck else None,
             head=LevelHeads(
@@ -59,6 +64,7 @@ def build_network(config: ModelConfig, *, folded: bool = False) -> SiameseRPN | 
             levels=config.levels,
             anchors=config.anchors.count,
             template_crop=config.template_crop,
+            **own,
         )
     _check_score_map(network, config)
     return network
@@ -110,6 +116,15 @@ def _siamfc(config: ModelConfig, backbone: nn.Module) -> SiamFC:
                 "template crop, and one ratio and scale"
             )
     return SiamFC(backbone, config.levels[0], config.xcorr_implementation)
+
+
+def _mask_heads(config: ModelConfig, *, folded: bool, dtype: jnp.dtype) -> dict[str, nn.Module]:
+    (channels,) = config.channels
+    side = config.template_size // 2
+    branch = DepthwiseBranch(channels, side**2, config.xcorr_implementation, folded, dtype)
+    # The template has one cell of layer2 in 8 pixels; its crop takes off `base_size` of them.
+    refine = Refine(config.template_size // 8, config.base_size // 2, dtype)
+    return {"mask_head": branch, "refine_head": refine}
 
 
 def _images(config: ModelConfig) -> tuple[Array, Array]:

@@ -80,10 +80,13 @@ class DepthwiseBranch(nn.Module):
         """`[b, k, k, i]` to the kernel `[b, k - 2, k - 2, c]`."""
         return self.kernel(template, train)
 
+    def correlate(self, kernel: Array, search: Array, train: bool) -> Array:
+        """What the outputs are made of, `[b, h, w, c]` float32."""
+        return xcorr_depthwise(self.search(search, train), kernel, implementation=self.xcorr)
+
     def __call__(self, kernel: Array, search: Array, train: bool) -> Array:
         """The branch's outputs `[b, h, w, outputs]`."""
-        x = xcorr_depthwise(self.search(search, train), kernel, implementation=self.xcorr)
-        return self.output(x, train)
+        return self.output(self.correlate(kernel, search, train), train)
 
 
 class DepthwiseRPN(nn.Module):

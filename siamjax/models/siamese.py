@@ -11,20 +11,33 @@ from siamjax.models.xcorr import Implementation, xcorr_plain
 
 
 class TemplateFeatures(NamedTuple):
-    """All that a frame needs of the template: what the heads correlate with, by level."""
+    """All that a frame needs of the template: what the heads correlate with, by level.
+
+    `mask` is the kernel of SiamMask's mask branch; None in the other networks.
+    """
 
     kernels: tuple[Any, ...]
+    mask: Array | None = None
+
+
+class MaskFeatures(NamedTuple):
+    """What a mask at any cell of the score map is made of. (SiamMask)"""
+
+    correlation: Array  # [b, h, w, c] of the mask branch, float32
+    stages: tuple[Array, ...]  # of the search image, [b, h', w', c'], shallow ones first
 
 
 class Prediction(NamedTuple):
     """Score maps of `h x w` cells with `a` anchors each, float32.
 
     `cls_logits` `[b, h, w, a, 2]` holds background and foreground, `loc` `[b, h, w, a, 4]`
-    holds (dx, dy, dw, dh). SiamFC has one response, `[b, h, w, 1, 1]`, and no `loc`.
+    holds (dx, dy, dw, dh). SiamFC has one response, `[b, h, w, 1, 1]`, and no `loc`. `mask`
+    is SiamMask's alone.
     """
 
     cls_logits: Array
     loc: Array | None
+    mask: MaskFeatures | None = None
 
 
 class SiameseRPN(nn.Module):
@@ -55,16 +68,24 @@ class SiameseRPN(nn.Module):
 
     def extract(self, image: Array, *, train: bool = False) -> dict[str, Array]:
         """The levels' features `[b, h, w, c]` after the neck, uncropped."""
-        stages = self.backbone(image, train)
+        return self.to_levels(self.backbone(image, train), train)
+
+    def to_levels(self, stages: dict[str, Array], train: bool) -> dict[str, Array]:
+        """The levels among the backbone's stages, after the neck."""
         features = {level: stages[level] for level in self.levels}
         return features if self.neck is None else self.neck(features, train)
 
+    def extract_template(self, template: Array, *, train: bool = False) -> dict[str, Array]:
+        """As `extract`, with the template's centre crop."""
+        features = self.extract(template, train=train)
+        if self.template_crop is None:
+            return features
+        side = self.template_crop
+        return {k: center_crop(x, side, side) for k, x in features.items()}
+
     def encode_template(self, template: Array, *, train: bool = False) -> TemplateFeatures:
         """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
-        features = self.extract(template, train=train)
-        if self.template_crop is not None:
-            side = self.template_crop
-            features = {k: center_crop(x, side, side) for k, x in features.items()}
+        features = self.extract_template(template, train=train)
         return TemplateFeatures(self.head.encode(features, train))
 
     def predict(
@@ -74,7 +95,13 @@ class SiameseRPN(nn.Module):
 
         Raises ValueError when it is too small, or when the levels' maps differ in size.
         """
-        outputs = self.head(features.kernels, self.extract(search, train=train), train)
+        return self.score(features, self.extract(search, train=train), train)
+
+    def score(
+        self, features: TemplateFeatures, levels: dict[str, Array], train: bool
+    ) -> Prediction:
+        """Correlates the search image's levels with the template; raises as `predict`."""
+        outputs = self.head(features.kernels, levels, train)
         sizes = [cls.shape[1:3] for cls, _ in outputs]
         if len(set(sizes)) > 1:
             raise ValueError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jax
 
-from siamjax.config import Config
+from siamjax.config import Config, require
 from siamjax.data.pipeline import make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
@@ -49,6 +49,11 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
     cannot be used, and `TrainingError` when they break off later or when a loss or gradient
     is no longer finite.
     """
+    require(
+        not config.model.mask,
+        "`model.mask` (=True) cannot be trained: there is no loss for masks, and weight decay "
+        "would wear their branch down; set it to False, or convert PySOT's weights",
+    )
     workdir = Path(workdir).resolve()
     total, batch_size = config.train.steps, config.train.batch_size
 

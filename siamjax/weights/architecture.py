@@ -20,6 +20,7 @@ class Architecture:
         correlation: as in a configuration.
         channels: of each level's head.
         fusion: of several levels.
+        mask: whether there is SiamMask's branch.
     """
 
     backbone: str | None = None
@@ -27,6 +28,7 @@ class Architecture:
     correlation: str | None = None
     channels: tuple[int, ...] | None = None
     fusion: str | None = None
+    mask: bool | None = None
 
     def differences(self, other: "Architecture") -> list[str]:
         """`"backbone alexnet instead of resnet50"` for each fact known on both sides."""
@@ -38,7 +40,8 @@ class Architecture:
         ]
 
     def __str__(self) -> str:
-        known = {name: value for name, value in vars(self).items() if value is not None}
+        # That there is no mask goes without saying.
+        known = {k: value for k, value in vars(self).items() if value not in (None, False)}
         return ", ".join(f"{name} {value}" for name, value in known.items())
 
 
@@ -58,16 +61,20 @@ def architecture_of(model: "ModelConfig") -> Architecture:
         correlation=model.correlation,
         channels=model.channels if with_head else None,
         fusion=model.fusion if with_head and len(model.levels) > 1 else None,
+        mask=model.mask,
     )
 
 
-def _resnet50(channels: tuple[int, ...], fusion: str) -> Architecture:
+def _resnet50(
+    channels: tuple[int, ...], fusion: str | None, *, mask: bool = False
+) -> Architecture:
     return Architecture(
         backbone="resnet50",
         width=1.0,
         correlation="depthwise",
         channels=channels,
         fusion=fusion,
+        mask=mask,
     )
 
 
@@ -77,6 +84,7 @@ def _alexnet(width: float, correlation: str) -> Architecture:
         width=width,
         correlation=correlation,
         channels=(int(256 * width),),
+        mask=False,
     )
 
 
@@ -85,6 +93,7 @@ PUBLISHED: dict[str, tuple[str, Architecture]] = {
     "siamrpnpp_r50": ("PySOT", _resnet50((256, 256, 256), "weighted")),
     "siamrpnpp_r50_otb": ("PySOT", _resnet50((256, 256, 256), "mean")),
     "siamrpnpp_r50_lt": ("PySOT", _resnet50((128, 256, 512), "weighted")),
+    "siammask_r50": ("PySOT", _resnet50((256,), None, mask=True)),
     "siamrpnpp_mobilenetv2": (
         "PySOT",
         Architecture(
@@ -93,6 +102,7 @@ PUBLISHED: dict[str, tuple[str, Architecture]] = {
             correlation="depthwise",
             channels=(256, 256, 256),
             fusion="mean",
+            mask=False,
         ),
     ),
     "siamrpnpp_alexnet": ("PySOT", _alexnet(1.0, "depthwise")),
@@ -101,7 +111,7 @@ PUBLISHED: dict[str, tuple[str, Architecture]] = {
     "siamrpn_vot2018": ("DaSiamRPN", _alexnet(2.0, "up_channel")),
     "siamfc": (
         "siamfc-pytorch",
-        Architecture(backbone="siamfc_alexnet", width=1.0, correlation="plain"),
+        Architecture(backbone="siamfc_alexnet", width=1.0, correlation="plain", mask=False),
     ),
 }
 

@@ -41,7 +41,6 @@ _RECIPES: dict[str, Callable[[Mapping[str, Shape]], dict[str, Recipe]]] = {
 }
 _IGNORED: dict[str, Callable[[str], str | None]] = {
     "PySOT": pysot.ignored,
-    "SiamMask": pysot.ignored,
     "torchvision's ResNet": torchvision.ignored,
     "torchvision's MobileNetV2": torchvision.ignored,
     "torchvision's AlexNet": torchvision.ignored,
@@ -131,7 +130,7 @@ def _recipes(
     levels: tuple[str, ...],
     keys: Collection[str],
 ) -> dict[str, Recipe]:
-    if recognition.source in ("PySOT", "SiamMask"):
+    if recognition.source == "PySOT":
         return pysot.recipes(shapes, levels, keys, recognition.lacking)
     if recognition.source == "mmtracking":
         return mmtracking.recipes(shapes, levels)
@@ -143,12 +142,7 @@ def check_fits(recognition: Recognition, config: "Config") -> None:
     differences = recognition.architecture.differences(architecture_of(config.model))
     if not differences:
         return
-    if recognition.source == "SiamMask":
-        advice = (
-            "there is no mask network here; to import the rest, use a configuration with "
-            "`levels` ('layer3',) of the dilated resnet50 and 256 channels"
-        )
-    elif recognition.configs:
+    if recognition.configs:
         advice = f"use {' or '.join(f'configs/{name}.py' for name in recognition.configs)}"
     else:
         advice = "no published configuration has it; change `model` accordingly"

@@ -47,6 +47,8 @@ _BRANCH = {
     "output/bn0": "head.1",
     "output/conv1": "head.3",
 }
+# Among the layers of a Sequential, the rectifiers counted.
+_REFINE = {"conv0": "0", "conv1": "2"}
 
 
 def key_of(path: str, levels: tuple[str, ...], alexnet: AlexNetNaming = "features") -> str:
@@ -54,6 +56,11 @@ def key_of(path: str, levels: tuple[str, ...], alexnet: AlexNetNaming = "feature
     _, room, *parts, leaf = path.split("/")
     if room == "fusion":
         return f"rpn_head.{leaf}"
+    if room == "mask_head":
+        return f"mask_head.{_BRANCH['/'.join(parts)]}.{LEAF_NAMES[leaf]}"
+    if room == "refine_head":
+        places = ".".join(_REFINE.get(part, part) for part in parts)
+        return f"refine_head.{places}.{LEAF_NAMES[leaf]}"
     if room == "backbone":
         module = f"backbone.{backbone_module('/'.join(parts), alexnet)}"
     elif room == "neck":
@@ -117,8 +124,6 @@ def recipes(
 
 def ignored(key: str) -> str | None:
     """Why a key has no place in our tree, when that is as it should be."""
-    if key.startswith(("mask_head.", "refine_head.")):
-        return "SiamMask's mask branch, which is not built here"
     return "ImageNet classifier" if key.startswith(("fc.", "classifier.")) else None
 
 
@@ -163,6 +168,11 @@ def _check_pysot_has(model: "ModelConfig") -> None:
     }
     if backbone.name.startswith("resnet"):
         needs["model.backbone.width"] = (backbone.width, backbone.width == 1)
+    if model.mask:
+        # The refining stages come first among PySOT's layers in use, each once.
+        needs["model.levels"] = (model.levels, model.levels != ("layer2",))
+        needs["model.neck"] = (model.neck, model.neck)
+        needs["model.template_size"] = (model.template_size, model.template_size == 127)
     if backbone.name == "alexnet":
         needs["model.levels"] = (model.levels, model.levels == ("layer5",))
     wrong = [f"`{name}` (={value!r})" for name, (value, holds) in needs.items() if not holds]

@@ -66,13 +66,13 @@ def recognise(state_dict: Mapping[str, Any]) -> Recognition:
             backbone="siamfc_alexnet",
             width=_width(shapes, "siamfc_alexnet", r"backbone\.conv5\.0\."),
             correlation="plain",
+            mask=False,
         )
         return Recognition("siamfc-pytorch", facts)
     if _any(shapes, r"head\.(cls|reg)_heads\.|neck\.convs\."):
         return Recognition("mmtracking", _tracker(shapes, _mmtracking))
     if _any(shapes, r"rpn_head\.|neck\.downsample"):
-        is_mask = _any(shapes, r"mask_head\.|refine_head\.")
-        return Recognition("SiamMask" if is_mask else "PySOT", _tracker(shapes, _pysot))
+        return Recognition("PySOT", _tracker(shapes, _pysot))
     backbone = _mere_backbone(shapes)
     if backbone is None:
         keys = ", ".join(f"`{key}`" for key in list(shapes)[:4])
@@ -183,6 +183,7 @@ def _dasiamrpn(shapes: Shapes) -> dict[str, Any]:
     return {
         "correlation": "up_channel",
         "channels": None if channels is None else (channels,),
+        "mask": False,
     }
 
 
@@ -201,6 +202,7 @@ def _pysot(shapes: Shapes) -> dict[str, Any]:
     inside = r"search_(cls|loc)_conv\." if up_channel else r"(cls|loc)\.conv_(search|kernel)\."
     return {
         "correlation": "up_channel" if up_channel else "depthwise",
+        "mask": _any(shapes, r"mask_head\.|refine_head\."),
         **_levels(shapes, r"rpn_head\.(?:rpn(\d)\.)?" + inside, r"rpn_head\.(cls|loc)_weight"),
     }
 
@@ -209,6 +211,7 @@ def _mmtracking(shapes: Shapes) -> dict[str, Any]:
     inside = r"head\.(?:cls|reg)_heads\.(\d)\.(kernel|search)_convs\."
     return {
         "correlation": "depthwise",
+        "mask": False,
         **_levels(shapes, inside, r"head\.(cls|reg)_weight"),
     }
 

@@ -40,6 +40,16 @@ MODELS = {
         score_size=5,
         **_SMALL,
     ),
+    "siammask": ModelConfig(
+        backbone=BackboneConfig(name="resnet18", width=0.25),
+        levels=("layer3",),
+        channels=(8,),
+        template_crop=5,
+        base_size=2,
+        score_size=7,
+        mask=True,
+        **_SMALL,
+    ),
     "mobilenetv2": ModelConfig(
         backbone=BackboneConfig(name="mobilenetv2", width=0.25),
         levels=("layer4",),

@@ -144,6 +144,8 @@ def test_folded_batch_norms_change_nothing(name, rng):
     assert relative_error(got.cls_logits, want.cls_logits) < 1e-4
     if want.loc is not None:
         assert relative_error(got.loc, want.loc) < 1e-4
+    if want.mask is not None:
+        assert relative_error(got.mask.correlation, want.mask.correlation) < 1e-4
 
 
 def test_a_folded_network_is_not_trained(rng):

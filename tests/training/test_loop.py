@@ -16,6 +16,7 @@ from siamjax.training import loop, step
 from siamjax.training.checkpoints import CheckpointError, load_variables
 from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import TrainingError, train
+from tests.conftest import ROOT
 from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, with_train
 
 STEPS = 12  # 3 epochs of 16 pairs, 4 at a time
@@ -223,6 +224,13 @@ def test_what_cannot_be_trained_is_refused_and_leaves_no_claim(tmp_path, monkeyp
     with pytest.raises(ConfigError, match=r"`data\.sources` is empty"):
         train(CONFIG, tmp_path)
     assert not (tmp_path / "config.json").exists()
+
+
+def test_masks_are_not_trained(tmp_path):
+    config = load_config(ROOT / "configs" / "siammask_r50.py")
+    with pytest.raises(ConfigError, match=r"`model\.mask` \(=True\) cannot be trained"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_configuration_s_directory_is_refused_untouched(tmp_path):

@@ -16,6 +16,7 @@ MODELS = {
     "siamrpn_r50_l234_dwxcorr": ("siamrpnpp_r50", 458, 53_950_624),
     "siamrpn_r50_l234_dwxcorr_otb": ("siamrpnpp_r50_otb", 456, 53_950_618),
     "siamrpn_r50_l234_dwxcorr_lt": ("siamrpnpp_r50_lt", 458, 60_018_336),
+    "siammask_r50_l3": ("siammask_r50", 356, 21_482_052),
     "siamrpn_mobilev2_l234_dwxcorr": ("siamrpnpp_mobilenetv2", 450, 11_150_446),
     "siamrpn_alex_dwxcorr": ("siamrpnpp_alexnet", 75, 6_251_102),
     "siamrpn_alex_dwxcorr_16gpu": ("siamrpnpp_alexnet", 75, 6_251_102),
@@ -28,7 +29,7 @@ CONFIGS = {
     name: load_config(ROOT / "configs" / f"{name}.py")
     for name in sorted({config for config, _, _ in MODELS.values()})
 }
-PYSOT_MODELS = [name for name in MODELS if name.startswith("siamrpn_")]
+PYSOT_MODELS = [name for name in MODELS if name.startswith(("siamrpn_", "siammask_"))]
 
 
 @functools.cache

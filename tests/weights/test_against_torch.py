@@ -8,11 +8,13 @@ import pytest
 
 from siamjax.config import BackboneConfig, Config, ModelConfig
 from siamjax.models.build import build_network
+from siamjax.models.siamese import MaskFeatures
 from siamjax.weights.convert import abstract_variables, convert, initialise_from
 from siamjax.weights.errors import WeightsError
 from siamjax.weights.recognise import recognise
 from siamjax.weights.report import ConversionError
 from siamjax.weights.state_dict import read_state_dict
+from tests.models.networks import quick_jit
 from tests.weights.published import CONFIGS, published
 
 torch = pytest.importorskip("torch")
@@ -220,3 +222,38 @@ def test_siamfc_responds_alike_though_it_wants_rgb(rng):
     prediction = jax.jit(build_network(config.model).apply)(variables, z, x)
     reference = theirs.siamfc(state_dict, z_tensor.flip(1), x_tensor.flip(1))
     assert_close(prediction.cls_logits[..., 0], reference)
+
+
+@pytest.mark.parametrize(("row", "column"), [(0, 24), (13, 7)])
+def test_siammasks_masks(row, column, rng):
+    """At a corner, where the patches reach over the border, and inside."""
+    state_dict, config = published("siammask_r50_l3"), CONFIGS["siammask_r50"]
+    variables, _ = convert(state_dict, config)
+    network = build_network(config.model)
+
+    def draw(side, channels):
+        # As after a rectifier; NHWC for us, NCHW for PyTorch.
+        x = np.abs(rng.standard_normal((2, side, side, channels))).astype(np.float32)
+        return x, torch.from_numpy(x.transpose(0, 3, 1, 2).copy())
+
+    (template, z), (search, x) = draw(7, 256), draw(31, 256)
+    stages, theirs_stages = zip(draw(125, 64), draw(63, 256), draw(31, 512), strict=True)
+
+    @quick_jit
+    def masks(variables):
+        def compute(network):
+            kernel = network.mask_head.encode(template, False)
+            correlation = network.mask_head.correlate(kernel, search, False)
+            features, cell = MaskFeatures(correlation, stages), np.int32([[row, column]] * 2)
+            fine = network.predict_mask(features, cell)
+            return correlation, network.coarse_mask(features, cell), fine
+
+        return network.apply(variables, method=compute)
+
+    correlation, coarse, fine = masks(variables)
+    expected = theirs.siammask(state_dict, z, x, theirs_stages, row, column)
+    assert_close(correlation, expected[0])
+    assert_close(coarse[..., None], expected[1][:, None])
+    assert_close(fine[..., None], expected[2][:, None])
+    # The tests above would pass blindly if the input hardly mattered beside the biases.
+    assert np.std(fine[0] - fine[1]) > 0.01 * np.std(fine)

@@ -122,33 +122,23 @@ def test_mmtracking_holds_pysots_network_under_other_names():
     assert len(report.ignored) == 458 - len(report.used)
 
 
-def siammask_config():
-    model = dataclasses.replace(
-        CONFIGS["siamrpnpp_r50"].model, levels=("layer3",), channels=(256,)
-    )
-    return dataclasses.replace(CONFIGS["siamrpnpp_r50"], name="r50_layer3", model=model)
-
-
-def test_siammask_is_refused_where_its_rpn_does_not_fit():
+def test_a_mask_branch_belongs_to_the_configuration():
+    """Both ways: a file with masks for a network without, and a file without for one with."""
+    without = dataclasses.replace(CONFIGS["siammask_r50"].model, mask=False)
+    config = dataclasses.replace(CONFIGS["siammask_r50"], name="r50_layer3", model=without)
     with pytest.raises(WeightsError) as error:
-        convert(blank("siammask_r50_l3"), CONFIGS["siamrpnpp_r50"])
+        convert(blank("siammask_r50_l3"), config)
     assert str(error.value) == (
-        "this is a network from SiamMask (backbone resnet50, width 1.0, correlation depthwise, "
-        "channels (256,)), which `siamrpnpp_r50` is not: channels (256,) instead of "
-        "(256, 256, 256); there is no mask network here; to import the rest, use a "
-        "configuration with `levels` ('layer3',) of the dilated resnet50 and 256 channels"
+        "this is a network from PySOT (backbone resnet50, width 1.0, correlation depthwise, "
+        "channels (256,), mask True), which `r50_layer3` is not: mask True instead of False; "
+        "use configs/siammask_r50.py"
     )
-
-
-def test_the_rpn_of_siammask_is_imported_where_it_fits():
-    state_dict = published("siammask_r50_l3")
-    variables, report = convert(state_dict, siammask_config())
-    back = pysot.to_state_dict(variables, siammask_config().model)
-    rest = {k for k in state_dict if k.startswith(("mask_head.", "refine_head."))}
-    assert back.keys() == state_dict.keys() - rest
-    assert rest <= {key for key, _ in report.ignored}
-    for key, array in back.items():
-        np.testing.assert_array_equal(array, state_dict[key], err_msg=key)
+    rest = {k: v for k, v in blank("siammask_r50_l3").items() if k[:4] not in ("mask", "refi")}
+    assert recognise(rest).configs == []
+    with pytest.raises(WeightsError, match="mask False instead of True; no published"):
+        convert(rest, CONFIGS["siammask_r50"])
+    variables, _ = convert(rest, config)
+    assert set(variables["params"]) == {"backbone", "neck", "head"}
 
 
 def test_another_networks_configuration_is_refused_with_the_one_that_fits():
@@ -202,7 +192,9 @@ def test_what_is_wrong_is_listed_key_by_key(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("name", ["siamrpn_alex_dwxcorr", "siamfc_alexnetv1"])
+@pytest.mark.parametrize(
+    "name", ["siamrpn_alex_dwxcorr", "siammask_r50_l3", "siamfc_alexnetv1"]
+)
 def test_every_single_missing_key_is_noticed(name):
     config = CONFIGS[MODELS[name][0]]
     for key in key_shapes(name):
@@ -267,13 +259,13 @@ def test_stages_that_a_configuration_does_not_build_are_ignored():
         for key, array in published("siamrpn_r50_l234_dwxcorr").items()
         if key.startswith("backbone.")
     }
-    _, report = convert(backbone, siammask_config())
+    _, report = convert(backbone, CONFIGS["siammask_r50"])
     unbuilt = {k for k, reason in report.ignored if reason.startswith("a stage that")}
     counters = {k for k in backbone if k.endswith("tracked")}
     assert unbuilt == {k for k in backbone if k.startswith("layer4.")} - counters
     del backbone["layer3.5.conv1.weight"]
     with pytest.raises(ConversionError, match=r"missing: `layer3\.5\.conv1\.weight`"):
-        convert(backbone, siammask_config())
+        convert(backbone, CONFIGS["siammask_r50"])
 
 
 def test_a_backbone_of_another_kind_is_refused():

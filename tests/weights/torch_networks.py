@@ -211,6 +211,45 @@ def tflite_mobilenetv2(arrays, x):
     return stages
 
 
+def siammask(state_dict, template, search, stages, row, column):
+    """PySOT's mask branch and its refinement at one cell of the score map.
+
+    `template` and `search` are the neck's features, `stages` the search image's stem, layer1
+    and layer2. Gives the correlation, the 63 x 63 logits and the refined 127 x 127 ones.
+    """
+    net = Network(state_dict)
+
+    def branch(x, side):
+        x = net.conv(x, f"mask_head.conv_{side}.0")
+        return F.relu(net.norm(x, f"mask_head.conv_{side}.1"))
+
+    kernel, x = branch(template, "kernel"), branch(search, "search")
+    batch, channels = x.shape[:2]
+    maps = [F.conv2d(x[b, None], kernel[b, :, None], groups=channels) for b in range(batch)]
+    correlation = torch.cat(maps)
+    x = F.relu(net.norm(net.conv(correlation, "mask_head.head.0"), "mask_head.head.1"))
+    coarse = net.conv(x, "mask_head.head.3")[:, :, row, column].reshape(batch, 63, 63)
+
+    def twice(x, key):
+        for layer in (0, 2):
+            x = F.relu(net.conv(x, f"refine_head.{key}.{layer}", padding=1))
+        return x
+
+    deconv = [net.arrays[f"refine_head.deconv.{name}"] for name in ("weight", "bias")]
+    vector = correlation[:, :, row : row + 1, column : column + 1]
+    out = F.conv_transpose2d(vector, *deconv, stride=15)
+    # stage, cells of it for one of the score map, zeros around it, side of the patch, next side
+    plan = [(2, 1, 4, 15, 31), (1, 2, 8, 31, 61), (0, 4, 16, 61, 127)]
+    for post, (stage, step, zeros, side, grown) in enumerate(plan):
+        padded = F.pad(stages[stage], [zeros] * 4)
+        top, left = step * row, step * column
+        near = padded[:, :, top : top + side, left : left + side]
+        out = twice(out, f"h{stage}") + twice(near, f"v{stage}")
+        out = F.interpolate(out, size=(grown, grown), mode="nearest")
+        out = net.conv(out, f"refine_head.post{post}", padding=1)
+    return correlation, coarse, out[:, 0]
+
+
 ALEXNET = {
     0: (64, 3, 11),
     3: (192, 64, 5),
