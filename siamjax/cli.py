@@ -14,6 +14,7 @@ from siamjax.commands.export_weights import export_weights
 from siamjax.commands.pack import pack
 from siamjax.commands.prepare import prepare
 from siamjax.commands.render import render
+from siamjax.commands.report import report
 from siamjax.commands.score import score
 from siamjax.commands.search import search
 from siamjax.commands.track import track
@@ -29,6 +30,7 @@ COMMANDS = {
     "prepare": prepare,
     "check": check,
     "score": score,
+    "report": report,
     "pack": pack,
     "search": search,
     "ablate": ablate,

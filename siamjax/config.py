@@ -528,6 +528,8 @@ class TrainConfig(_Checked):
     log_every: int = 20  # steps between two lines of metrics
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
     keep_checkpoints: int = 2
+    tensorboard: bool = False  # metrics for TensorBoard as well; needs tensorboardX
+    picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
 
     def _check(self):
         for name in (
@@ -542,6 +544,10 @@ class TrainConfig(_Checked):
                 getattr(self, name) >= 1,
                 f"`train.{name}` (={getattr(self, name)}) must be at least 1",
             )
+        require(
+            self.picture_every >= 0,
+            f"`train.picture_every` (={self.picture_every}) must not be negative",
+        )
         require(
             self.pairs_per_epoch >= self.batch_size,
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "

@@ -1,13 +1,68 @@
-"""What `train.py` does: trains a configuration in a work directory."""
+"""What `train.py` does: reads the command line, and trains.
 
+The file of the configuration is read before the other arguments are: its values are their
+defaults.
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
 from pathlib import Path
+from typing import Annotated
 
-from siamjax.config import Config
+import tyro
+from absl import flags
+
+from siamjax.config import Config, ConfigError
+from siamjax.config_files import load_config
 
 
-def train(config: Config, workdir: Path) -> None:
-    """Trains, validating on the way where the configuration says so."""
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Trains the network of a configuration, going on from where the work directory is."""
+
+    config: Path  # a configuration file, or the config.json of a run
+    workdir: Path  # where the run lives; made when it does not exist
+    # First and last step of a profiler's trace, which goes to `profile/` in the work directory
+    profile: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="FIRST LAST")]
+    overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
+
+
+def main(arguments: list[str], usage: str) -> int:
+    """Trains as the arguments say; returns the exit code. `usage` is shown without any."""
+    flags.FLAGS.mark_as_parsed()  # grain reads absl flags, which nobody parses
+    os.environ.setdefault("NO_GCE_CHECK", "true")  # TFDS would look for a cloud
+    finder = argparse.ArgumentParser("train.py", add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", type=Path)
+    path = finder.parse_known_args(arguments)[0].config
+    if path is None:
+        print(usage)
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    try:
+        defaults = Arguments(path, tyro.MISSING, None, load_config(path))
+        parsed = tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py")
+        _run(parsed)
+    except KeyboardInterrupt:
+        print("train.py: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not (isinstance(error, OSError) or type(error).__module__.startswith("siamjax.")):
+            raise
+        print(f"train.py: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", 2 if isinstance(error, ConfigError) else 1)
+    return 0
+
+
+def _run(arguments: Arguments) -> None:
+    # after the arguments are known to be right: these are slow to import
     from siamjax.commands.validation import make_validation
-    from siamjax.training.loop import train as run
+    from siamjax.training.loop import train
 
-    run(config, workdir, make_validation(config))
+    config = arguments.overrides
+    train(
+        config,
+        arguments.workdir,
+        validate=make_validation(config),
+        profile=arguments.profile,
+    )

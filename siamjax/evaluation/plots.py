@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -160,12 +161,8 @@ def _legend(tracker: TrackerScores, keys) -> str:
 
 def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") -> str:
     """Lines where a series has arrays, points where it has numbers."""
-    name = name or y_label
-    # A figure of its own, without pyplot: no global state and no display.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.4, 3.9), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
+
+    def draw(axes) -> None:
         if decorate is not None:
             decorate(axes)
         for index, (label, x, y) in enumerate(series):
@@ -178,10 +175,22 @@ def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") ->
         axes.set(xlabel=x_label, ylabel=y_label, ylim=(0, 1.01))
         if x_limits is not None:
             axes.set_xlim(*x_limits)
-        axes.grid(color="#e4e7eb", linewidth=0.8)
-        axes.spines[["top", "right"]].set_visible(False)
         if series:
             axes.legend(frameon=False, fontsize=9)
+
+    return draw_plot(draw, name or y_label)
+
+
+def draw_plot(draw: Callable[[Axes], None], name: str) -> str:
+    """The SVG element of what `draw` puts on axes; `name` is unique in a page."""
+    # A figure of its own, without pyplot: no global state and no display.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
+        figure = Figure(figsize=(5.4, 3.9), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.grid(color="#e4e7eb", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None}, transparent=True)
     return _inline(out.getvalue(), name)

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -19,19 +18,21 @@ from siamjax.training.meter import Meter, NonFiniteError
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
+from siamjax.training.watch import Validate, Watch
 from siamjax.training.workdir import check_workdir, write_config
-from siamjax.training.writers import JsonLines, Progress, read_metrics
-
-# Tracks with some variables, on one device, and says how well: name -> number.
-Validate = Callable[[dict], dict[str, float]]
-_VALIDATION = "validation/"
 
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message names the step and the last good checkpoint."""
 
 
-def train(config: Config, workdir: str | Path, validate: Validate | None = None) -> TrainState:
+def train(
+    config: Config,
+    workdir: str | Path,
+    *,
+    validate: Validate | None = None,
+    profile: tuple[int, int] | None = None,
+) -> TrainState:
     """Trains `config` in `workdir`, going on from the newest checkpoint there.
 
     The directory gets `config.json`, `metrics.jsonl` (means over `train.log_every` steps),
@@ -41,7 +42,8 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
 
     `validate` is called every `validation.every` steps and after the last one; what it
     returns is written as `validation/<name>`, and the state that it has seen is saved. It
-    changes nothing in the training.
+    changes nothing in the training. `profile` names the first and the last step of a
+    profiler's trace, which goes to `profile/`.
 
     Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when
     the configuration cannot be trained here or the directory is another configuration's,
@@ -75,20 +77,8 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
         )
         state = checkpoints.restore(abstract_state)
         start = 0 if state is None else int(state.step)
-        metrics_file = workdir / "metrics.jsonl"
-
-        def owes_validation(done: int) -> bool:
-            if validate is None or not done:
-                return False
-            every = config.validation.every or config.train.steps_per_epoch
-            return done % every == 0 or done == total
-
-        # A run may have been stopped or killed in a validation, just after a checkpoint.
-        is_validated = any(
-            line["step"] == start and any(name.startswith(_VALIDATION) for name in line)
-            for line in read_metrics(metrics_file)
-        )
-        if start >= total and (is_validated or not owes_validation(start)):
+        watch = Watch(config, workdir, start, network, validate=validate, profile=profile)
+        if start >= total and not watch.owes_validation(start):
             print(f"{workdir}: complete at step {start}, nothing is left to train")
             return state
         checkpoints.check_space(abstract_state)
@@ -98,6 +88,7 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
             make_batches(config, cache_dir=workdir / "data", start_step=start)
         )
         write_config(workdir, config)
+        stack.enter_context(watch)
 
         # --- Compilation
         began = time.perf_counter()
@@ -112,10 +103,6 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
             flush=True,
         )
 
-        # --- Writers
-        writers = [JsonLines(metrics_file, start), Progress(start, total)]
-        for writer in writers:
-            stack.callback(writer.close)
         meter = Meter(batch_size, run_ahead=parallel.may_run_ahead(mesh))
 
         def record(done: int) -> None:
@@ -130,24 +117,12 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
                 ) from error
             values["epoch"] = (done - 1) // config.train.steps_per_epoch + 1
             values["learning_rate"] = float(learning_rate(done - 1, config.optim, config.train))
-            for writer in writers:
-                writer.scalars(done, values)
-
-        def run_validation(done: int) -> None:
-            """Tracks with the parameters as they are, unless a signal ends it."""
-            values: dict[str, float] = {}
-            with stop.at_once():
-                values = validate(parallel.on_one_device(state.variables))
-            if values:
-                named = {_VALIDATION + name: value for name, value in values.items()}
-                for writer in writers:
-                    writer.scalars(done, named)
-            meter.restart()
+            watch.scalars(done, values)
 
         # --- Steps
         stop = stack.enter_context(StopRequest())
-        if owes_validation(start) and not is_validated:
-            run_validation(start)
+        if watch.owes_validation(start):
+            watch.validate(start, state, stop)
         began, done, saved, failure = time.perf_counter(), start, start, None
         while done < total and not stop.number:
             try:
@@ -155,18 +130,22 @@ def train(config: Config, workdir: str | Path, validate: Validate | None = None)
             except Exception as error:
                 failure = error
                 break
-            with jax.transfer_guard("disallow"):
+            with jax.transfer_guard("disallow"), watch.profiler.before(done + 1):
                 state, metrics = step(state, parallel.put_batch(batch, mesh))
             meter.add(metrics)
             done += 1
+            watch.profiler.after(done, metrics)
 
-            validates = owes_validation(done) and not stop.number
+            validates = watch.owes_validation(done) and not stop.number
             saves = done % config.train.checkpoint_every == 0 and done < total
             # Nothing is saved before it is known to be finite.
             if done % config.train.log_every == 0 or validates or saves:
                 record(done)
             if validates:
-                run_validation(done)
+                watch.validate(done, state, stop)
+                meter.restart()
+            if watch.owes_picture(done):
+                watch.picture(done, batch, state)
             if validates or saves:
                 checkpoints.save(state)
                 saved = done

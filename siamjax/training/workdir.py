@@ -13,6 +13,8 @@ FREE = (
     "train.log_every",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.tensorboard",
+    "train.picture_every",
     "data.num_workers",
     "tracker.*",
     "validation.*",

@@ -291,7 +291,7 @@ VALIDATED = dataclasses.replace(CONFIG, validation=ValidationConfig(every=5))
 
 def test_validation_sees_saved_states_and_changes_nothing(tmp_path, uninterrupted, capsys):
     validation = Validation()
-    state = jax.device_get(train(VALIDATED, tmp_path, validation))
+    state = jax.device_get(train(VALIDATED, tmp_path, validate=validation))
     assert_equal(state, uninterrupted)
     assert validations_of(tmp_path) == {5: 1.0, 10: 2.0, 12: 3.0}
     assert_equal(validation.seen[-1], state.variables)
@@ -299,12 +299,12 @@ def test_validation_sees_saved_states_and_changes_nothing(tmp_path, uninterrupte
     for number, seen in ((10, validation.seen[1]), (12, validation.seen[2])):
         assert_equal(load_variables(tmp_path / "checkpoints" / str(number), abstract), seen)
     assert "step 10/12: validation/success_auc 2" in capsys.readouterr().out
-    train(VALIDATED, tmp_path, validation)
+    train(VALIDATED, tmp_path, validate=validation)
     assert len(validation.seen) == 3  # nothing is left to validate
 
 
 def test_validation_is_once_an_epoch_unless_told_otherwise(tmp_path):
-    train(CONFIG, tmp_path, Validation())
+    train(CONFIG, tmp_path, validate=Validation())
     assert list(validations_of(tmp_path)) == [4, 8, 12]
 
 
@@ -312,16 +312,18 @@ def test_validation_is_once_an_epoch_unless_told_otherwise(tmp_path):
 def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, uninterrupted, number):
     validation = Validation(lambda: signal.raise_signal(number), on_call=1)
     with pytest.raises(Interrupted, match=f"{number.name} after step 10 of 12"):
-        train(VALIDATED, tmp_path, validation)
+        train(VALIDATED, tmp_path, validate=validation)
     assert list(validations_of(tmp_path)) == [5]
-    state = train(VALIDATED, tmp_path, validation)
+    state = train(VALIDATED, tmp_path, validate=validation)
     assert list(validations_of(tmp_path)) == [5, 10, 12]
     assert_equal(jax.device_get(state), uninterrupted)
 
 
 def test_a_validation_missing_from_a_finished_run_is_made_up_for(tmp_path, uninterrupted):
     train(VALIDATED, tmp_path)
-    assert_equal(jax.device_get(train(VALIDATED, tmp_path, Validation())), uninterrupted)
+    assert_equal(
+        jax.device_get(train(VALIDATED, tmp_path, validate=Validation())), uninterrupted
+    )
     assert list(validations_of(tmp_path)) == [12]
 
 
