@@ -7,6 +7,7 @@ import numpy as np
 
 from siamjax.config import (
     AnchorConfig,
+    AugmentConfig,
     Config,
     DataConfig,
     ModelConfig,
@@ -30,7 +31,11 @@ CONFIG = Config(
         anchors=AnchorConfig(ratios=(0.5, 2.0)),
     ),
     tracker=TrackerConfig(search_size=48),
-    data=DataConfig(crop_size=48, sources=(SourceConfig(path="made by hand"),)),
+    data=DataConfig(
+        crop_size=48,
+        search=AugmentConfig(shift=8, scale=0.1),
+        sources=(SourceConfig(path="made by hand"),),
+    ),
     optim=OptimConfig(lr=0.02, end_lr=0.01, warmup_lr=0.005, warmup_epochs=1),
     train=TrainConfig(
         batch_size=4, epochs=3, pairs_per_epoch=16, log_every=2, checkpoint_every=5, seed=7
