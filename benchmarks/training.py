@@ -45,13 +45,13 @@ def with_batch_size(config: Config, batch_size: int) -> Config:
 def compile_step(config: Config, mesh) -> tuple:
     """The first state, the compiled step, and the seconds that each took to compile."""
     network = build_network(config.model)
-    optimizer = build_optimizer(config.optim, config.train)
+    optimizer = build_optimizer(config)
     init = functools.partial(init_variables, network, config=config.model)
     create = functools.partial(create_state, init, optimizer, config.train.seed)
     began = time.perf_counter()
     state = jax.block_until_ready(parallel.create_on(mesh, create))
     created = time.perf_counter()
-    step = parallel.jit_step(make_step(config, network, optimizer), mesh)
+    step = parallel.jit_step(make_step(config, network), mesh)
     step = step.lower(state, parallel.abstract_batch(config, mesh)).compile()
     return state, step, created - began, time.perf_counter() - created
 

@@ -48,6 +48,7 @@ def get_config() -> Config:
             template=AugmentConfig(color=0.0),
             search=AugmentConfig(shift=4, scale=0.05, color=0.0),
             negative_prob=0.0,
+            labels="response",
         ),
         optim=OptimConfig(lr=0.01, end_lr=1e-5, warmup_epochs=0, weight_decay=5e-4),
         train=TrainConfig(batch_size=8, epochs=50, pairs_per_epoch=53_200),

@@ -485,15 +485,21 @@ class DataConfig(_Checked):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig(_Checked):
-    """Weights of the two losses."""
+    """Weights of the two losses; `data.labels` of "response" have SiamFC's logistic loss."""
 
     cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT
     loc_weight: float = 1.2  # TRAIN.LOC_WEIGHT
+    # "l1" is what PySOT computes, "smooth_l1" what the paper says
+    loc_distance: Literal["l1", "smooth_l1"] = "l1"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimConfig(_Checked):
-    """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then log-spaced decay to `end_lr`."""
+    """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then log-spaced decay to `end_lr`.
+
+    The neck and the heads are always trained. The backbone can be frozen at first, its batch
+    norm in inference mode; from then on, the stages that are chosen are trained.
+    """
 
     lr: float = 0.005
     end_lr: float = 0.0005
@@ -501,20 +507,63 @@ class OptimConfig(_Checked):
     warmup_epochs: int = 5
     momentum: float = 0.9
     weight_decay: float = 1e-4
-    clip_norm: float = 10.0
+    clip_norm: float | None = 10.0  # of the whole gradient, once summed; None does not clip
+    # TRAIN.BATCH_SIZE, the pairs on each of PySOT's GPUs. It sums the GPUs' mean gradients:
+    # the mean over our whole batch is multiplied by batch_size / summed_batch. None: by one
+    summed_batch: int | None = None
+    backbone_train_epoch: int = 0  # BACKBONE.TRAIN_EPOCH: epochs with the backbone frozen
+    # BACKBONE.TRAIN_LAYERS: its stages that are trained from then on; None: all of them
+    backbone_train_stages: tuple[str, ...] | None = None
+    backbone_lr_scale: float = 1.0  # BACKBONE.LAYERS_LR: their rate, relative to the heads'
 
     def _check(self):
-        for name in ("lr", "end_lr", "warmup_lr", "clip_norm"):
+        for name in ("lr", "end_lr", "warmup_lr", "clip_norm", "summed_batch"):
             value = getattr(self, name)
+            if value is None and name in ("clip_norm", "summed_batch"):
+                continue
             require(
                 math.isfinite(value) and value > 0,
                 f"`optim.{name}` (={value}) must be positive",
             )
-        require(
-            self.warmup_epochs >= 0,
-            f"`optim.warmup_epochs` (={self.warmup_epochs}) must not be negative",
-        )
+        for name in ("warmup_epochs", "backbone_train_epoch"):
+            require(
+                getattr(self, name) >= 0,
+                f"`optim.{name}` (={getattr(self, name)}) must not be negative",
+            )
         _require_range("optim.momentum", self.momentum, 0, 1)
+        require(
+            math.isfinite(self.weight_decay) and self.weight_decay >= 0,
+            f"`optim.weight_decay` (={self.weight_decay}) must not be negative",
+        )
+        require(
+            math.isfinite(self.backbone_lr_scale) and self.backbone_lr_scale > 0,
+            f"`optim.backbone_lr_scale` (={self.backbone_lr_scale}) must be positive; to "
+            "freeze the backbone, let `optim.backbone_train_stages` be empty",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InitConfig(_Checked):
+    """What a run starts from; one that is resumed never reads it again."""
+
+    # A checkpoint or work directory of ours, or a .pth or .npz file that `siamjax convert`
+    # takes, of a backbone or of a whole tracker; empty starts from random numbers
+    path: str = ""
+    # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
+    parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()
+
+    def _check(self):
+        known = ("backbone", "neck", "head", "fusion")
+        for part in self.parts:
+            require(
+                part in known,
+                f"`init.parts` names {part!r}; a network has {list(known)}"
+                f"{did_you_mean(part, known)}",
+            )
+        require(
+            bool(self.path) or not self.parts,
+            f"`init.parts` (={self.parts}) need `init.path`, the weights to take them from",
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -528,6 +577,10 @@ class TrainConfig(_Checked):
     log_every: int = 20  # steps between two lines of metrics
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
     keep_checkpoints: int = 2
+    # A step whose loss or gradient is not finite, or whose loss is larger than this, changes
+    # nothing and is counted; a run with more than `max_skipped` of them is stopped
+    max_loss: float = 1e4
+    max_skipped: int = 20
     tensorboard: bool = False  # metrics for TensorBoard as well; needs tensorboardX
     picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
 
@@ -552,6 +605,11 @@ class TrainConfig(_Checked):
             self.pairs_per_epoch >= self.batch_size,
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
+        )
+        require(self.max_loss > 0, f"`train.max_loss` (={self.max_loss}) must be positive")
+        require(
+            self.max_skipped >= 0,
+            f"`train.max_skipped` (={self.max_skipped}) must not be negative",
         )
 
     @property
@@ -599,6 +657,7 @@ class Config(_Checked):
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig()
     train: TrainConfig = TrainConfig()
+    init: InitConfig = InitConfig()
     validation: ValidationConfig = ValidationConfig()
 
     def _check(self):
@@ -621,6 +680,11 @@ class Config(_Checked):
             for size in self.tracker.search_sizes(first) if first else ():
                 self.model.score_size_for(size)
         require(
+            self.model.correlation != "plain" or self.data.labels == "response",
+            f"`data.labels` (={self.data.labels!r}) must be 'response' for "
+            "`model.correlation` (='plain'), which has no anchors",
+        )
+        require(
             self.data.labels == "anchors" or self.model.anchors.count == 1,
             f"`data.labels` (='response') need one anchor, and `model.anchors` has "
             f"{self.model.anchors.count}",
@@ -640,3 +704,11 @@ class Config(_Checked):
             f"`optim.warmup_epochs` (={self.optim.warmup_epochs}) must be fewer than "
             f"`train.epochs` (={self.train.epochs})",
         )
+        stages = BACKBONE_STAGES[self.model.backbone.name]
+        stages = stages[: max(map(stages.index, self.model.levels)) + 1]
+        for stage in self.optim.backbone_train_stages or ():
+            require(
+                stage in stages,
+                f"`optim.backbone_train_stages` names {stage!r}, which the network does not "
+                f"have; its stages are {list(stages)}{did_you_mean(stage, stages)}",
+            )

@@ -78,7 +78,9 @@ class AlexNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> dict[str, Array]:
+    def __call__(
+        self, x: Array, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         """`[b, h, w, 3]` to the stages' features `[b, h', w', c]`, shallow ones first."""
         shapes = ((96, 11, 2), (256, 5, 1), (384, 3, 1), (384, 3, 1), (256, 3, 1))
         stages = {}
@@ -90,7 +92,7 @@ class AlexNet(nn.Module):
                 folded=self.folded,
                 dtype=self.dtype,
                 name=f"layer{i}",
-            )(x, train)
+            )(x, train and f"layer{i}" not in frozen)
             x = max_pool(x) if i <= 2 else x
             x = nn.relu(x) if i <= 4 else x
             stages[f"layer{i}"] = x
@@ -114,7 +116,9 @@ class SiamFCAlexNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> dict[str, Array]:
+    def __call__(
+        self, x: Array, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         """`[b, h, w, 3]` to the stages' features `[b, h', w', c]`, shallow ones first."""
         shapes = (
             (96, 11, 2, 1),
@@ -137,7 +141,7 @@ class SiamFCAlexNet(nn.Module):
                 folded=self.folded,
                 dtype=self.dtype,
                 name=f"conv{i}",
-            )(x, train)
+            )(x, train and f"conv{i}" not in frozen)
             x = nn.relu(x) if i < 5 else x
             x = max_pool(x) if i <= 2 else x
             stages[f"conv{i}"] = x

@@ -79,7 +79,7 @@ def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
 @functools.cache
 def _rematerialised(backbone: type[nn.Module]) -> type[nn.Module]:
     # Cached, because networks are compared by class when a jitted step looks them up.
-    return nn.remat(backbone, static_argnums=(2,))
+    return nn.remat(backbone, static_argnums=(2, 3))
 
 
 def _backbone(

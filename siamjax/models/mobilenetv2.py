@@ -140,10 +140,14 @@ class MobileNetV2(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> dict[str, Array]:
+    def __call__(
+        self, x: Array, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         """`[b, h, w, 3]` to the stages' features `[b, h', w', c]`, shallow ones first."""
         shared = {"folded": self.folded, "dtype": self.dtype}
-        x = Stem(int(32 * self.width), **shared, name="layer0")(x, train)
+        x = Stem(int(32 * self.width), **shared, name="layer0")(
+            x, train and "layer0" not in frozen
+        )
         stages, previous = {"layer0": x}, 1
         for i, (expansion, features, blocks, stride, dilation, full) in enumerate(GROUPS, 1):
             if self.last_stage in stages:
@@ -159,6 +163,8 @@ class MobileNetV2(nn.Module):
             )
             # A group that starts to dilate does so by half in its first block.
             first = dilation if dilation == previous else max(dilation // 2, 1)
-            x = Group(blocks, block, stride, dilation, first, name=f"layer{i}")(x, train)
-            stages[f"layer{i}"], previous = x, dilation
+            name = f"layer{i}"
+            group = Group(blocks, block, stride, dilation, first, name=name)
+            stages[name] = x = group(x, train and name not in frozen)
+            previous = dilation
         return stages

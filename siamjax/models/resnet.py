@@ -165,7 +165,9 @@ class ResNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, train: bool = False) -> dict[str, Array]:
+    def __call__(
+        self, x: Array, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         """`[b, h, w, 3]` to the stages' features `[b, h', w', c]`, shallow ones first."""
         blocks, bottleneck = RESNETS[self.variant]
         x = conv_norm(
@@ -174,7 +176,7 @@ class ResNet(nn.Module):
             7,
             stride=2,
             names=("conv1", "bn1"),
-            train=train,
+            train=train and "stem" not in frozen,
             folded=self.folded,
             dtype=self.dtype,
         )
@@ -200,6 +202,6 @@ class ResNet(nn.Module):
                 dilation=2 ** (i - 1) if self.dilated and i > 1 else 1,
                 downsample=i > 0 or bottleneck,
                 name=f"layer{i + 1}",
-            )(x, train)
+            )(x, train and f"layer{i + 1}" not in frozen)
             stages[f"layer{i + 1}"] = x
         return stages

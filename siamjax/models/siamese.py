@@ -45,7 +45,8 @@ class SiameseRPN(nn.Module):
 
     Images are `[b, h, w, 3]` float32, BGR 0..255. `train` makes every batch norm use and
     update batch statistics; template and search are two batches, one after the other, as in
-    PySOT, so that running statistics are updated twice in a joint call.
+    PySOT, so that running statistics are updated twice in a joint call. The backbone's
+    stages in `frozen` keep using their running statistics, and leave them as they are.
 
     Attributes:
         backbone: image to named stages.
@@ -66,36 +67,48 @@ class SiameseRPN(nn.Module):
     anchors: int
     template_crop: int | None
 
-    def extract(self, image: Array, *, train: bool = False) -> dict[str, Array]:
+    def extract(
+        self, image: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         """The levels' features `[b, h, w, c]` after the neck, uncropped."""
-        return self.to_levels(self.backbone(image, train), train)
+        return self.to_levels(self.backbone(image, train, frozen), train)
 
     def to_levels(self, stages: dict[str, Array], train: bool) -> dict[str, Array]:
         """The levels among the backbone's stages, after the neck."""
         features = {level: stages[level] for level in self.levels}
         return features if self.neck is None else self.neck(features, train)
 
-    def extract_template(self, template: Array, *, train: bool = False) -> dict[str, Array]:
+    def extract_template(
+        self, template: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> dict[str, Array]:
         """As `extract`, with the template's centre crop."""
-        features = self.extract(template, train=train)
+        features = self.extract(template, train=train, frozen=frozen)
         if self.template_crop is None:
             return features
         side = self.template_crop
         return {k: center_crop(x, side, side) for k, x in features.items()}
 
-    def encode_template(self, template: Array, *, train: bool = False) -> TemplateFeatures:
+    def encode_template(
+        self, template: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> TemplateFeatures:
         """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
-        features = self.extract_template(template, train=train)
+        features = self.extract_template(template, train=train, frozen=frozen)
         return TemplateFeatures(self.head.encode(features, train))
 
     def predict(
-        self, features: TemplateFeatures, search: Array, *, train: bool = False
+        self,
+        features: TemplateFeatures,
+        search: Array,
+        *,
+        train: bool = False,
+        frozen: tuple[str, ...] = (),
     ) -> Prediction:
         """Scores the search image `[b, s, s, 3]`.
 
         Raises ValueError when it is too small, or when the levels' maps differ in size.
         """
-        return self.score(features, self.extract(search, train=train), train)
+        levels = self.extract(search, train=train, frozen=frozen)
+        return self.score(features, levels, train)
 
     def score(
         self, features: TemplateFeatures, levels: dict[str, Array], train: bool
@@ -111,9 +124,17 @@ class SiameseRPN(nn.Module):
         cls, loc = mean_fusion(outputs) if self.fusion is None else self.fusion(outputs)
         return Prediction(self._by_anchor(cls), self._by_anchor(loc))
 
-    def __call__(self, template: Array, search: Array, *, train: bool = False) -> Prediction:
+    def __call__(
+        self,
+        template: Array,
+        search: Array,
+        *,
+        train: bool = False,
+        frozen: tuple[str, ...] = (),
+    ) -> Prediction:
         """Both in turn: the joint call of training."""
-        return self.predict(self.encode_template(template, train=train), search, train=train)
+        features = self.encode_template(template, train=train, frozen=frozen)
+        return self.predict(features, search, train=train, frozen=frozen)
 
     @nn.nowrap
     def _by_anchor(self, x: Array) -> Array:
@@ -123,6 +144,8 @@ class SiameseRPN(nn.Module):
 
 class SiamFC(nn.Module):
     """A backbone and a plain correlation. (Bertinetto et al., ECCV 2016 workshops)
+
+    `train` and `frozen` are those of `SiameseRPN`.
 
     Attributes:
         backbone: image to named stages.
@@ -136,19 +159,34 @@ class SiamFC(nn.Module):
     xcorr: Implementation = "auto"
     scale: float = 0.001
 
-    def encode_template(self, template: Array, *, train: bool = False) -> TemplateFeatures:
+    def encode_template(
+        self, template: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> TemplateFeatures:
         """The template's features."""
-        return TemplateFeatures((self.backbone(template, train)[self.level],))
+        return TemplateFeatures((self.backbone(template, train, frozen)[self.level],))
 
     def predict(
-        self, features: TemplateFeatures, search: Array, *, train: bool = False
+        self,
+        features: TemplateFeatures,
+        search: Array,
+        *,
+        train: bool = False,
+        frozen: tuple[str, ...] = (),
     ) -> Prediction:
         """The response to the search image, `cls_logits` `[b, h, w, 1, 1]`; no `loc`."""
-        x = self.backbone(search, train)[self.level]
+        x = self.backbone(search, train, frozen)[self.level]
         (kernel,) = features.kernels
         response = xcorr_plain(x, kernel, implementation=self.xcorr) * self.scale
         return Prediction(response[..., None], None)
 
-    def __call__(self, template: Array, search: Array, *, train: bool = False) -> Prediction:
+    def __call__(
+        self,
+        template: Array,
+        search: Array,
+        *,
+        train: bool = False,
+        frozen: tuple[str, ...] = (),
+    ) -> Prediction:
         """Both in turn: the joint call of training."""
-        return self.predict(self.encode_template(template, train=train), search, train=train)
+        features = self.encode_template(template, train=train, frozen=frozen)
+        return self.predict(features, search, train=train, frozen=frozen)

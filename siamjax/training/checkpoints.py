@@ -1,7 +1,7 @@
 """Checkpoints on disk. The one file that knows Orbax.
 
 A run's folder holds `checkpoints/<step>/`, each with two trees: `model` (`params` and
-`batch_stats`, all that evaluation reads) and `optimizer` (`step` and `opt_state`). Orbax
+`batch_stats`, all that evaluation reads) and `optimizer` (the rest of the state). Orbax
 writes a step under a temporary name and renames it when it is complete; the metadata that
 travels with it names the configuration and the versions that wrote it, and a checksum of
 each tree, since the array format has none.
@@ -205,7 +205,11 @@ def save_variables(path: str | Path, variables: dict[str, Any], config: Config) 
 def _parts(state: TrainState) -> dict[str, Any]:
     return {
         "model": state.variables,
-        "optimizer": {"step": state.step, "opt_state": state.opt_state},
+        "optimizer": {
+            "step": state.step,
+            "skipped": state.skipped,
+            "opt_state": state.opt_state,
+        },
     }
 
 

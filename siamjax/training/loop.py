@@ -14,8 +14,9 @@ from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
 from siamjax.training.interrupts import Interrupted, StopRequest
-from siamjax.training.meter import Meter, NonFiniteError
+from siamjax.training.meter import Meter, SkippedError
 from siamjax.training.optimizer import build_optimizer, learning_rate
+from siamjax.training.phases import phase_at, phases
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
 from siamjax.training.watch import Validate, Watch
@@ -48,8 +49,8 @@ def train(
     Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when
     the configuration cannot be trained here or the directory is another configuration's,
     `CheckpointError` when one cannot be read or written, the data's own errors when they
-    cannot be used, and `TrainingError` when they break off later or when a loss or gradient
-    is no longer finite.
+    cannot be used, and `TrainingError` when they break off later or when more than
+    `train.max_skipped` steps had a loss or gradient that is not finite.
     """
     require(
         not config.model.mask,
@@ -65,7 +66,7 @@ def train(
         parallel.check_batch_size(batch_size, mesh.size)
         check_workdir(workdir, config)
         network = build_network(config.model)
-        optimizer = build_optimizer(config.optim, config.train)
+        optimizer = build_optimizer(config)
         init = functools.partial(init_variables, network, config=config.model)
         create = functools.partial(create_state, init, optimizer, config.train.seed)
         abstract_state = parallel.abstract_state(mesh, create)
@@ -94,8 +95,14 @@ def train(
         began = time.perf_counter()
         if state is None:
             state = parallel.create_on(mesh, create)
-        step = parallel.jit_step(make_step(config, network, optimizer), mesh)
-        step = step.lower(abstract_state, parallel.abstract_batch(config, mesh)).compile()
+        abstract_batch = parallel.abstract_batch(config, mesh)
+        steps = {
+            phase: parallel.jit_step(make_step(config, network, phase.frozen), mesh)
+            .lower(abstract_state, abstract_batch)
+            .compile()
+            for phase in phases(config)
+            if phase.first_step >= phase_at(start, config).first_step
+        }
         print(
             f"{'resuming' if start else 'starting'} at step {start} of {total} on {mesh.size} "
             f"{jax.default_backend()} device{'s' * (mesh.size > 1)}, compiled in "
@@ -103,17 +110,25 @@ def train(
             flush=True,
         )
 
-        meter = Meter(batch_size, run_ahead=parallel.may_run_ahead(mesh))
+        meter = Meter(
+            batch_size,
+            run_ahead=parallel.may_run_ahead(mesh),
+            skipped=int(jax.device_get(state.skipped)),
+            max_skipped=config.train.max_skipped,
+        )
 
         def record(done: int) -> None:
-            """Writes what happened since the last line, unless it is not finite."""
+            """Writes what happened since the last line, unless too much was skipped."""
             try:
                 values = meter.read(done)
-            except NonFiniteError as error:
+            except SkippedError as error:
                 checkpoints.wait()
                 raise TrainingError(
-                    f"{error}; the last good checkpoint is {checkpoints.latest() or 'none'}. "
-                    "Lower `optim.lr` or `optim.clip_norm`, or warm up for longer"
+                    f"{meter.skipped} steps were skipped, since their loss or gradient is not "
+                    f"finite or the loss above `train.max_loss` (={config.train.max_loss:g}); "
+                    f"`train.max_skipped` (={config.train.max_skipped}) are allowed. {error}. "
+                    f"The last good checkpoint is {checkpoints.latest() or 'none'}. Lower "
+                    "`optim.lr` or `optim.clip_norm`, or warm up for longer"
                 ) from error
             values["epoch"] = (done - 1) // config.train.steps_per_epoch + 1
             values["learning_rate"] = float(learning_rate(done - 1, config.optim, config.train))
@@ -130,15 +145,16 @@ def train(
             except Exception as error:
                 failure = error
                 break
+            step = steps[phase_at(done, config)]
             with jax.transfer_guard("disallow"), watch.profiler.before(done + 1):
                 state, metrics = step(state, parallel.put_batch(batch, mesh))
-            meter.add(metrics)
+            meter.add(metrics, batch.records)
             done += 1
             watch.profiler.after(done, metrics)
 
             validates = watch.owes_validation(done) and not stop.number
             saves = done % config.train.checkpoint_every == 0 and done < total
-            # Nothing is saved before it is known to be finite.
+            # Nothing is saved while more is skipped than may be.
             if done % config.train.log_every == 0 or validates or saves:
                 record(done)
             if validates:

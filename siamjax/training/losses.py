@@ -1,12 +1,14 @@
-"""The two losses of a SiamRPN: which anchors are the target, and how to move them onto it.
+"""The two losses of a SiamRPN: which anchors are the target, and how to move them onto it;
+and the one of SiamFC: which cells are the target.
 
-Both are computed in float32, whatever the network computes in.
+All are computed in float32, whatever the network computes in.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import Array
 
 from siamjax.config import LossConfig
@@ -15,7 +17,7 @@ from siamjax.models.siamese import Prediction
 
 
 class Losses(NamedTuple):
-    """Scalars, float32: `total = cls_weight * cls + loc_weight * loc`."""
+    """Scalars, float32: `total = cls_weight * cls + loc_weight * loc`; SiamFC's `loc` is 0."""
 
     total: Array
     cls: Array
@@ -39,24 +41,51 @@ def classification_loss(cls_logits: Array, label_cls: Array) -> Array:
     return 0.5 * positive + 0.5 * negative
 
 
-def location_loss(loc: Array, label_loc: Array, label_loc_weight: Array) -> Array:
+def response_loss(response: Array, label_cls: Array) -> Array:
+    """Logistic loss of a response, half of it from positives and half from negatives.
+
+    `response` `[b, h, w, 1, 1]` is the logit of the target being at a cell, `label_cls`
+    `[b, h, w, 1]` holds 1, 0, or -1 for ignored. Each kind is pooled over the whole batch and
+    averaged, which for SiamFC's labels is the paper's balanced weight of every cell.
+    (Bertinetto et al., section 2.2; reference: siamfc-pytorch's balanced loss)
+    """
+    _check_shape("label_cls", label_cls, response.shape[:-1])
+    logit = response[..., 0].astype(jnp.float32)
+    positive = _mean_where(jax.nn.softplus(-logit), label_cls == 1)
+    negative = _mean_where(jax.nn.softplus(logit), label_cls == 0)
+    return 0.5 * positive + 0.5 * negative
+
+
+def location_loss(
+    loc: Array, label_loc: Array, label_loc_weight: Array, *, smooth: bool = False
+) -> Array:
     """Weighted L1 distance of (dx, dy, dw, dh), summed, over the batch size.
 
     `loc` and `label_loc` are `[b, h, w, a, 4]`, `label_loc_weight` is `[b, h, w, a]`: the
     data give every positive of a pair 1 / positives, so that each pair weighs the same.
 
-    Reference: PySOT's `weight_l1_loss`. (The paper's text says smooth L1.)
+    With `smooth`, a difference d below 1 counts d^2 / 2 and a larger one |d| - 1/2: smooth
+    L1, as the paper's text says. Reference: PySOT's `weight_l1_loss`, which is plain L1.
     """
     _check_shape("label_loc", label_loc, loc.shape)
     _check_shape("label_loc_weight", label_loc_weight, loc.shape[:-1])
-    distance = jnp.abs(loc.astype(jnp.float32) - label_loc).sum(-1)
-    return jnp.sum(distance * label_loc_weight) / loc.shape[0]
+    difference = loc.astype(jnp.float32) - label_loc
+    each = optax.losses.huber_loss(difference) if smooth else jnp.abs(difference)
+    return jnp.sum(each.sum(-1) * label_loc_weight) / loc.shape[0]
 
 
 def pair_losses(prediction: Prediction, batch: Batch, config: LossConfig) -> Losses:
-    """Both losses of a batch of pairs and their weighted sum."""
+    """The losses of a batch of pairs and their weighted sum."""
+    if prediction.loc is None:
+        cls = response_loss(prediction.cls_logits, batch.label_cls)
+        return Losses(config.cls_weight * cls, cls, jnp.zeros_like(cls))
     cls = classification_loss(prediction.cls_logits, batch.label_cls)
-    loc = location_loss(prediction.loc, batch.label_loc, batch.label_loc_weight)
+    loc = location_loss(
+        prediction.loc,
+        batch.label_loc,
+        batch.label_loc_weight,
+        smooth=config.loc_distance == "smooth_l1",
+    )
     return Losses(config.cls_weight * cls + config.loc_weight * loc, cls, loc)
 
 

@@ -11,15 +11,17 @@ from siamjax.data.schema import Batch
 from siamjax.training.step import Metrics
 
 
-class NonFiniteError(ArithmeticError):
-    """A loss or gradient is NaN or infinite.
+class SkippedError(ArithmeticError):
+    """More steps were skipped than may be; the message names the last of them.
 
-    `step` is the first step that has it, `name` the metric and `value` what it is.
+    `step` is its number, counted from 1.
     """
 
-    def __init__(self, step: int, name: str, value: float):
-        super().__init__(f"{name} is {value} at step {step}")
-        self.step, self.name, self.value = step, name, value
+    def __init__(self, step: int, metrics: dict[str, float], records: np.ndarray | None):
+        values = ", ".join(f"{name} {metrics[name]:.4g}" for name in ("loss", "grad_norm"))
+        pairs = "unknown" if records is None else np.asarray(records).tolist()
+        super().__init__(f"step {step} has {values}; its pairs are of the records {pairs}")
+        self.step = step
 
 
 class Meter:
@@ -28,17 +30,27 @@ class Meter:
     `pending` holds the metrics of the steps since the last reading. With a meter in it, the
     loop runs one step ahead of the devices and no further, so that what is measured on the
     host is what happens, and no more than two batches are on the way. Without `run_ahead`
-    it waits for every step.
+    it waits for every step. `skipped` counts the steps that changed nothing, those of the
+    run's earlier legs included.
     """
 
-    def __init__(self, batch_size: int, *, run_ahead: bool = True):
+    def __init__(
+        self,
+        batch_size: int,
+        *,
+        run_ahead: bool = True,
+        skipped: int = 0,
+        max_skipped: int = 0,
+    ):
         self._batch_size, self._run_ahead = batch_size, run_ahead
+        self.skipped, self._max_skipped = skipped, max_skipped
         self._newest: Metrics | None = None
         self.restart()
 
     def restart(self) -> None:
         """Begins an interval: what is pending is forgotten, the clock starts anew."""
         self.pending: list[Metrics] = []
+        self._records: list[np.ndarray | None] = []
         self._waited = 0.0
         self._began = time.perf_counter()
 
@@ -50,27 +62,38 @@ class Meter:
             self._waited += time.perf_counter() - began
         return batch
 
-    def add(self, metrics: Metrics) -> None:
-        """Takes the metrics of the step just started; waits until the one before is done."""
+    def add(self, metrics: Metrics, records: np.ndarray | None = None) -> None:
+        """Takes the metrics of the step just started; waits until the one before is done.
+
+        `records` `[b, 2]` are its pairs', to be named should the step be skipped.
+        """
         previous, self._newest = self._newest, metrics
         self.pending.append(metrics)
+        self._records.append(records)
         jax.block_until_ready(previous if self._run_ahead else metrics)
 
     def read(self, step: int) -> dict[str, float]:
         """Means over the interval that ends with `step`, and its speed; begins the next.
 
-        Fetches everything at once, which waits for the last step. Raises `NonFiniteError`.
+        Skipped steps are counted, `skipped`, and belong to no mean; where there is no other
+        step, there are no means. Fetches everything at once, which waits for the last step.
+        Raises `SkippedError` at the first skipped step beyond `max_skipped`.
         """
         history = jax.device_get(self.pending)
         seconds = time.perf_counter() - self._began
-        for number, metrics in enumerate(history, start=step - len(history) + 1):
-            for name, value in metrics.items():
-                if not math.isfinite(value):
-                    raise NonFiniteError(number, name, float(value))
+        first = step - len(history) + 1
+        for number, (metrics, records) in enumerate(zip(history, self._records, strict=True)):
+            if metrics["skipped"]:
+                self.skipped += 1
+                if self.skipped > self._max_skipped:
+                    raise SkippedError(first + number, metrics, records)
+        sound = [metrics for metrics in history if not metrics["skipped"]]
         values = {
-            name: float(np.mean([metrics[name] for metrics in history])) for name in history[0]
+            name: math.fsum(metrics[name] for metrics in sound) / len(sound)
+            for name in (sound[0] if sound else ())
         }
         values |= {
+            "skipped": len(history) - len(sound),
             "pairs_per_second": len(history) * self._batch_size / seconds,
             "data_wait": self._waited / seconds,
         }

@@ -1,11 +1,25 @@
 """SGD with momentum, coupled weight decay and a rate that is constant within an epoch."""
 
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
 
-from siamjax.config import OptimConfig, TrainConfig
+from siamjax.config import Config, OptimConfig, TrainConfig
+from siamjax.training.phases import phases, rate_scales
+
+
+class Momentum(NamedTuple):
+    """The optimiser's state, one tree in all phases: zero for what is frozen.
+
+    Attributes:
+        trace: like the parameters.
+    """
+
+    trace: Any
 
 
 def epoch_rates(optim: OptimConfig, epochs: int) -> np.ndarray:
@@ -14,7 +28,8 @@ def epoch_rates(optim: OptimConfig, epochs: int) -> np.ndarray:
     Warm-up epoch i of n has warmup_lr * (lr / warmup_lr) ** (i / n), which never reaches
     `lr`; the others run from `lr` to `end_lr`, both included, evenly in the logarithm.
 
-    Reference: PySOT's `LRScheduler` with a `step` warm-up and a `log` schedule.
+    Reference: PySOT's `LRScheduler` with a `step` warm-up and a `log` schedule; SiamFC's
+    (section 4.1 of its paper) without a warm-up.
     """
     warmup = optim.warmup_epochs
     rise = np.geomspace(optim.warmup_lr, optim.lr, warmup + 1)[:-1]
@@ -34,16 +49,58 @@ def learning_rate(
     return xp.asarray(epoch_rates(optim, train.epochs))[epoch]
 
 
-def build_optimizer(optim: OptimConfig, train: TrainConfig) -> optax.GradientTransformation:
-    """PyTorch's SGD behind a clip of the global gradient norm.
+def gradient_scale(config: Config) -> float:
+    """What multiplies the mean gradient of the global batch.
 
-    The order matters: the norm is clipped before weight decay joins the gradient, decay
-    joins before momentum (coupled, on every parameter, biases and batch norm too), and the
-    rate multiplies last, so that a change of rate acts on the momentum at once.
+    PySOT adds up the gradients of its GPUs, each the mean over `optim.summed_batch` pairs.
+    With as many pairs over all devices, `train.batch_size`, that sum is the mean gradient of
+    the global batch times batch_size / summed_batch: exactly so for the location loss, and
+    up to the number of anchors that each GPU happens to have for the classification loss,
+    which is pooled over the global batch here. The factor applies before the clip, as the sum
+    does, and not to the weight decay.
     """
-    return optax.chain(
-        optax.clip_by_global_norm(optim.clip_norm),
-        optax.add_decayed_weights(optim.weight_decay),
-        optax.trace(optim.momentum),
-        optax.scale_by_learning_rate(lambda step: learning_rate(step, optim, train)),
-    )
+    summed = config.optim.summed_batch
+    return 1.0 if summed is None else config.train.batch_size / summed
+
+
+def build_optimizer(
+    config: Config, frozen: tuple[str, ...] = ()
+) -> optax.GradientTransformationExtraArgs:
+    """PyTorch's SGD behind a clip of the global gradient norm, for one phase of a run.
+
+    `update(gradients, state, params, step=...)` takes the mean gradients of the global batch,
+    zero for the backbone's stages in `frozen`, and the number of steps before this one. The
+    order matters: the gradient is scaled, its norm is clipped before weight decay joins, decay
+    joins before momentum (coupled, on every trained parameter, biases and batch norm too),
+    and the rate multiplies last, so that a change of rate acts on the momentum at once. All
+    momentum starts again from zero at the first step of a later phase.
+    """
+    optim, train = config.optim, config.train
+    factor, restarts = gradient_scale(config), [p.first_step for p in phases(config)][1:]
+
+    def init(params: Any) -> Momentum:
+        return Momentum(jax.tree.map(jnp.zeros_like, params))
+
+    def update(gradients, state, params, *, step: Array) -> tuple[Any, Momentum]:
+        if factor != 1:
+            gradients = jax.tree.map(lambda g: g * factor, gradients)
+        if optim.clip_norm is not None:
+            clip = optax.clip_by_global_norm(optim.clip_norm)
+            gradients, _ = clip.update(gradients, clip.init(params))
+        rate = learning_rate(step, optim, train)
+        momentum = jnp.float32(optim.momentum)
+        for first_step in restarts:
+            momentum = jnp.where(step == first_step, 0.0, momentum)
+
+        def follow(scale, gradient, trace, param):
+            return trace if scale == 0 else momentum * trace + gradient + decay * param
+
+        def move(scale, trace):
+            return jnp.zeros_like(trace) if scale == 0 else -rate * scale * trace
+
+        decay = optim.weight_decay
+        scales = rate_scales(params, config, frozen)
+        traces = jax.tree.map(follow, scales, gradients, state.trace, params)
+        return jax.tree.map(move, scales, traces), Momentum(traces)
+
+    return optax.GradientTransformationExtraArgs(init, update)

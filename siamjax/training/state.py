@@ -15,13 +15,15 @@ class TrainState:
     """Everything that a run needs to go on from where it is.
 
     Attributes:
-        step: how many steps were taken, int32 scalar.
+        step: how many steps were taken, int32 scalar; what is skipped counts as taken.
+        skipped: how many of them changed nothing, since their loss or gradient was not finite.
         params: the network's parameters, float32.
         batch_stats: running means and variances of batch norm, float32.
-        opt_state: momentum and the schedule's counter.
+        opt_state: momentum, like `params`.
     """
 
     step: Array
+    skipped: Array
     params: Any
     batch_stats: Any
     opt_state: Any
@@ -43,6 +45,7 @@ def create_state(
     variables = init(jax.random.key(seed))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
+        skipped=jnp.zeros((), jnp.int32),
         params=variables["params"],
         batch_stats=variables["batch_stats"],
         opt_state=optimizer.init(variables["params"]),

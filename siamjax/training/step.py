@@ -2,17 +2,19 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from siamjax.config import Config, LossConfig
+from siamjax.config import Config
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.training.device_augment import make_finish
 from siamjax.training.losses import Losses, pair_losses
+from siamjax.training.optimizer import build_optimizer
+from siamjax.training.phases import rate_scales
 from siamjax.training.state import TrainState
 
 if TYPE_CHECKING:
@@ -22,15 +24,14 @@ Metrics = dict[str, Array]
 Step = Callable[[TrainState, Batch | DrawnBatch], tuple[TrainState, Metrics]]
 
 
-def make_step(
-    config: Config, network: "nn.Module", optimizer: optax.GradientTransformation
-) -> Step:
-    """`train_step` with all that a configuration settles beforehand."""
+def make_step(config: Config, network: "nn.Module", frozen: tuple[str, ...] = ()) -> Step:
+    """`train_step` with all that a configuration and a phase settle beforehand."""
     return functools.partial(
         train_step,
         network=network,
-        optimizer=optimizer,
-        loss_config=config.loss,
+        optimizer=build_optimizer(config, frozen),
+        config=config,
+        frozen=frozen,
         finish=make_finish(config) if config.data.finish_on == "device" else None,
     )
 
@@ -40,45 +41,90 @@ def train_step(
     batch: Batch | DrawnBatch,
     *,
     network: "nn.Module",
-    optimizer: optax.GradientTransformation,
-    loss_config: LossConfig,
+    optimizer: optax.GradientTransformationExtraArgs,
+    config: Config,
+    frozen: tuple[str, ...] = (),
     finish: Callable[[DrawnBatch], Batch] | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on one batch.
 
     Returns the new state and float32 scalars: `loss`, its parts `cls_loss` and `loc_loss`
-    before weighting, and `grad_norm` before clipping. They belong to the parameters that
-    the step started from. `finish` disturbs and labels a batch that was only drawn, see
-    `device_augment`.
+    before weighting, `grad_norm` of the mean gradient before clipping, and `skipped`. They
+    belong to the parameters that the step started from. The backbone's stages in `frozen`
+    keep their parameters and statistics, bit by bit. `finish` disturbs and labels a batch
+    that was only drawn, see `device_augment`.
+
+    Where the loss or the gradient is not finite, or the loss larger than `train.max_loss`,
+    `skipped` is 1 and the parameters, the statistics and the momentum stay as they were. The
+    batch is spent and the step counts all the same, so that step n always reads batch n and
+    has its epoch's rate.
     """
     if finish is not None:
         batch = finish(batch)
+    trained = jax.tree.map(bool, rate_scales(state.params, config, frozen))
+    gradients, losses, batch_stats = _gradients(state, batch, network, config, frozen, trained)
+    norm = optax.tree.norm(gradients)
+    updates, opt_state = optimizer.update(
+        gradients, state.opt_state, state.params, step=state.step
+    )
+    is_sound = jnp.isfinite(losses.total) & jnp.isfinite(norm)
+    is_sound &= losses.total <= config.train.max_loss
 
-    def loss_of(params) -> tuple[Array, tuple[Losses, dict]]:
+    def moved(is_trained: bool, old: Array, update: Array) -> Array:
+        return jnp.where(is_sound, old + update, old) if is_trained else old
+
+    def kept(new: Array, old: Array) -> Array:
+        return jnp.where(is_sound, new, old)
+
+    skipped = 1 - is_sound.astype(jnp.int32)
+    metrics = {
+        "loss": losses.total,
+        "cls_loss": losses.cls,
+        "loc_loss": losses.loc,
+        "grad_norm": norm,
+        "skipped": skipped.astype(jnp.float32),
+    }
+    return (
+        TrainState(
+            step=state.step + jnp.int32(1),
+            skipped=state.skipped + skipped,
+            params=jax.tree.map(moved, trained, state.params, updates),
+            batch_stats=jax.tree.map(kept, batch_stats, state.batch_stats),
+            opt_state=jax.tree.map(kept, opt_state, state.opt_state),
+        ),
+        metrics,
+    )
+
+
+def _gradients(
+    state: TrainState,
+    batch: Batch,
+    network: "nn.Module",
+    config: Config,
+    frozen: tuple[str, ...],
+    trained: Any,
+) -> tuple[Any, Losses, Any]:
+    """The gradients of all parameters, 0 for those that are not trained, losses, statistics."""
+    # What is frozen is no argument of the loss, so that nothing is computed backwards for it.
+    free = jax.tree.map(lambda chosen, leaf: leaf if chosen else None, trained, state.params)
+
+    def loss_of(free) -> tuple[Array, tuple[Losses, Any]]:
+        params = jax.tree.map(
+            lambda leaf, new: leaf if new is None else new, state.params, free
+        )
         prediction, updated = network.apply(
             {"params": params, "batch_stats": state.batch_stats},
             batch.template,
             batch.search,
             train=True,
+            frozen=frozen,
             mutable=["batch_stats"],
         )
-        losses = pair_losses(prediction, batch, loss_config)
+        losses = pair_losses(prediction, batch, config.loss)
         return losses.total, (losses, updated.get("batch_stats", {}))
 
-    gradients, (losses, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    metrics = {
-        "loss": losses.total,
-        "cls_loss": losses.cls,
-        "loc_loss": losses.loc,
-        "grad_norm": optax.tree.norm(gradients),
-    }
-    return (
-        TrainState(
-            step=state.step + jnp.int32(1),
-            params=optax.apply_updates(state.params, updates),
-            batch_stats=batch_stats,
-            opt_state=opt_state,
-        ),
-        metrics,
+    gradients, (losses, batch_stats) = jax.grad(loss_of, has_aux=True)(free)
+    gradients = jax.tree.map(
+        lambda leaf, new: jnp.zeros_like(leaf) if new is None else new, state.params, gradients
     )
+    return gradients, losses, batch_stats

@@ -25,7 +25,7 @@ from tests.conftest import ROOT
 from tests.training.tiny import CONFIG
 
 PARAMS = {"conv": {"kernel": (3, 3, 4, 128), "bias": (128,)}, "head": {"kernel": (8, 2)}}
-OPTIMIZER = build_optimizer(CONFIG.optim, CONFIG.train)
+OPTIMIZER = build_optimizer(CONFIG)
 
 
 def make_state(step: int, shapes=PARAMS, device=0) -> TrainState:
@@ -43,6 +43,7 @@ def make_state(step: int, shapes=PARAMS, device=0) -> TrainState:
     )
     return TrainState(
         step=jnp.int32(step),
+        skipped=jnp.int32(0),
         params=params,
         batch_stats={"bn": {"mean": noise((5,))}},
         opt_state=opt_state,

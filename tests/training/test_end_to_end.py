@@ -106,10 +106,10 @@ def test_four_fixed_pairs_are_learnt(workdir):
     assert (batch.label_cls == 1).any((1, 2, 3)).all()
     mesh = parallel.make_mesh()
     network = build_network(SMALL.model)
-    optimizer = build_optimizer(SMALL.optim, SMALL.train)
+    optimizer = build_optimizer(SMALL)
     init = functools.partial(init_variables, network, config=SMALL.model)
     state = parallel.create_on(mesh, functools.partial(create_state, init, optimizer, 0))
-    step = parallel.jit_step(make_step(SMALL, network, optimizer), mesh)
+    step = parallel.jit_step(make_step(SMALL, network), mesh)
     batch = parallel.put_batch(batch, mesh)
     losses = []
     for _ in range(100):

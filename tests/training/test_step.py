@@ -23,8 +23,8 @@ from siamjax.training.step import train_step
 from tests.training.tiny import CONFIG, TinyNet, init_tiny, make_batch
 
 NETWORK = TinyNet()
-OPTIMIZER = build_optimizer(CONFIG.optim, CONFIG.train)
-STEP = partial(train_step, network=NETWORK, optimizer=OPTIMIZER, loss_config=CONFIG.loss)
+OPTIMIZER = build_optimizer(CONFIG)
+STEP = partial(train_step, network=NETWORK, optimizer=OPTIMIZER, config=CONFIG)
 
 CREATE = partial(
     create_state,

@@ -52,7 +52,7 @@ class TinyNet(nn.Module):
     """Convolution, batch norm, depthwise correlation, 1x1 convolutions."""
 
     @nn.compact
-    def __call__(self, template, search, *, train=False):
+    def __call__(self, template, search, *, train=False, frozen=()):
         conv = nn.Conv(8, (8, 8), 8, padding="VALID", use_bias=False, name="conv")
         norm = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="bn")
         kernel = nn.relu(norm(conv(template / 64)))

@@ -1,0 +1,55 @@
+"""Which parts of the network are trained when: the backbone waits, then some stages join.
+
+Reference: PySOT's `build_opt_lr`. There, a new optimiser is built when the backbone joins, so
+that every momentum starts again from zero; so it does here, in one and the same tree.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+
+from siamjax.config import BACKBONE_STAGES, Config
+
+
+class Phase(NamedTuple):
+    """Steps with one set of trained parameters, and with one compiled step.
+
+    Attributes:
+        first_step: where it begins, counted from 0.
+        frozen: stages of the backbone that are not trained; their batch norms are in
+            inference mode.
+    """
+
+    first_step: int
+    frozen: tuple[str, ...]
+
+
+def phases(config: Config) -> tuple[Phase, ...]:
+    """The phases of a run, the first one from step 0 on."""
+    stages = BACKBONE_STAGES[config.model.backbone.name]
+    optim, chosen = config.optim, config.optim.backbone_train_stages
+    later = () if chosen is None else tuple(name for name in stages if name not in chosen)
+    joins_at = optim.backbone_train_epoch * config.train.steps_per_epoch
+    if joins_at == 0 or later == stages:
+        return (Phase(0, later),)
+    whole = Phase(0, stages)
+    return (whole, Phase(joins_at, later)) if joins_at < config.train.steps else (whole,)
+
+
+def phase_at(step: int, config: Config) -> Phase:
+    """The phase that step `step` belongs to."""
+    return [phase for phase in phases(config) if phase.first_step <= step][-1]
+
+
+def rate_scales(params: Any, config: Config, frozen: tuple[str, ...]) -> Any:
+    """What multiplies the rate of each parameter, as a tree of floats; 0.0 where frozen."""
+    stages = BACKBONE_STAGES[config.model.backbone.name]
+
+    def scale(path: tuple, _) -> float:
+        if path[0].key != "backbone":
+            return 1.0
+        # A ResNet's stem has its layers beside the stages.
+        stage = path[1].key if path[1].key in stages else stages[0]
+        return 0.0 if stage in frozen else config.optim.backbone_lr_scale
+
+    return jax.tree_util.tree_map_with_path(scale, params)
