@@ -1,7 +1,8 @@
 """SiamFC: one fully convolutional response, the tracker that the family grew from.
 
 Paper: Bertinetto et al., "Fully-Convolutional Siamese Networks for Object Tracking", ECCV
-2016 workshops. The network is siamfc-pytorch's AlexNetV1; optimisation is the paper's.
+2016 workshops. The network is siamfc-pytorch's AlexNetV1; optimisation is the paper's (its
+learning rates, logspace(-2, -5, 50), epoch by epoch), labels are siamfc-pytorch's.
 
 Published for siamfc-pytorch: AUC 0.589 on OTB2013 and 0.578 on OTB2015, AO 0.355 on GOT-10k.
 Not measured here.
@@ -9,6 +10,8 @@ Not measured here.
 The network has one response and no boxes, so the configuration has one anchor. Training sees
 239 pixels, a 15 x 15 response; tracking 255, 17 x 17. The weights' input is RGB: converting
 them turns the first convolution round, so that here, too, images are BGR.
+
+    python train.py --config configs/siamfc.py --workdir runs/siamfc
 
     siamjax convert siamfc_alexnet_e50.pth --config configs/siamfc.py --out weights/siamfc
 """
@@ -50,6 +53,8 @@ def get_config() -> Config:
             negative_prob=0.0,
             labels="response",
         ),
-        optim=OptimConfig(lr=0.01, end_lr=1e-5, warmup_epochs=0, weight_decay=5e-4),
+        optim=OptimConfig(
+            lr=0.01, end_lr=1e-5, warmup_epochs=0, weight_decay=5e-4, clip_norm=None
+        ),
         train=TrainConfig(batch_size=8, epochs=50, pairs_per_epoch=53_200),
     )

@@ -6,8 +6,8 @@ siamrpn_alex_dwxcorr_otb, which has the same network and the same tracker.
 
 Published for PySOT's weights: EAO 0.393 on VOT2016, 0.352 on VOT2018, 0.260 on VOT2019; AUC
 0.666 and precision 0.876 on OTB2015. Not measured here. The learning rates are the effective
-ones of PySOT's sixteen-GPU configuration, which halves those it states; it sums the GPUs'
-gradients where we average over the whole batch.
+ones of PySOT's sixteen-GPU configuration, which halves those it states; it adds up the
+gradients of 16 GPUs with 128 pairs each.
 
     siamjax convert siamrpn_alex_dwxcorr.pth --config configs/siamrpnpp_alexnet.py \
         --out weights/siamrpnpp_alexnet
@@ -47,6 +47,14 @@ def get_config() -> Config:
         data=DataConfig(
             search=AugmentConfig(shift=64, scale=0.18, blur=0.2), negative_prob=0.05
         ),
-        optim=OptimConfig(lr=0.005, end_lr=0.00025, warmup_lr=0.0025, warmup_epochs=5),
+        optim=OptimConfig(
+            lr=0.005,
+            end_lr=0.00025,
+            warmup_lr=0.0025,
+            warmup_epochs=5,
+            summed_batch=128,
+            backbone_train_epoch=10,
+            backbone_train_stages=("layer4", "layer5"),
+        ),
         train=TrainConfig(batch_size=2048, epochs=50),
     )

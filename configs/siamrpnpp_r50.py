@@ -5,8 +5,12 @@ CVPR 2019, the last row of the ablation table (levels 3 + 4 + 5, depthwise, fine
 PySOT: siamrpn_r50_l234_dwxcorr.
 
 Published for PySOT's weights: EAO 0.464 on VOT2016, 0.415 on VOT2018, 0.287 on VOT2019. Not
-measured here. Optimisation and augmentation are PySOT's for eight GPUs; it sums their
-gradients where we average over the whole batch.
+measured here. Optimisation and augmentation are PySOT's for eight GPUs with 28 pairs each
+(siamrpn_r50_l234_dwxcorr_8gpu), whose gradients it adds up: `summed_batch` does the same on
+any number of devices, and scales the step when `--train.batch-size` is another.
+
+    python train.py --config configs/siamrpnpp_r50.py --workdir runs/siamrpnpp_r50 \
+        --init.path resnet50.model
 
     siamjax convert siamrpn_r50_l234_dwxcorr.pth --config configs/siamrpnpp_r50.py \
         --out weights/siamrpnpp_r50
@@ -40,6 +44,15 @@ def get_config() -> Config:
         ),
         tracker=TrackerConfig(penalty_k=0.05, window_influence=0.42, size_lr=0.38),
         data=DataConfig(search=AugmentConfig(shift=64, scale=0.18, blur=0.2)),
-        optim=OptimConfig(lr=0.005, end_lr=0.0005, warmup_lr=0.001, warmup_epochs=5),
+        optim=OptimConfig(
+            lr=0.005,
+            end_lr=0.0005,
+            warmup_lr=0.001,
+            warmup_epochs=5,
+            summed_batch=28,
+            backbone_train_epoch=10,
+            backbone_train_stages=("layer2", "layer3", "layer4"),
+            backbone_lr_scale=0.1,
+        ),
         train=TrainConfig(batch_size=224, epochs=20),
     )

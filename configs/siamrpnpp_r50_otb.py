@@ -4,8 +4,8 @@ Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Dee
 CVPR 2019, the OTB2015 results. PySOT: siamrpn_r50_l234_dwxcorr_otb.
 
 Published: AUC 0.696 and precision 0.914 on OTB2015. Not measured here. Optimisation and
-augmentation are PySOT's for eight GPUs; it sums their gradients where we average over the
-whole batch.
+augmentation are PySOT's for eight GPUs with 16 pairs each (siamrpn_r50_l234_dwxcorr_otb_8gpu),
+whose gradients it adds up.
 
     siamjax convert siamrpn_r50_l234_dwxcorr_otb.pth --config configs/siamrpnpp_r50_otb.py \
         --out weights/siamrpnpp_r50_otb
@@ -39,6 +39,15 @@ def get_config() -> Config:
         ),
         tracker=TrackerConfig(penalty_k=0.24, window_influence=0.5, size_lr=0.25),
         data=DataConfig(search=AugmentConfig(shift=64, scale=0.18, blur=0.2), gray_prob=0.2),
-        optim=OptimConfig(lr=0.005, end_lr=0.0025, warmup_lr=0.001, warmup_epochs=5),
+        optim=OptimConfig(
+            lr=0.005,
+            end_lr=0.0025,
+            warmup_lr=0.001,
+            warmup_epochs=5,
+            summed_batch=16,
+            backbone_train_epoch=10,
+            backbone_train_stages=("layer1", "layer2", "layer3", "layer4"),
+            backbone_lr_scale=0.1,
+        ),
         train=TrainConfig(batch_size=128, epochs=20),
     )

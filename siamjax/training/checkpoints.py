@@ -16,6 +16,7 @@ import logging
 import os
 import shutil
 import sys
+import types
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -269,10 +270,11 @@ def _collect_orphans() -> None:
     """
     gc.collect()
     for thing in gc.get_objects():
-        if isinstance(thing, asyncio.Task):
+        # By type: isinstance asks the object, and other packages' proxies answer with warnings.
+        if issubclass(type(thing), asyncio.Task):
             abandoned = not thing.get_loop().is_running()
             coroutine = thing.get_coro()
-        elif inspect.iscoroutine(thing):
+        elif issubclass(type(thing), types.CoroutineType):
             abandoned = inspect.getcoroutinestate(thing) == inspect.CORO_CREATED
             coroutine = thing
         else:

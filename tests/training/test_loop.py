@@ -17,7 +17,7 @@ from siamjax.training.checkpoints import CheckpointError, load_variables
 from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import TrainingError, train
 from tests.conftest import ROOT
-from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, with_train
+from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, make_batch, with_train
 
 STEPS = 12  # 3 epochs of 16 pairs, 4 at a time
 
@@ -83,7 +83,7 @@ def test_a_run_leaves_its_configuration_metrics_and_checkpoints(tmp_path, capsys
     )
     assert lines[0].keys() == {
         *("step", "epoch", "loss", "cls_loss", "loc_loss", "grad_norm", "learning_rate"),
-        *("pairs_per_second", "data_wait"),
+        *("skipped", "pairs_per_second", "data_wait"),
     }
     assert all(0 <= line["data_wait"] <= 1 and line["pairs_per_second"] > 0 for line in lines)
     abstract = jax.eval_shape(lambda: state.variables)
@@ -184,31 +184,65 @@ def poison(batch):
     return batch._replace(search=np.full_like(batch.search, np.nan))
 
 
+def with_poison(*steps):
+    """For `feed`: pixels that are no numbers in the batches of those steps."""
+    return lambda number, batch: poison(batch) if number in steps else None
+
+
 @pytest.mark.parametrize(
     ("step", "good"), [(7, "checkpoints/5"), (9, "checkpoints/5"), (1, "none")]
 )
-def test_a_loss_that_is_not_finite_ends_the_run(tmp_path, monkeypatch, step, good):
-    feed(monkeypatch, lambda number, batch: poison(batch) if number == step else None)
+def test_too_many_skipped_steps_end_the_run(tmp_path, monkeypatch, step, good):
+    feed(monkeypatch, with_poison(step))
     with pytest.raises(TrainingError) as caught:
-        train(CONFIG, tmp_path)
+        train(with_train(max_skipped=0), tmp_path)
     message = str(caught.value)
-    assert f"loss is nan at step {step + 1};" in message
-    assert f"the last good checkpoint is {'' if good == 'none' else tmp_path / ''}" in message
+    assert "1 steps were skipped" in message
+    assert f"step {step + 1} has loss nan, grad_norm nan; its pairs are of the" in message
+    assert f"records {make_batch(step).records.tolist()}." in message
+    assert f"The last good checkpoint is {'' if good == 'none' else tmp_path / ''}" in message
     assert good in message
     assert checkpoints_of(tmp_path) == ([] if good == "none" else [5])
     assert all(np.isfinite(line["loss"]) for line in metrics_of(tmp_path))
 
 
-def test_a_loss_that_is_not_finite_is_not_saved_on_a_signal(tmp_path, monkeypatch):
+def test_what_is_skipped_by_a_signal_still_counts(tmp_path, monkeypatch):
     def act(number, batch):
         if number == 6:
             signal.raise_signal(signal.SIGTERM)
             return poison(batch)
 
     feed(monkeypatch, act)
-    with pytest.raises(TrainingError, match=r"nan at step 7; the last good checkpoint is .*5"):
-        train(CONFIG, tmp_path)
+    with pytest.raises(TrainingError, match=r"step 7 has loss nan.* checkpoint is .*5\."):
+        train(with_train(max_skipped=0), tmp_path)
     assert checkpoints_of(tmp_path) == [5]
+
+
+def test_a_few_skipped_steps_are_counted_also_over_an_interruption(tmp_path, monkeypatch):
+    config = with_train(log_every=1, max_skipped=2)
+    feed(monkeypatch, with_poison(2, 6))
+    whole = jax.device_get(train(config, tmp_path / "whole"))
+    assert whole.step == STEPS and whole.skipped == 2
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(whole.params))
+    lines = metrics_of(tmp_path / "whole")
+    assert [line["step"] for line in lines if line["skipped"]] == [3, 7]
+    assert "loss" not in lines[2] and lines[2]["learning_rate"] == lines[1]["learning_rate"]
+
+    def stop(number, batch):
+        if number == 4:
+            signal.raise_signal(signal.SIGTERM)
+        return with_poison(2, 6)(number, batch)
+
+    feed(monkeypatch, stop)
+    with pytest.raises(Interrupted):
+        train(config, tmp_path / "cut")
+    feed(monkeypatch, with_poison(2, 6))
+    assert_equal(jax.device_get(train(config, tmp_path / "cut")), whole)
+    # Counted from the start of the run, not of its last leg.
+    feed(monkeypatch, with_poison(2, 6, 11))
+    shutil.rmtree(tmp_path / "cut" / "checkpoints" / "12")
+    with pytest.raises(TrainingError, match=r"3 steps were skipped.* step 12 has"):
+        train(config, tmp_path / "cut")
 
 
 def test_what_cannot_be_trained_is_refused_and_leaves_no_claim(tmp_path, monkeypatch):

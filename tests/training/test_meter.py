@@ -3,13 +3,14 @@
 import time
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from siamjax.training.meter import Meter, NonFiniteError
+from siamjax.training.meter import Meter, SkippedError
 
 
 def metrics(**values):
-    return {name: jnp.float32(value) for name, value in values.items()}
+    return {name: jnp.float32(value) for name, value in ({"skipped": 0} | values).items()}
 
 
 def test_means_and_the_next_interval_starts_empty():
@@ -23,13 +24,29 @@ def test_means_and_the_next_interval_starts_empty():
     assert meter.read(3)["loss"] == 9.0
 
 
-def test_the_first_step_that_is_not_finite_is_named():
-    meter = Meter(batch_size=8)
-    for loss, norm in [(1.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)]:
-        meter.add(metrics(loss=loss, grad_norm=norm))
-    with pytest.raises(NonFiniteError, match="grad_norm is inf at step 12") as caught:
+def test_skipped_steps_are_counted_and_belong_to_no_mean():
+    meter = Meter(batch_size=8, skipped=1, max_skipped=3)
+    for loss, skipped in [(1.0, 0), (float("nan"), 1), (3.0, 0)]:
+        meter.add(metrics(loss=loss, grad_norm=1.0, skipped=skipped))
+    values = meter.read(3)
+    assert (values["loss"], values["skipped"], meter.skipped) == (2.0, 1, 2)
+    meter.add(metrics(loss=float("inf"), grad_norm=1.0, skipped=1))
+    values = meter.read(4)
+    assert values["skipped"] == 1 and "loss" not in values
+
+
+def test_the_first_step_too_many_is_named_with_its_records():
+    meter = Meter(batch_size=8, max_skipped=1)
+    for loss, norm in [(1.0, 1.0), (1.0, float("inf")), (float("nan"), 2.0), (0.0, 0.0)]:
+        records = np.array([[7, len(meter.pending)]])
+        skipped = not np.isfinite(loss + norm)
+        meter.add(metrics(loss=loss, grad_norm=norm, skipped=skipped), records)
+    with pytest.raises(
+        SkippedError,
+        match=r"step 12 has loss nan, grad_norm 2; its pairs are of the records \[\[7, 2\]\]",
+    ) as caught:
         meter.read(13)
-    assert (caught.value.step, caught.value.name) == (12, "grad_norm")
+    assert caught.value.step == 12
 
 
 class Busy:
