@@ -22,18 +22,25 @@ class SiamMask(SiameseRPN):
     mask_head: nn.Module
     refine_head: nn.Module
 
-    def encode_template(self, template: Array, *, train: bool = False) -> TemplateFeatures:
+    def encode_template(
+        self, template: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
+    ) -> TemplateFeatures:
         """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
-        features = self.extract_template(template, train=train)
+        features = self.extract_template(template, train=train, frozen=frozen)
         (level,) = self.levels
         mask = self.mask_head.encode(features[level], train)
         return TemplateFeatures(self.head.encode(features, train), mask)
 
     def predict(
-        self, features: TemplateFeatures, search: Array, *, train: bool = False
+        self,
+        features: TemplateFeatures,
+        search: Array,
+        *,
+        train: bool = False,
+        frozen: tuple[str, ...] = (),
     ) -> Prediction:
         """Scores the search image `[b, s, s, 3]`; raises as `SiameseRPN.predict`."""
-        stages = self.backbone(search, train)
+        stages = self.backbone(search, train, frozen)
         levels = self.to_levels(stages, train)
         (level,) = self.levels
         correlation = self.mask_head.correlate(features.mask, levels[level], train)
@@ -58,10 +65,17 @@ class SiamMask(SiameseRPN):
         vector = _at(features.correlation, cell)
         return self.refine_head(vector, features.stages, cell)
 
-    def __call__(self, template: Array, search: Array, *, train: bool = False) -> Prediction:
+    def __call__(
+        self,
+        template: Array,
+        search: Array,
+        *,
+        train: bool = False,
+        frozen: tuple[str, ...] = (),
+    ) -> Prediction:
         """Both in turn: the joint call, which makes no mask."""
-        features = self.encode_template(template, train=train)
-        prediction = self.predict(features, search, train=train)
+        features = self.encode_template(template, train=train, frozen=frozen)
+        prediction = self.predict(features, search, train=train, frozen=frozen)
         if self.is_initializing():
             cell = jnp.zeros((template.shape[0], 2), jnp.int32)
             self.coarse_mask(prediction.mask, cell)
