@@ -1,14 +1,18 @@
 """What sharing saves in a search of hyper-parameters: candidates together against one by one.
 
-    python benchmarks/search.py --data shared/sequences/otb --candidates 16
+    python benchmarks/search.py --weights runs/quickstart
+    python benchmarks/search.py --weights runs/quickstart --data DIR --benchmark otb
 
-Counts the search images that the network sees, and times both, on the first frames of each
-sequence. Without weights the network is an untrained one, whose trajectories part at once:
-the saving is then the smallest there can be.
+Counts the search images that the network sees, and times both, on rendered sequences or on
+the first frames of a benchmark's. One by one a few of the candidates are timed, and the time
+of all is counted up from them, without the compilation that each of them needs. Without
+weights the network is an untrained one, whose trajectories part at once: the saving is then
+the smallest there can be.
 """
 
 import argparse
 import dataclasses
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +20,8 @@ import jax
 from harness import print_table
 
 from siamjax.api import load_model
+from siamjax.config import SyntheticConfig
+from siamjax.data.synthetic import write_otb
 from siamjax.evaluation.proposals import Space, make_proposer
 from siamjax.evaluation.protocols import get_benchmark
 from siamjax.evaluation.runner import run_sequence
@@ -45,7 +51,7 @@ def together(model, sequences, settings):
 
 
 def one_by_one(model, sequences, settings):
-    evaluations, seconds = 0, 0.0
+    seconds = 0.0
     for each in settings:
         config = dataclasses.replace(model.config, tracker=each)
         tracker = Tracker(model.network, model.variables, config)
@@ -53,9 +59,8 @@ def one_by_one(model, sequences, settings):
         start = time.perf_counter()
         for sequence in sequences:
             run_sequence(tracker, sequence)
-            evaluations += len(sequence) - 1
         seconds += time.perf_counter() - start
-    return evaluations, seconds
+    return seconds / len(settings)
 
 
 def main():
@@ -63,16 +68,24 @@ def main():
     parser.add_argument("--config", type=Path, default=Path("configs/quickstart.py"))
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--benchmark", default="otb")
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="of the benchmark; rendered without it")
     parser.add_argument("--sequences", nargs="*", default=())
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--candidates", type=int, default=16)
+    parser.add_argument("--alone", type=int, default=4, help="candidates timed one by one")
     arguments = parser.parse_args()
     model = load_model(arguments.config, arguments.weights)
-    loaded, _ = load_sequences(
-        arguments.data, get_benchmark(arguments.benchmark), arguments.sequences
-    )
-    sequences = [shortened(sequence, arguments.frames) for sequence in loaded]
+    with tempfile.TemporaryDirectory() as folder:
+        data = arguments.data or Path(folder)
+        if arguments.data is None:
+            write_otb(SyntheticConfig(split="test", sequences=6, frames=arguments.frames), data)
+        benchmark = get_benchmark(arguments.benchmark)
+        loaded, _ = load_sequences(data, benchmark, arguments.sequences)
+        sequences = [shortened(sequence, arguments.frames) for sequence in loaded]
+        compare(model, sequences, arguments)
+
+
+def compare(model, sequences, arguments):
     space = Space(search_sizes=(model.config.tracker.search_size,))
     rows = []
     # a search over everything, and the fine search around good values that follows it
@@ -91,7 +104,9 @@ def main():
             for each in asked.ask(arguments.candidates)
         ]
         shared, shared_seconds = together(model, sequences, settings)
-        alone, alone_seconds = one_by_one(model, sequences, settings)
+        alone = len(settings) * sum(len(sequence) - 1 for sequence in sequences)
+        timed = settings[: arguments.alone]
+        alone_seconds = len(settings) * one_by_one(model, sequences, timed)
         rows.append(
             (
                 title,

@@ -29,7 +29,8 @@ def score(
             visible for one-pass evaluation, pysot or vot-toolkit for VOT
         experiment: the folder inside a tracker's, such as `realtime`, where it is not the
             benchmark's own
-        report: a folder for a report (HTML, Markdown, LaTeX) on these trackers
+        report: a folder for a report (HTML, Markdown, LaTeX) on these trackers, with frames
+            where `annotations` has them
     """
     from json import dumps
 
@@ -56,9 +57,22 @@ def score(
     problems += unusable
     if report is not None:
         from siamjax.evaluation.report import write_report
+        from siamjax.evaluation.tables import ranked
 
-        write_report(report, conventions, [], trackers, problems, conventions.name)
+        frames = _with_frames(annotations, conventions)
+        write_report(report, conventions, frames, ranked(trackers), problems, conventions.name)
     if json:
         print(dumps(summary(conventions.name, trackers, problems), indent=1))
     else:
         print(as_text(trackers, problems))
+
+
+def _with_frames(annotations: Path, benchmark) -> list:
+    """The sequences whose frames lie with their annotations; none where these are alone."""
+    from siamjax.evaluation.layouts import SequenceError
+    from siamjax.evaluation.sequences import load_sequences
+
+    try:
+        return load_sequences(annotations, benchmark)[0]
+    except SequenceError:
+        return []

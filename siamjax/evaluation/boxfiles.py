@@ -28,7 +28,14 @@ def read_boxes(path: Path) -> np.ndarray:
         raise BoxFileError(f"{str(path)!r} is no text file") from error
     if not text:
         raise BoxFileError(f"{str(path)!r} is empty")
-    rows = [line.split() for line in text.translate(_SEPARATORS).splitlines()]
+    lines = text.translate(_SEPARATORS).splitlines()
+    try:
+        boxes = np.loadtxt(lines, ndmin=2, comments=None)
+        if boxes.shape == (len(lines), 4):
+            return boxes
+    except ValueError:
+        pass  # to be told below which line is to blame
+    rows = [line.split() for line in lines]
     if any(len(row) != 4 for row in rows):
         number = next(i for i, row in enumerate(rows) if len(row) != 4)
         count = len(rows[number])

@@ -112,10 +112,15 @@ def curves(
         sizes = np.where(gt[:, 2:] > 0, gt[:, 2:], 1.0)
         norm_errors = np.where(valid, _plain_errors(gt, predicted, sizes), norm_instead)
     return Curves(
-        (overlap[:, None] > SUCCESS_THRESHOLDS).sum(axis=0) / denominator,
-        (errors[:, None] <= PRECISION_THRESHOLDS).sum(axis=0) / denominator,
-        (norm_errors[:, None] <= NORM_PRECISION_THRESHOLDS).sum(axis=0) / denominator,
+        _count_within(-overlap, -SUCCESS_THRESHOLDS, "left") / denominator,
+        _count_within(errors, PRECISION_THRESHOLDS, "right") / denominator,
+        _count_within(norm_errors, NORM_PRECISION_THRESHOLDS, "right") / denominator,
     )
+
+
+def _count_within(values: np.ndarray, thresholds: np.ndarray, side: str) -> np.ndarray:
+    """How many values are below each threshold, or at it where `side` is "right"; no NaN is."""
+    return np.searchsorted(np.sort(values[~np.isnan(values)]), thresholds, side)
 
 
 def _counted(gt, predicted, visible, convention):

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from siamjax.evaluation.protocols import (
     GOT10K_THRESHOLDS,
@@ -104,11 +105,12 @@ def accuracy_robustness_plot(trackers: list[TrackerScores], protocol: VotProtoco
     """Accuracy over the share of runs that survive some frames; best is the upper right."""
     points = [
         (
+            index,
             tracker.name,
             reliability(tracker.overall["lost_number"], tracker.frames, protocol.sensitivity),
             tracker.overall["accuracy"],
         )
-        for tracker in trackers
+        for index, tracker in enumerate(trackers)
         if "accuracy" in tracker.overall
     ]
     label = f"reliability, runs that survive {protocol.sensitivity:.0f} frames"
@@ -118,8 +120,8 @@ def accuracy_robustness_plot(trackers: list[TrackerScores], protocol: VotProtoco
 def precision_recall_plot(trackers: list[TrackerScores]) -> str:
     """Long-term precision over recall; the legend gives the best F-score."""
     lines = [
-        (_legend(t, ("lt_f_score",)), t.curves["lt_recall"], t.curves["lt_precision"])
-        for t in trackers
+        (i, _legend(t, ("lt_f_score",)), t.curves["lt_recall"], t.curves["lt_precision"])
+        for i, t in enumerate(trackers)
         if "lt_recall" in t.curves
     ]
     return _plot("precision", lines, x_label="recall", x_limits=(0, 1), name="long-term")
@@ -129,15 +131,25 @@ def speed_plot(trackers: list[TrackerScores]) -> str:
     """The leading number over speed, for the trackers whose times were kept."""
     leading = leading_key(trackers)
     points = [
-        (t.name, t.fps, t.overall[leading]) for t in trackers if t.fps and leading in t.overall
+        (index, t.name, t.fps, t.overall[leading])
+        for index, t in enumerate(trackers)
+        if t.fps and leading in t.overall
     ]
     return _plot(
         HEADINGS.get(leading, "score"),
         points,
         x_label="speed, frames a second",
-        decorate=lambda axes: axes.set_xscale("log"),
+        decorate=_speeds,
         name="speed",
     )
+
+
+def _speeds(axes) -> None:
+    """A logarithmic axis with 1, 2 and 5 of each power of ten, written out."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def leading_key(trackers: list[TrackerScores]) -> str:
@@ -148,8 +160,8 @@ def leading_key(trackers: list[TrackerScores]) -> str:
 
 def _lines(trackers, curve: str, keys, x_of: Callable):
     return [
-        (_legend(t, keys), x_of(t.curves[curve]), t.curves[curve])
-        for t in trackers
+        (index, _legend(t, keys), x_of(t.curves[curve]), t.curves[curve])
+        for index, t in enumerate(trackers)
         if curve in t.curves
     ]
 
@@ -160,12 +172,12 @@ def _legend(tracker: TrackerScores, keys) -> str:
 
 
 def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") -> str:
-    """Lines where a series has arrays, points where it has numbers."""
+    """Lines where a series has arrays, points where it has numbers; and its tracker's place."""
 
     def draw(axes) -> None:
         if decorate is not None:
             decorate(axes)
-        for index, (label, x, y) in enumerate(series):
+        for index, label, x, y in series:
             style = {"color": color_of(index), "label": label}
             if np.ndim(y):
                 line = LINES[index // len(COLORS) % len(LINES)]

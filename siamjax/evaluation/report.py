@@ -87,7 +87,7 @@ def write_report(
         keys=keys,
         headings=HEADINGS,
         number=number,
-        best=best_of([t.overall for t in scored]),
+        best=best_of([t.overall for t in scored]) if len(scored) > 1 else {},
         plots=plots_of(scored, protocol if isinstance(protocol, VotProtocol) else None),
         has_auc="success_auc" in keys,
         attributes=_attributes(scored),
@@ -112,7 +112,8 @@ def _attributes(trackers: list[TrackerScores]) -> list[dict]:
     for name in names:
         values = [t.attributes.get(name, {}).get(leading) for t in trackers]
         known = [value for value in values if value is not None]
-        rows.append({"name": name, "values": values, "best": max(known, default=None)})
+        best = max(known) if len(known) > 1 else None
+        rows.append({"name": name, "values": values, "best": best})
     return rows
 
 
@@ -131,7 +132,7 @@ def _row(name: str, trackers: list[TrackerScores]) -> dict:
         "name": name,
         "frames": frames,
         "scores": list(zip(rows, differences, strict=True)),
-        "best": best_of(present),
+        "best": best_of(present) if len(present) > 1 else {},
     }
 
 

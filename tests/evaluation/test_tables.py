@@ -1,11 +1,14 @@
 """Tables, plots and reports of every kind of benchmark."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from siamjax.evaluation import runner
 from siamjax.evaluation.controls import StaticTracker
 from siamjax.evaluation.layouts import Problem
+from siamjax.evaluation.plots import color_of, speed_plot
 from siamjax.evaluation.protocols import get_benchmark
 from siamjax.evaluation.report import write_report
 from siamjax.evaluation.scoring import (
@@ -148,3 +151,9 @@ def test_speed_against_accuracy_leaves_out_the_control(report):
     speed = text[text.index('aria-label="speed plot"') :]
     speed = speed[: speed.index("</svg>")]
     assert "perfect" in speed and "lossy" in speed and "never-moves" not in speed
+
+
+def test_a_tracker_has_one_colour_whatever_a_plot_leaves_out():
+    first, second = tracker("slow", success_auc=0.5), tracker("fast", success_auc=0.4)
+    drawn = speed_plot([first, dataclasses.replace(second, fps=50.0)])
+    assert color_of(1) in drawn and color_of(0) not in drawn
