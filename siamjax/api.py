@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from siamjax.config import Config, ConfigError, LongTermConfig
@@ -68,6 +69,31 @@ class Model:
                 f"template, are expected: ({count}, n, n, 3)"
             )
         return _predict(self.variables, template, search, network=self.network)
+
+    def predict_mask(self, prediction: Prediction, cell) -> Array:
+        """SiamMask's masks, logits `[b, t, t]`, at `cell` `[b, 2]`: row and column of each map.
+
+        A mask shows the t x t pixels of its search image that begin at 8 * column - 4 *
+        base_size and 8 * row - 4 * base_size, which may lie outside. Raises `ValueError` for
+        a network without masks, and for a cell that the score map does not have.
+        """
+        if prediction.mask is None:
+            raise ValueError(
+                f"`{self.config.name}` has no masks; use a configuration with `model.mask`, "
+                "such as configs/siammask_r50.py"
+            )
+        cell, shape = np.asarray(cell), prediction.cls_logits.shape
+        if (
+            cell.shape != (shape[0], 2)
+            or cell.dtype.kind not in "iu"
+            or not ((cell >= 0) & (cell < shape[1:3])).all()
+        ):
+            raise ValueError(
+                f"`cell` (={cell.tolist()}) must give a row and a column, whole numbers, in "
+                f"the {shape[1]} x {shape[2]} cells of each of {shape[0]} score maps"
+            )
+        cell = jax.device_put(cell.astype(np.int32))
+        return _predict_mask(self.variables, prediction.mask, cell, network=self.network)
 
     def folded(self) -> "Model":
         """The same model, faster, for inference alone: no batch norms, see `folding`.
@@ -140,6 +166,11 @@ def _encode_template(variables, images, *, network):
 @partial(jax.jit, static_argnames="network")
 def _predict(variables, template, search, *, network):
     return network.apply(variables, template, search, method=network.predict)
+
+
+@partial(jax.jit, static_argnames="network")
+def _predict_mask(variables, mask, cell, *, network):
+    return network.apply(variables, mask, cell, method=network.predict_mask)
 
 
 def _images(images, name: str, color: Color) -> Array:

@@ -325,6 +325,21 @@ def draw_box(
     return frame
 
 
+def draw_polygon(
+    frame: np.ndarray, corners: np.ndarray, color: tuple[int, int, int] = (60, 220, 60)
+) -> np.ndarray:
+    """A copy of the frame with a closed line through `corners` `[k, 2]`; `color` is BGR.
+
+    Corners that are not finite are not drawn.
+    """
+    frame, corners = frame.copy(), np.asarray(corners, np.float64)
+    if np.isfinite(corners).all():
+        points = np.round(np.clip(corners, -1e6, 1e6)).astype(np.int32)
+        thickness = max(1, round(max(frame.shape[:2]) / 400))
+        cv2.polylines(frame, [points], True, color, thickness, cv2.LINE_AA)
+    return frame
+
+
 class Window:
     """A window on the screen that shows frames.
 

@@ -335,3 +335,17 @@ def test_a_camera_is_followed_until_it_stops(weights, tmp_path, monkeypatch, cap
     report = capsys.readouterr().out
     assert "tracked 4 of 5 frames of 3" in report and "camera 3 stopped" in report
     assert len(list(open_frames(tmp_path / "camera3_tracked.mp4"))) == 4
+
+
+def test_rotated_rectangles_are_drawn_and_told(folder, tmp_path, monkeypatch):
+    from siamjax.tracking.batch import MultiTracker
+    from tests.tracking.test_siammask import CONFIG, SeesBrightPixels
+
+    monkeypatch.setattr(
+        command, "_load_tracker", lambda *_: MultiTracker(SeesBrightPixels(), {}, CONFIG)
+    )
+    out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.json"
+    assert run(folder, folder, "--out", out, "--boxes", boxes) == 0
+    first, *others = (f["targets"][0] for f in json.loads(boxes.read_text())["frames"])
+    assert "polygon" not in first
+    assert all(np.shape(target["polygon"]) == (4, 2) for target in others)

@@ -13,6 +13,7 @@ from siamjax.video import (
     VideoFile,
     VideoWriter,
     draw_box,
+    draw_polygon,
     open_frames,
     read_image,
 )
@@ -285,6 +286,15 @@ def test_a_box_is_drawn_on_a_copy():
 def test_a_box_that_cannot_be_seen_is_not_drawn(box):
     frame = np.zeros((60, 80, 3), np.uint8)
     assert draw_box(frame, box).max() == 0
+
+
+def test_a_polygon_is_a_closed_line_that_may_leave_the_frame():
+    frame = np.zeros((60, 80, 3), np.uint8)
+    drawn = draw_polygon(frame, [(20, 10), (50, 10), (50, 200)], color=(0, 0, 255))
+    assert frame.max() == 0 and set(np.unique(drawn[..., :2])) == {0}
+    # The line is smoothed, and so not quite as bright as its colour.
+    assert min(drawn[10, 35, 2], drawn[40, 50, 2]) > 200 and drawn[30, 45, 2] == 0
+    assert draw_polygon(frame, [(np.nan, 1), (5, 5), (9, 1)]).max() == 0
 
 
 def test_the_label_stays_in_sight():

@@ -43,7 +43,7 @@ def track(
         weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
         out: the annotated video (.mp4 .mkv .mov .avi)
         boxes: boxes of every frame, 0-based pixels: x,y,w,h lines in a .txt; with scores in
-            a .csv or .json
+            a .csv or .json; with the corners of rotated rectangles in a .json for SiamMask
         long_term: look for a lost target in a search image that grows
         lost_below: the score below which a target is said to be lost; --long-term has its own
         show: show the frames while tracking; q or Esc ends
@@ -156,7 +156,7 @@ class _Run:
 
     def _give(self, image, targets: list[TargetReport]) -> bool:
         """Draws and shows; the target's number where there are several."""
-        from siamjax.video import draw_box
+        from siamjax.video import draw_box, draw_polygon
 
         if not self.sinks:
             return True
@@ -166,6 +166,8 @@ class _Run:
             words += [f"{target.score:.2f}"] if target.score is not None else []
             color = (60, 60, 230) if target.is_lost else (60, 220, 60)
             image = draw_box(image, target.box_xywh, " ".join(words), color)
+            if target.polygon is not None:
+                image = draw_polygon(image, target.polygon, (220, 160, 60))
         return all([sink(image) for sink in self.sinks])
 
     def _step(self, image) -> list[TargetReport] | None:
@@ -188,9 +190,11 @@ class _Run:
         is_long_term = self.follower.config.tracker.long_term is not None
         lost = self.follower.are_lost if is_long_term else [s < self.lost_below for s in scores]
         boxes = self.follower.boxes_xywh.tolist()
+        polygons = self.follower.polygons
+        polygons = [None] * len(boxes) if polygons is None else [p.tolist() for p in polygons]
         return [
-            TargetReport(tuple(box), score, bool(is_lost))
-            for box, score, is_lost in zip(boxes, scores, lost, strict=True)
+            TargetReport(tuple(box), score, bool(is_lost), polygon)
+            for box, score, is_lost, polygon in zip(boxes, scores, lost, polygons, strict=True)
         ]
 
 

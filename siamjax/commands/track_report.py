@@ -16,6 +16,7 @@ class TargetReport(NamedTuple):
     box_xywh: tuple[float, float, float, float]
     score: float | None  # None in the first frame, whose box was given
     is_lost: bool
+    polygon: list[list[float]] | None = None  # corners (x, y), where the network makes masks
 
 
 class Report:
@@ -143,6 +144,7 @@ def _as_json(report: Report) -> str:
                     "box_xywh": [round(value, 3) for value in target.box_xywh],
                     "score": 1.0 if target.score is None else round(target.score, 4),
                     "lost": target.is_lost,
+                    **({"polygon": target.polygon} if target.polygon else {}),
                 }
                 for target in targets
             ]

@@ -45,8 +45,15 @@ def vot(*, weights: Path, config: Path | None = None) -> None:
                 except (ImageError, FrameError):
                     pass  # the box before is all that can be said of such a frame
             score = tracker.score if math.isfinite(tracker.score) else 0.0
-            region = trax.Rectangle.create(*tracker.box_xywh.tolist())
+            region = region_of(trax, tracker)
             server.status([(region, {"confidence": score})])
+
+
+def region_of(trax, tracker):
+    """Where a tracker's target is, as TraX has it: a polygon where the network makes masks."""
+    if tracker.polygon is None:
+        return trax.Rectangle.create(*tracker.box_xywh.tolist())
+    return trax.Polygon.create(tracker.polygon.tolist())
 
 
 def read(path: str):

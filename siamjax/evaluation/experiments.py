@@ -46,6 +46,7 @@ class Answer(NamedTuple):
     box_xywh: np.ndarray  # [4]
     score: float
     seconds: float
+    polygon: np.ndarray | None = None  # [4, 2] corners, of a tracker that makes masks
 
 
 Experiment = Generator[Start | Step, Answer, Run]
@@ -102,6 +103,7 @@ class _Asked:
         self.clock = clock
         self.seconds = np.full(len(sequence), np.nan)
         self.box, self.score = np.full(4, np.nan), 1.0
+        self.polygon: np.ndarray | None = None
         self._unreadable: list[str] = []
         self._not_finite: list[int] = []
         self._late = 0
@@ -110,6 +112,7 @@ class _Asked:
         answer = yield Start(frame, box)
         self.seconds[t] = answer.seconds
         self.box, self.score = np.asarray(box, np.float64), 1.0
+        self.polygon = None
         if self.clock is not None:
             self.clock.start(answer.seconds)
 
@@ -129,9 +132,15 @@ class _Asked:
             self.clock.step(answer.seconds)
         if np.isfinite(answer.box_xywh).all():
             self.box = np.asarray(answer.box_xywh, np.float64)
+            self.polygon = answer.polygon
             self.score = answer.score if np.isfinite(answer.score) else 0.0
         else:
             self._not_finite.append(t + 1)
+
+    @property
+    def region(self) -> np.ndarray:
+        """The polygon's corners `[8]` where there is one, else the box `[4]`."""
+        return self.box if self.polygon is None else np.ravel(self.polygon).astype(np.float64)
 
     @property
     def problems(self) -> list[str]:
@@ -178,12 +187,14 @@ def supervised(
 ) -> Experiment:
     """A run that is started again `protocol.skip` frames after each failure.
 
-    A failure is a frame whose box shares no pixel with the truth (PySOT's overlap, cut at
-    the frame). A start on a frame without a region or that cannot be read waits for the next.
+    A failure is a frame whose region, a polygon where the tracker gives one, shares no pixel
+    with the truth (PySOT's overlap, cut at the frame). A start on a frame without a region or
+    that cannot be read waits for the next.
     """
     asked = _Asked(sequence, clock)
     truth = sequence.truth.ground_truth
     codes, boxes = np.full(len(sequence), SKIPPED), np.full((len(sequence), 4), np.nan)
+    regions: list[np.ndarray | None] = [None] * len(sequence)
     next_start: int | None = 0
     for t in range(len(sequence)):
         if next_start is not None and t >= next_start:
@@ -197,19 +208,19 @@ def supervised(
                 codes[t], boxes[t], next_start = INITIALISED, box, None
         elif next_start is None:
             yield from asked.step(t)
-            if _overlaps_truth(asked.box, truth[t : t + 1], sequence.frame_size):
-                codes[t], boxes[t] = _HAS_BOX, asked.box
+            if _overlaps_truth(asked.region, truth[t : t + 1], sequence.frame_size):
+                codes[t], boxes[t], regions[t] = _HAS_BOX, asked.box, asked.region
             else:
                 codes[t], next_start = FAILED, t + protocol.skip
         on_frame()
-    return Run(boxes, asked.seconds, asked.problems, codes=codes)
+    return Run(boxes, asked.seconds, asked.problems, codes=codes, regions=regions)
 
 
-def _overlaps_truth(box: np.ndarray, truth: Regions, frame_size: tuple[int, int]) -> bool:
-    """Whether a box shares a pixel with a true region, which it does with an unknown one."""
+def _overlaps_truth(region: np.ndarray, truth: Regions, frame_size: tuple[int, int]) -> bool:
+    """Whether a region shares a pixel with a true region, which it does with an unknown one."""
     if not truth.is_finite[0]:
         return True
     if truth.count[0] == 4:
         corners = box_corners(truth.values[:, :4], to_last_pixel=True)
         truth = Regions.from_polygons(corners)
-    return bool(raster_overlap(Regions.from_boxes(box[None]), truth, frame_size)[0] > 0)
+    return bool(raster_overlap(Regions.from_rows([region]), truth, frame_size)[0] > 0)

@@ -54,7 +54,8 @@ class Run(NamedTuple):
     seconds: np.ndarray  # [t]; NaN where the tracker did not see the frame
     problems: list[str]
     scores: np.ndarray | None = None  # [t] confidence
-    codes: np.ndarray | None = None  # [t] what a supervised run notes; -1 where it has a box
+    codes: np.ndarray | None = None  # [t] what a supervised run notes; -1 for a region
+    regions: list[np.ndarray | None] | None = None  # then, a box [4] or corners [8]
 
 
 def experiment_folder(benchmark: Benchmark, real_time: bool = False) -> str:
@@ -167,7 +168,8 @@ class ResultFolder:
             self._write_times(name, run.seconds, repetition)
         if experiment == "supervised":
             rows = [
-                box if code < 0 else [code] for box, code in zip(boxes, run.codes, strict=True)
+                [code] if code >= 0 else self._in_own_base(region)
+                for region, code in zip(run.regions, run.codes, strict=True)
             ]
             write_supervised(self.folder, name, Regions.from_rows(rows), repetition)
         elif experiment == "long-term":
@@ -176,6 +178,10 @@ class ResultFolder:
         else:
             lines = (",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes)
             write_atomically(self.box_file(name, repetition), "".join(lines))
+
+    def _in_own_base(self, region: np.ndarray) -> np.ndarray:
+        origin = self.benchmark.origin_xywh
+        return region + (origin if region.size == 4 else np.resize(origin[:2], region.size))
 
     def _write_times(self, name: str, seconds: np.ndarray, repetition: int) -> None:
         file = self.time_file(name)

@@ -37,7 +37,11 @@ _POLL_SECONDS = 0.5
 
 
 class TrackerLike(Protocol):
-    """What can be evaluated, one sequence at a time."""
+    """What can be evaluated, one sequence at a time.
+
+    A supervised run takes `polygon` `[4, 2]` for the region where a tracker has it and it is
+    not None.
+    """
 
     box_xywh: np.ndarray  # [4] 0-based pixels, after `init` or `update`
 
@@ -49,7 +53,10 @@ class TrackerLike(Protocol):
 
 
 class BatchTrackerLike(Protocol):
-    """What can be evaluated on many sequences at once, each in a slot of its own."""
+    """What can be evaluated on many sequences at once, each in a slot of its own.
+
+    `polygons` may hold those of the last update, by slot, as `TrackerLike` has one.
+    """
 
     def init(self, slot: int, frame: np.ndarray, box_xywh) -> None:
         """Starts a slot on a frame `[h, w, 3]` uint8 BGR with the target in a box."""
@@ -103,14 +110,15 @@ def _ask(tracker: TrackerLike, request: Start | Step) -> Answer:
     start = time.perf_counter()
     if isinstance(request, Start):
         tracker.init(request.frame, request.box_xywh)
-        box = np.asarray(request.box_xywh)
+        box, polygon = np.asarray(request.box_xywh), None
     else:
         tracker.update(request.frame)
         box = np.asarray(tracker.box_xywh, dtype=np.float64)
+        polygon = getattr(tracker, "polygon", None)
     seconds = time.perf_counter() - start
     if not getattr(tracker, "is_timed", True):
         seconds = np.nan
-    return Answer(box, float(getattr(tracker, "score", 1.0)), seconds)
+    return Answer(box, float(getattr(tracker, "score", 1.0)), seconds, polygon)
 
 
 class _Job(NamedTuple):
@@ -292,8 +300,11 @@ def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
                 began = time.perf_counter()
                 found = tracker.update({slot: r.frame for slot, r in requests.items()})
                 seconds = (time.perf_counter() - began) / len(requests)
+                polygons = getattr(tracker, "polygons", {})
                 answers = {
-                    slot: Answer(np.asarray(box, np.float64), float(score), seconds)
+                    slot: Answer(
+                        np.asarray(box, np.float64), float(score), seconds, polygons.get(slot)
+                    )
                     for slot, (box, score) in found.items()
                 }
                 list(readers.map(advance, answers.keys(), answers.values()))

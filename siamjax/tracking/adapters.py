@@ -14,6 +14,7 @@ from siamjax.tracking.frames import (
     require_shape,
     size_of,
 )
+from siamjax.tracking.outline import paste, polygon_of
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 
@@ -98,6 +99,30 @@ class Tracker:
         """How sure that was, in [0, 1]: the network's foreground score; 1 after `init`."""
         self._require_init()
         return float(self._output.score)
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        """How sure each pixel of the frame is the target's, `[h, w]` float32 in [0, 1].
+
+        None before any update, and for a network without masks.
+        """
+        self._require_init()
+        if self._output.mask is None:
+            return None
+        height, width = self._shape
+        return paste(jax.device_get(self._output.mask), width, height)
+
+    @property
+    def polygon(self) -> np.ndarray | None:
+        """The smallest rotated rectangle around the mask, `[4, 2]` float32 corners (x, y).
+
+        The corners of `box_xywh` where the mask is empty; None for a network without masks.
+        """
+        self._require_init()
+        if not self.config.model.mask:
+            return None
+        output = jax.device_get(self._output)
+        return polygon_of(output.mask, output.box_xywh, self._shape, self.config)
 
     @property
     def is_lost(self) -> bool:

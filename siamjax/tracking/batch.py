@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 import jax
@@ -22,7 +23,8 @@ from siamjax.tracking.frames import (
     require_shape,
     size_of,
 )
-from siamjax.tracking.state import TrackerState, TrackOutput
+from siamjax.tracking.outline import polygon_of
+from siamjax.tracking.state import Mask, TrackerState, TrackOutput
 
 
 @partial(jax.jit, static_argnames=("network", "config", "search_size"))
@@ -56,6 +58,7 @@ def update_batch(
         variables, template, searches.reshape(-1, *searches.shape[2:]), method=network.predict
     )
     prediction = jax.tree.map(lambda x: x.reshape(n, images, *x.shape[1:]), prediction)
+    options["refine"] = tracker.refiner(variables, network=network, config=config)
     follow = jax.vmap(partial(tracker.follow, **options), (0, 0, 0, each))
     return follow(states, prediction, scales, frame_sizes)
 
@@ -112,6 +115,8 @@ class BatchTracker:
     Attributes:
         network, variables, config: as those of `Tracker`.
         slots: how many sequences there may be at once.
+        polygons: of the slots in the last `update`, as `Tracker.polygon`; empty for a network
+            without masks.
     """
 
     def __init__(
@@ -123,6 +128,7 @@ class BatchTracker:
         self.variables = jax.device_put(variables)
         self.config = config
         self.slots = slots
+        self.polygons: dict[int, np.ndarray] = {}
         self._states: TrackerState | None = None
         self._targets: dict[int, _Target] = {}
 
@@ -163,7 +169,7 @@ class BatchTracker:
                 self.config, target.first_search_size, target.steps_lost
             )
             by_size.setdefault(size, []).append(slot)
-        results = {}
+        results, self.polygons = {}, {}
         for size, slots in by_size.items():
             results |= self._update(slots, [ready[slot] for slot in slots], size)
         return {slot: results[slot] for slot in frames}
@@ -192,11 +198,14 @@ class BatchTracker:
             config=self.config,
             search_size=search_size,
         )
-        boxes, scores, steps_lost = jax.device_get((*output, steps_lost))
+        (boxes, scores, masks), steps_lost = jax.device_get((output, steps_lost))
         for k, slot in enumerate(slots):
+            target = self._targets[slot]
             if steps_lost is not None:
-                target = self._targets[slot]
                 self._targets[slot] = target._replace(steps_lost=int(steps_lost[k]))
+            if masks is not None:
+                mask = jax.tree.map(itemgetter(k), masks)
+                self.polygons[slot] = polygon_of(mask, boxes[k], target.shape, self.config)
         return {slot: (boxes[k], float(scores[k])) for k, slot in enumerate(slots)}
 
 
@@ -223,6 +232,7 @@ class MultiTracker:
         self._targets: list[_Target] = []
         self._boxes = np.empty((0, 4), np.float32)
         self._scores = np.empty(0, np.float32)
+        self._masks: list[Mask | None] = []
 
     def init(self, frame, boxes_xywh, *, color: Color = "bgr") -> None:
         """Starts with the targets in `boxes_xywh`, `[n, 4]`, of one frame.
@@ -256,6 +266,7 @@ class MultiTracker:
             for box in boxes
         ]
         self._boxes, self._scores = np.stack(boxes), np.ones(len(boxes), np.float32)
+        self._masks = [None] * len(boxes)
 
     def update(self, frame, *, color: Color = "bgr") -> None:
         """Finds every target in the next frame; raises `FrameError` without moving."""
@@ -282,7 +293,9 @@ class MultiTracker:
                 config=self.config,
                 search_size=size,
             )
-            self._boxes[chosen], self._scores[chosen] = jax.device_get(tuple(output))
+            self._boxes[chosen], self._scores[chosen], masks = jax.device_get(output)
+            for i, k in enumerate(chosen):
+                self._masks[k] = jax.tree.map(itemgetter(i), masks)
             if steps_lost is not None:
                 for k, steps in zip(chosen, jax.device_get(steps_lost), strict=True):
                     self._targets[k] = self._targets[k]._replace(steps_lost=int(steps))
@@ -296,6 +309,16 @@ class MultiTracker:
     def scores(self) -> np.ndarray:
         """How sure that was, `[n]` float32 in [0, 1]; 1 after `init`."""
         return self._scores
+
+    @property
+    def polygons(self) -> list[np.ndarray] | None:
+        """What `Tracker.polygon` is, of each target."""
+        if not self.config.model.mask:
+            return None
+        return [
+            polygon_of(mask, box, target.shape, self.config)
+            for mask, box, target in zip(self._masks, self._boxes, self._targets, strict=True)
+        ]
 
     @property
     def are_lost(self) -> np.ndarray:

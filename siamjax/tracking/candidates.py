@@ -142,7 +142,7 @@ def _update(
         here, output = tracker.follow(
             here, seen, scales[number], frame_size, hyper=numbers, **options
         )
-        return jnp.concatenate([here.center, here.size]), *output
+        return jnp.concatenate([here.center, here.size]), output.box_xywh, output.score
 
     return jax.vmap(follow)(shared, hyper)
 

@@ -37,8 +37,9 @@ def write_export(
 
     init(variables, frame, frame_size, box_xywh) gives the state, a list of arrays;
     update(variables, state, frame, frame_size) gives the next state and a dictionary of
-    `box_xywh` `[4]` and `score` `[]`, with `steps_lost` `[]` for a long-term tracker. `frame`
-    is `[H, W, 3]` uint8 BGR, H and W those of the bucket that holds `width` x `height`.
+    `box_xywh` `[4]` and `score` `[]`, with `steps_lost` `[]` for a long-term tracker, and with
+    `mask` `[s, s]` and `mask_xywh` `[4]`, the part of the frame that it covers, for SiamMask.
+    `frame` is `[H, W, 3]` uint8 BGR, H and W those of the bucket that holds `width` x `height`.
     """
     frame_shape = (*padded_shape((height, width)), 3)
     options = {"network": network, "config": config}
@@ -62,6 +63,8 @@ def write_export(
                 variables, state, frame, frame_size, search_size=search_size, **options
             )
             said = {"box_xywh": output.box_xywh, "score": output.score}
+            if output.mask is not None:
+                said["mask"], said["mask_xywh"] = output.mask
             if state.steps_lost is not None:
                 said["steps_lost"] = state.steps_lost
             return jax.tree.leaves(state), said

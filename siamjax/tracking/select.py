@@ -30,6 +30,7 @@ class Selection(NamedTuple):
     center: Array  # [2] x, y
     size: Array  # [2] width, height
     score: Array  # []
+    cell: Array  # [2] int32 row and column in the score map
 
 
 def cosine_window(score_size: int) -> np.ndarray:
@@ -91,10 +92,13 @@ def select(
 
     rate = penalties[best] * score * hyper.size_lr
     # Where no box is usable (an untrained network overflows), the target stays.
+    rows, columns = loc.shape[:2]
+    cell = jnp.stack(jnp.divmod(best % (rows * columns), columns))
     return Selection(
         jnp.where(usable[best], center + move[:2], center),
         jnp.where(usable[best], size * (1.0 - rate) + move[2:] * rate, size),
         score,
+        cell,
     )
 
 

@@ -20,8 +20,16 @@ class TrackerState(NamedTuple):
     memory: Any = None
 
 
+class Mask(NamedTuple):
+    """Which pixels are the target's, in the part of a frame around it. (SiamMask)"""
+
+    probabilities: Array  # [s, s] in [0, 1], s the template's side
+    box_xywh: Array  # [4] the part of the frame that it covers, pixels
+
+
 class TrackOutput(NamedTuple):
     """Where the target is in a frame."""
 
     box_xywh: Array  # [4] pixels of the frame, 0-based
     score: Array  # [] foreground score of the chosen anchor, in [0, 1], not penalised
+    mask: Mask | None = None  # where the network makes masks

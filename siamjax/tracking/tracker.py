@@ -18,6 +18,7 @@ from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
 from siamjax.tracking import distractors, siamfc
 from siamjax.tracking.crop import mean_color, subwindow
+from siamjax.tracking.masks import Refine, mask_at
 from siamjax.tracking.select import Hyperparameters, Selection, hold, select
 from siamjax.tracking.state import TrackerState, TrackOutput
 
@@ -102,7 +103,8 @@ def update(
         return after, output
     template = repeat_template(state.template, search.shape[0])
     prediction = network.apply(variables, template, search, method=network.predict)
-    return follow(state, prediction, scale, frame_size, **options)
+    refine = refiner(variables, network=network, config=config)
+    return follow(state, prediction, scale, frame_size, refine=refine, **options)
 
 
 def first_search_size(config: Config, box_xywh, width: int, height: int) -> int:
@@ -154,6 +156,13 @@ def search_crops(
     return template_size / side, crop[None]
 
 
+def refiner(variables: dict, *, network: SiameseRPN | SiamFC, config: Config) -> Refine | None:
+    """What `follow` makes masks with; None for a network that has none."""
+    if not config.model.mask:
+        return None
+    return partial(network.apply, variables, method=network.predict_mask)
+
+
 def repeat_template(template: TemplateFeatures, count: int) -> TemplateFeatures:
     """A template of one image (b = 1) for `count` search images."""
     if count == 1:
@@ -170,11 +179,13 @@ def follow(
     config: Config,
     search_size: int | None = None,
     hyper: Hyperparameters | None = None,
+    refine: Refine | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
     """Last part of `update`: from the score maps to the new state and box.
 
     They are those of its images, or of the target and each distractor, see `distractors`.
-    `hyper` takes the place of the configuration's numbers, and may be traced.
+    `hyper` takes the place of the configuration's numbers, and may be traced. The output has
+    a mask where `refine` is given, see `refiner`; the state does not depend on it.
     """
     if siamfc.is_siamfc(config):
         return siamfc.follow(state, prediction, scale, config=config)
@@ -189,7 +200,19 @@ def follow(
         hyper=hyper or hyperparameters(state, config),
         rivals=None if rules is None else distractors.rivals(prediction, state.memory, rules),
     )
-    return settle(state, chosen, frame_size, config=config)
+    after, output = settle(state, chosen, frame_size, config=config)
+    if refine is not None:
+        mask = mask_at(
+            refine,
+            prediction.mask,
+            chosen.cell,
+            state,
+            scale,
+            config=config,
+            search_size=search_size,
+        )
+        output = output._replace(mask=mask)
+    return after, output
 
 
 def anchors_of(config: Config, prediction: Prediction, search_size: int | None):

@@ -83,6 +83,60 @@ def test_a_failure_costs_five_frames_and_a_new_start(load_vot):
     np.testing.assert_allclose(tracker.starts[1][1], path(16)[9])
 
 
+class Outlined(Asked):
+    """Its boxes are far away, and its polygons on the target: diamonds, lost with the box."""
+
+    def update(self, frame):
+        super().update(frame)
+        x, y, w, h = self.box_xywh
+        self.polygon = np.float32(
+            [(x + w / 2, y), (x + w, y + h / 2), (x + w / 2, y + h), (x, y + h / 2)]
+        )
+        self.box_xywh = self.box_xywh + 40.0
+
+
+def test_a_tracker_with_polygons_is_judged_by_them(load_vot, tmp_path, vot):
+    (sequence,) = load_vot("A", t=120)
+    results = ResultFolder(tmp_path / "out" / "ours", vot, {})
+    assert runner.evaluate(Outlined(lost={60}), [sequence], results, "ours") == []
+    regions = read_regions(tmp_path / "out/ours/baseline/A/A_001.txt")
+    # a start, polygons, the failure, four frames not run, a start, polygons
+    assert regions.count.tolist() == [1] + 59 * [8] + 6 * [1] + 54 * [8]
+    x, y, w, h = path(16)[10]
+    expected = (x + w / 2, y, x + w, y + h / 2, x + w / 2, y + h, x, y + h / 2)
+    np.testing.assert_allclose(regions.row(10), expected, atol=1e-3)
+    scores = score_tracker("ours", results.folder, [sequence.truth], vot)
+    # A diamond is half of its box.
+    assert 0.4 < scores.overall["accuracy"] < 0.7 and scores.overall["lost_number"] == 1
+
+
+class OutlinedInSlots:
+    """As `Outlined`, one for each slot."""
+
+    def __init__(self, slots):
+        self.trackers = {slot: Outlined() for slot in range(slots)}
+
+    def init(self, slot, frame, box_xywh):
+        self.trackers[slot].init(frame, box_xywh)
+
+    def update(self, frames):
+        for slot, frame in frames.items():
+            self.trackers[slot].update(frame)
+        self.polygons = {slot: self.trackers[slot].polygon for slot in frames}
+        return {slot: (self.trackers[slot].box_xywh, 0.5) for slot in frames}
+
+
+def test_polygons_of_many_sequences_at_once(load_vot, tmp_path, vot):
+    sequences = load_vot("A", "B")
+    alone = ResultFolder(tmp_path / "alone", vot, {})
+    together = ResultFolder(tmp_path / "together", vot, {})
+    runner.evaluate(Outlined(), sequences, alone, "alone")
+    runner.evaluate(OutlinedInSlots(2), sequences, together, "together", slots=2)
+    for name in ("A", "B"):
+        one, other = (r.box_file(name).read_text() for r in (alone, together))
+        assert one == other and one.count(",") == 15 * 7
+
+
 def test_a_start_waits_for_a_frame_that_can_be_used(load_vot):
     (sequence,) = load_vot("A")
     sequence.frame_paths[9].write_bytes(b"")

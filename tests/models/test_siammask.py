@@ -77,3 +77,24 @@ def test_joint_training_leaves_masks_out(small):
     assert jax.tree.structure(shapes[1]["batch_stats"]) == jax.tree.structure(
         variables["batch_stats"]
     )
+
+
+def test_the_public_model_makes_masks_of_chosen_cells(small):
+    from siamjax.api import Model
+    from siamjax.config import Config
+
+    network, variables, template, search = small
+    model = Model(network, variables, Config(name="small", model=MODELS["siammask"]))
+    prediction = model.predict(model.encode_template(template), search)
+    cell = [(0, 6), (3, 3), (6, 1)]
+    masks = model.predict_mask(prediction, cell)
+    assert masks.shape == (3, 63, 63) and np.isfinite(masks).all()
+    # Each image has a cell of its own: the same cells one by one.
+    for i in range(3):
+        alone = model.predict_mask(prediction, [cell[i]] * 3)
+        np.testing.assert_allclose(masks[i], alone[i], rtol=1e-4, atol=1e-5)
+    for wrong in ([(0, 7), (0, 0), (0, 0)], [(0, 0)], [(-1, 0)] * 3, [(0.5, 0)] * 3):
+        with pytest.raises(ValueError, match="a row and a column, whole numbers, in the 7 x 7"):
+            model.predict_mask(prediction, wrong)
+    with pytest.raises(ValueError, match="`small` has no masks; use a configuration with"):
+        model.predict_mask(prediction._replace(mask=None), cell)

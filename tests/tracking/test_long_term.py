@@ -166,7 +166,12 @@ def test_the_state_is_not_held_within_the_frame_but_the_box_is(network):
     state = TrackerState(
         jnp.array([5.0, 5.0]), jnp.array([50.0, 40.0]), jnp.zeros(3), (), jnp.int32(0)
     )
-    chosen = Selection(jnp.array([-30.0, 200.0]), jnp.array([4.0, 500.0]), jnp.float32(0.9))
+    chosen = Selection(
+        jnp.array([-30.0, 200.0]),
+        jnp.array([4.0, 500.0]),
+        jnp.float32(0.9),
+        jnp.zeros(2, jnp.int32),
+    )
     config = Config(name="test", model=MODEL, tracker=PYSOT)
     after, output = settle(state, chosen, jnp.array([320.0, 100.0]), config=config)
     np.testing.assert_array_equal(after.center, chosen.center)

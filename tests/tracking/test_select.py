@@ -24,9 +24,8 @@ def compiled(side):
     def choose_and_hold(*maps_and_target, frame_size, hyper):
         grid = anchor_grid(SIZES, 8, side)
         chosen = selection.select(*maps_and_target, anchors=grid, hyper=hyper)
-        return selection.Selection(
-            *selection.hold(chosen.center, chosen.size, frame_size), chosen.score
-        )
+        center, size = selection.hold(chosen.center, chosen.size, frame_size)
+        return chosen._replace(center=center, size=size)
 
     return choose_and_hold
 
