@@ -1,0 +1,66 @@
+"""Which correlation: plain (SiamFC), up-channel (SiamRPN) or depthwise (SiamRPN++)?
+
+Paper: Li et al., "SiamRPN++", CVPR 2019, section 3.3 and the ablation table. Published, EAO on
+VOT2018 / AUC on OTB2015: AlexNet up-channel 0.332 / 0.658, depthwise 0.355 / 0.666; ResNet-50
+with three levels up-channel 0.390 / 0.684, depthwise 0.414 / 0.696.
+
+Plain correlation has one response and no boxes, so its rows are SiamFC networks: one level, no
+neck, three scales searched in each frame.
+
+small: quickstart's ResNet-18 and an AlexNet a quarter as wide, on rendered sequences.
+
+    siamjax ablate configs/ablations/correlation.py --workdir runs/correlation
+"""
+
+from pathlib import Path
+
+from siamjax.config import Config
+from siamjax.config_files import load_config
+from siamjax.studies.small import SMALL_ALEXNET, SMALL_RESNET, plain
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+
+MODELS = Path(__file__).parents[1]
+
+
+def get_study(size: Size) -> Study:
+    """Two backbones, three correlations."""
+    if size == "small":
+        alexnet, resnet = SMALL_ALEXNET, SMALL_RESNET
+        benchmarks = (StudyBenchmark(name="synthetic"),)
+        published = {}
+    else:
+        alexnet = load_config(MODELS / "siamrpnpp_alexnet.py")
+        resnet = load_config(MODELS / "siamrpnpp_r50.py")
+        benchmarks = (
+            StudyBenchmark(name="vot2018", data="datasets/VOT2018"),
+            StudyBenchmark(name="otb", data="datasets/OTB100"),
+        )
+        published = {
+            "alexnet_up_channel": "EAO 0.332, AUC 0.658",
+            "alexnet_depthwise": "EAO 0.355, AUC 0.666",
+            "resnet_up_channel": "EAO 0.390, AUC 0.684",
+            "resnet_depthwise": "EAO 0.414, AUC 0.696",
+        }
+    variants = {
+        "alexnet_plain": plain(alexnet),
+        "alexnet_up_channel": _up_channel(alexnet),
+        "alexnet_depthwise": alexnet,
+        "resnet_plain": plain(resnet),
+        "resnet_up_channel": _up_channel(resnet),
+        "resnet_depthwise": resnet,
+    }
+    return Study(
+        name=f"correlation_{size}",
+        question="Does depthwise correlation track as well as up-channel correlation, with a "
+        "tenth of the parameters in the heads, and better than a plain one?",
+        base="resnet_depthwise",
+        variants=tuple(
+            Variant(name=name, config=config, published=published.get(name, ""))
+            for name, config in variants.items()
+        ),
+        benchmarks=benchmarks,
+    )
+
+
+def _up_channel(config: Config) -> Config:
+    return changed(config, {"model.correlation": "up_channel"})

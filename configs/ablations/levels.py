@@ -1,0 +1,66 @@
+"""Which levels: one stage of the backbone, two or three; with learned or equal weights?
+
+Paper: Li et al., "SiamRPN++", CVPR 2019, section 3.2 and the ablation table. Published, EAO on
+VOT2018 / AUC on OTB2015, ResNet-50, depthwise: conv3 0.331 / 0.669, conv4 0.374 / 0.678, conv5
+0.320 / 0.646, 3+4 0.346 / 0.677, 3+5 0.336 / 0.674, 4+5 0.383 / 0.683, 3+4+5 0.414 / 0.696.
+conv3 is our layer2.
+
+small: quickstart's ResNet-18, on rendered sequences.
+
+    siamjax ablate configs/ablations/levels.py --workdir runs/levels
+"""
+
+from pathlib import Path
+
+from siamjax.config_files import load_config
+from siamjax.studies.small import SMALL_RESNET
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+
+PUBLISHED = {
+    "3": "EAO 0.331, AUC 0.669",
+    "4": "EAO 0.374, AUC 0.678",
+    "5": "EAO 0.320, AUC 0.646",
+    "3+4": "EAO 0.346, AUC 0.677",
+    "3+5": "EAO 0.336, AUC 0.674",
+    "4+5": "EAO 0.383, AUC 0.683",
+    "3+4+5": "EAO 0.414, AUC 0.696",
+}
+
+
+def get_study(size: Size) -> Study:
+    """Every non-empty set of the last three stages, and the mean of all three."""
+    if size == "small":
+        base = SMALL_RESNET
+        benchmarks = (StudyBenchmark(name="synthetic"),)
+        published = {}
+    else:
+        base = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py")
+        benchmarks = (
+            StudyBenchmark(name="vot2018", data="datasets/VOT2018"),
+            StudyBenchmark(name="otb", data="datasets/OTB100"),
+        )
+        published = PUBLISHED
+    width = base.model.channels[0]
+    variants = [
+        Variant(
+            name=name,
+            config=changed(
+                base,
+                {
+                    "model.levels": tuple(f"layer{int(conv) - 1}" for conv in name.split("+")),
+                    "model.channels": (width,) * len(name.split("+")),
+                },
+            ),
+            published=published.get(name, ""),
+        )
+        for name in PUBLISHED
+    ]
+    mean = Variant(name="3+4+5_mean", config=changed(base, {"model.fusion": "mean"}))
+    return Study(
+        name=f"levels_{size}",
+        question="Do the outputs of several stages track better together than each alone, and "
+        "do their weights need to be learned?",
+        base="3+4+5",
+        variants=(*variants, mean),
+        benchmarks=benchmarks,
+    )

@@ -1,0 +1,63 @@
+"""The shift experiment: does padding teach a deep network where, and does shifting cure it?
+
+Paper: Li et al., "SiamRPN++", CVPR 2019, section 3.1: trained with the target always in the
+centre, a padded deep network answers at the centre; trained with uniform shifts of up to 64
+pixels, it answers where the target is. The paper's figure has heat-maps for 0, 16 and 32
+pixels and a curve over the range, without a table: there are no published numbers to copy.
+
+The base has the paper's range. Two controls: stages shallow enough to do without any padding,
+with it and without ("shallow_..."), and SiamFC's plain correlation on the padded network
+("plain_..."). Every network is probed with targets anywhere within 64 pixels of the centre.
+
+small: quickstart's ResNet-18 at half the paper's resolution, so that its range of 32 pixels
+stands for 64; the names give the paper's pixels. The shallow networks keep the template at 127
+pixels, since what no padding touches is smaller than 63.
+
+    siamjax ablate configs/ablations/shift.py --workdir runs/shift
+"""
+
+import dataclasses
+from pathlib import Path
+
+from siamjax.config import Config, SourceConfig
+from siamjax.config_files import load_config
+from siamjax.studies.small import SMALL_RESNET, plain, probe_source, shallow
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+
+RANGES = (0, 8, 16, 32, 64)
+
+
+def get_study(size: Size) -> Study:
+    """The padded network over five ranges, and the controls at both ends."""
+    if size == "small":
+        base, scale = SMALL_RESNET, 0.5
+        benchmarks = (StudyBenchmark(name="synthetic"),)
+        probe = probe_source(base)
+    else:
+        base, scale = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py"), 1.0
+        benchmarks = (StudyBenchmark(name="vot2018", data="datasets/VOT2018"),)
+        probe = SourceConfig(path="prepared/got10k_val")
+    variants = [_at(f"shift_{pixels}", base, pixels * scale) for pixels in RANGES]
+    for pixels in (0, 64):
+        variants += [
+            _at(f"plain_{pixels}", plain(base), pixels * scale),
+            _at(f"shallow_padded_{pixels}", shallow(base, "zeros"), pixels),
+            _at(f"shallow_unpadded_{pixels}", shallow(base, "cropped"), pixels),
+        ]
+    return Study(
+        name=f"shift_{size}",
+        question="Does a padded deep network learn that the target is always in the centre, "
+        "and does shifting the target uniformly in training cure it?",
+        base="shift_64",
+        variants=tuple(variants),
+        benchmarks=benchmarks,
+        probes=("response", "equivariance"),
+        probe_source=probe,
+        probe_shift=64 * scale,
+    )
+
+
+def _at(name: str, config: Config, shift: float) -> Variant:
+    """The configuration with another range, and colour, scale and blur as they were."""
+    search = dataclasses.replace(config.data.search, shift=float(shift))
+    return Variant(name=name, config=changed(config, {"data.search": search}))
