@@ -141,6 +141,9 @@ class ModelConfig(_Checked):
     mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's branch, which outlines the target
     anchors: AnchorConfig = AnchorConfig()
     template_size: int = 127  # TRAIN.EXEMPLAR_SIZE
+    # Pixels that the target with its context takes in both images; 0: the template's size.
+    # Less than that shows more of the surroundings at the same scale
+    context_size: int = 0
     search_size: int = 255  # TRAIN.SEARCH_SIZE; the tracker has one of its own
     base_size: int = 8  # TRAIN.BASE_SIZE: cells that the template's centre crop adds
     score_size: int = 25  # TRAIN.OUTPUT_SIZE
@@ -173,6 +176,11 @@ class ModelConfig(_Checked):
             0 < self.template_size < self.search_size,
             f"`model.template_size` (={self.template_size}) must be positive and smaller "
             f"than `model.search_size` (={self.search_size})",
+        )
+        require(
+            0 <= self.context_size <= self.template_size,
+            f"`model.context_size` (={self.context_size}) must lie between 0 and "
+            f"`model.template_size` (={self.template_size})",
         )
         follows = self.score_size_for(self.search_size)
         require(
@@ -209,6 +217,11 @@ class ModelConfig(_Checked):
                 f"`model.{name}` (={value!r}) must be {rule} with `model.mask`, whose masks "
                 "are refined with a ResNet's first stages",
             )
+
+    @property
+    def context_pixels(self) -> int:
+        """`context_size`, or what stands for it."""
+        return self.context_size or self.template_size
 
     def score_size_for(self, search_size: int) -> int:
         """Cells on a side of the score map that a search image of this side gives."""

@@ -5,13 +5,14 @@ centre, a padded deep network answers at the centre; trained with uniform shifts
 pixels, it answers where the target is. The paper's figure has heat-maps for 0, 16 and 32
 pixels and a curve over the range, without a table: there are no published numbers to copy.
 
-The base has the paper's range. Two controls: stages shallow enough to do without any padding,
-with it and without ("shallow_..."), and SiamFC's plain correlation on the padded network
-("plain_..."). Every network is probed with targets anywhere within 64 pixels of the centre.
+The base has the paper's range. Controls: the same network up to its second stage, with
+padding ("shallow_...") and without any ("unpadded_..."), which sees real surroundings where
+the other has zeros; all stages would need more surroundings than videos have. And SiamFC's
+plain correlation on the padded network ("plain_..."). Every network is probed with targets
+anywhere within 64 pixels of the centre.
 
 small: quickstart's ResNet-18 at half the paper's resolution, so that its range of 32 pixels
-stands for 64; the names give the paper's pixels. The shallow networks keep the template at 127
-pixels, since what no padding touches is smaller than 63.
+stands for 64; the names give the paper's pixels.
 
     siamjax ablate configs/ablations/shift.py --workdir runs/shift
 """
@@ -30,19 +31,20 @@ RANGES = (0, 8, 16, 32, 64)
 def get_study(size: Size) -> Study:
     """The padded network over five ranges, and the controls at both ends."""
     if size == "small":
-        base, scale = SMALL_RESNET, 0.5
+        base, scale, margin = SMALL_RESNET, 0.5, 44
         benchmarks = (StudyBenchmark(name="synthetic"),)
         probe = probe_source(base)
     else:
-        base, scale = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py"), 1.0
+        base = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py")
+        scale, margin = 1.0, 42
         benchmarks = (StudyBenchmark(name="vot2018", data="datasets/VOT2018"),)
         probe = SourceConfig(path="prepared/got10k_val")
     variants = [_at(f"shift_{pixels}", base, pixels * scale) for pixels in RANGES]
     for pixels in (0, 64):
         variants += [
             _at(f"plain_{pixels}", plain(base), pixels * scale),
-            _at(f"shallow_padded_{pixels}", shallow(base, "zeros"), pixels),
-            _at(f"shallow_unpadded_{pixels}", shallow(base, "cropped"), pixels),
+            _at(f"shallow_{pixels}", shallow(base, "zeros", margin), pixels * scale),
+            _at(f"unpadded_{pixels}", shallow(base, "cropped", margin), pixels * scale),
         ]
     return Study(
         name=f"shift_{size}",

@@ -92,7 +92,7 @@ class PairMaker:
                     image,
                     np.r_[box_xyxy[:2], box_xyxy[2:] - box_xyxy[:2]],
                     self._data.crop_size,
-                    self._model.template_size,
+                    self._model.context_pixels,
                 )
             return _Stored(where, image, box_xyxy)
         except ValueError as error:
@@ -205,7 +205,7 @@ def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
         RecordSource(_folder(source, config, cache_dir)) for source in config.data.sources
     ]
     for source in sources:
-        _check_source(source, config.model.template_size)
+        _check_source(source, config.model.context_pixels)
     videos = sum(source.track_index().num_videos for source in sources)
     if config.data.negative_prob > 0 and videos < 2:
         raise ConfigError(
@@ -215,7 +215,7 @@ def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
     return sources
 
 
-def _check_source(source: RecordSource, template_size: int) -> None:
+def _check_source(source: RecordSource, context_pixels: int) -> None:
     if source.num_degenerate:
         logger.warning(
             "%d of %d records of %s have a box without size and are left out",
@@ -225,11 +225,11 @@ def _check_source(source: RecordSource, template_size: int) -> None:
         )
     # A target's context fills the template, so the boxes tell what size they were cut for.
     prepared_for = source.template_size
-    if prepared_for is not None and abs(prepared_for / template_size - 1) > 0.01:
+    if prepared_for is not None and abs(prepared_for / context_pixels - 1) > 0.01:
         raise ConfigError(
             f"the prepared set {str(source.path)!r} was cut for templates of "
-            f"{prepared_for:.0f} pixels, and `model.template_size` is {template_size}; prepare "
-            "it again for this model"
+            f"{prepared_for:.0f} pixels, and those of the model have {context_pixels}; prepare "
+            f"it again with `--template-size {context_pixels}`"
         )
 
 
@@ -237,7 +237,7 @@ def _folder(source: SourceConfig, config: Config, cache_dir: Path) -> Path:
     if source.synthetic is None:
         return Path(source.path)
     return prepare_synthetic(
-        source.synthetic, config.data.crop_size, config.model.template_size, cache_dir
+        source.synthetic, config.data.crop_size, config.model.context_pixels, cache_dir
     )
 
 

@@ -99,7 +99,7 @@ def remember(
                 frame,
                 frame_size,
                 center,
-                side,
+                side * (config.model.template_size / config.model.context_pixels),
                 before.pad_color,
                 config.model.template_size,
                 config.tracker.arithmetic,

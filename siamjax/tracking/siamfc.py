@@ -38,9 +38,9 @@ def init(
     center = box_xywh[:2] + (size - 1.0) / 2.0
     pad_color = mean_color(frame, frame_size)
     side = context_side(size[0], size[1], config.tracker.context_amount)
-    crop = subwindow(
-        frame, frame_size, center, side, pad_color, config.model.template_size, "siamfc"
-    )
+    template_size = config.model.template_size
+    side *= template_size / config.model.context_pixels
+    crop = subwindow(frame, frame_size, center, side, pad_color, template_size, "siamfc")
     template = network.apply(variables, crop[None], method=network.encode_template)
     return TrackerState(center, size, pad_color, template, memory=size)
 
@@ -55,7 +55,7 @@ def search_crops(
     state: TrackerState, frame: Array, frame_size: Array, *, config: Config
 ) -> tuple[Array, Array]:
     """The middle crop's pixels for one of the frame's, and all search images `[n, s, s, 3]`."""
-    template_size, search_size = config.model.template_size, config.tracker.search_size
+    context_pixels, search_size = config.model.context_pixels, config.tracker.search_size
     side = context_side(state.size[0], state.size[1], config.tracker.context_amount)
 
     def cut(factor):
@@ -63,13 +63,13 @@ def search_crops(
             frame,
             frame_size,
             state.center,
-            side * (search_size / template_size) * factor,
+            side * (search_size / context_pixels) * factor,
             state.pad_color,
             search_size,
             "siamfc",
         )
 
-    return template_size / side, jax.vmap(cut)(jnp.asarray(scale_factors(config)))
+    return context_pixels / side, jax.vmap(cut)(jnp.asarray(scale_factors(config)))
 
 
 def follow(

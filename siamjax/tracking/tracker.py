@@ -53,7 +53,7 @@ def init(
         frame,
         frame_size,
         center,
-        side,
+        side * (config.model.template_size / config.model.context_pixels),
         pad_color,
         config.model.template_size,
         config.tracker.arithmetic,
@@ -142,18 +142,18 @@ def search_crops(
     search_size = search_size or config.tracker.search_size
     if siamfc.is_siamfc(config):
         return siamfc.search_crops(state, frame, frame_size, config=config)
-    template_size = config.model.template_size
+    context_pixels = config.model.context_pixels
     side = context_side(state.size[0], state.size[1], config.tracker.context_amount)
     crop = subwindow(
         frame,
         frame_size,
         state.center,
-        side * (search_size / template_size),
+        side * (search_size / context_pixels),
         state.pad_color,
         search_size,
         config.tracker.arithmetic,
     )
-    return template_size / side, crop[None]
+    return context_pixels / side, crop[None]
 
 
 def refiner(variables: dict, *, network: SiameseRPN | SiamFC, config: Config) -> Refine | None:
