@@ -1,0 +1,161 @@
+"""A study: its rules, and one that is run, interrupted, and goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from siamjax.config import Config, ConfigError, SyntheticConfig
+from siamjax.data.synthetic import write_otb
+from siamjax.models.build import build_network
+from siamjax.studies.cells import cells_of, prepare_workdir
+from siamjax.studies.plan import as_text
+from siamjax.studies.study import Study, Variant, changed, load_study
+from tests.conftest import ROOT
+from tests.training.test_command import CONFIG_FILE
+
+STUDY_FILE = """
+from siamjax.config import SourceConfig, SyntheticConfig
+from siamjax.config_files import load_config
+from siamjax.studies.study import Study, StudyBenchmark, Variant, changed
+
+
+def get_study(size):
+    base = load_config("smallest.py")
+    probe = SyntheticConfig(split="test", sequences=2, frames=4, width=128, height=96)
+    return Study(
+        name="tiny",
+        question="Does it run?",
+        base="shifted",
+        variants=(
+            Variant(name="shifted", config=base, published="AUC 0.696"),
+            Variant(name="centred", config=changed(base, {"data.search.shift": 0.0})),
+        ),
+        seeds=(3,),
+        benchmarks=(StudyBenchmark(name="otb", data="sequences"),),
+        probes=("response", "equivariance"),
+        probe_source=SourceConfig(synthetic=probe),
+        probe_shift=16.0,
+    )
+"""
+
+
+def test_fields_are_changed_by_their_dotted_names():
+    config = changed(Config(name="a"), {"name": "b", "data.search.shift": 8.0, "optim.lr": 0.1})
+    assert (config.name, config.data.search.shift, config.optim.lr) == ("b", 8.0, 0.1)
+    assert config.data.search.scale == Config(name="a").data.search.scale
+    with pytest.raises(ConfigError, match="has no field 'shfit'; did you mean 'shift'"):
+        changed(config, {"data.search.shfit": 8.0})
+    with pytest.raises(ConfigError, match="must be positive"):
+        changed(config, {"optim.lr": -1.0})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"base": "shiftd"}, "is none of its variants; did you mean 'shifted'"),
+        ({"seeds": (1, 1)}, "must be different numbers"),
+        ({"seeds": ()}, "must be different numbers, at least one"),
+        ({"probes": ("response",)}, "need a `probe_source`"),
+        ({"name": "a/b"}, "may hold letters"),
+        ({"benchmarks": ()}, "has no benchmark"),
+        (
+            {"variants": (Variant(name="shifted", config=Config(name="a")),) * 2},
+            "more than one",
+        ),
+    ],
+)
+def test_a_study_that_breaks_a_rule_is_refused(values, message):
+    variants = (Variant(name="shifted", config=Config(name="a")),)
+    arguments = {"name": "s", "question": "?", "base": "shifted", "variants": variants}
+    with pytest.raises(ConfigError, match=message):
+        Study(**arguments | values)
+
+
+@pytest.mark.parametrize("size", ["small", "full"])
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs" / "ablations").glob("*.py")), ids=lambda path: path.stem
+)
+def test_every_study_of_ours_has_networks_that_can_be(path, size):
+    study = load_study(path, size)
+    assert len(study.seeds) >= 3
+    if size == "small" or path.stem == "shift":
+        for model in {variant.config.model for variant in study.variants}:
+            build_network(model)
+
+
+def test_a_file_that_is_no_study_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'levels'"):
+        load_study(ROOT / "configs" / "ablations" / "level.py", "small")
+    with pytest.raises(ConfigError, match="has no function `get_study"):
+        load_study(ROOT / "configs" / "quickstart.py", "small")
+    (tmp_path / "wrong.py").write_text("def get_study(size): return 1")
+    with pytest.raises(ConfigError, match="returned int, not Study"):
+        load_study(tmp_path / "wrong.py", "small")
+
+
+def ablate(folder, *more):
+    arguments = ["ablate", "study.py", "--workdir", "out", *more]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "siamjax.cli", *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "smallest.py").write_text(CONFIG_FILE)
+    (tmp_path / "study.py").write_text(STUDY_FILE)
+    scene = SyntheticConfig(split="test", sequences=2, frames=4, width=128, height=96)
+    write_otb(scene, tmp_path / "sequences")
+    first, second = (
+        tmp_path / "out" / "cells" / variant / "seed3" for variant in ("shifted", "centred")
+    )
+
+    monkeypatch.chdir(tmp_path)
+    study = load_study("study.py", "small")
+    plan = as_text(study, cells_of(study, tmp_path / "out"))
+    assert "tiny: 2 cells" in plan and "the time is known when" in plan and not first.exists()
+
+    begun = ablate(tmp_path)
+    # the second cell is under way
+    while begun.poll() is None and not (second / "cell.json").is_file():
+        time.sleep(0.1)
+    begun.send_signal(signal.SIGINT)
+    errors = begun.communicate(timeout=300)[1]
+    assert begun.returncode == 130, errors
+    assert (first / "outcome.json").is_file() and not (second / "outcome.json").is_file()
+    kept = (first / "outcome.json").stat().st_mtime_ns
+
+    resumed = ablate(tmp_path)
+    errors = resumed.communicate(timeout=300)[1]
+    assert resumed.returncode == 0, errors
+    assert (first / "outcome.json").stat().st_mtime_ns == kept
+    outcomes = [json.loads((each / "outcome.json").read_text()) for each in (first, second)]
+    for outcome in outcomes:
+        assert outcome["training_seconds"] > 0 and outcome["frame_ms"] > 0
+        assert outcome["parameters"] > 1000 and outcome["flops"] > 1e6
+    aucs = [outcome["benchmarks"]["otb"]["success_auc"] for outcome in outcomes]
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert f"| shifted (base) | 1 of 1 | {aucs[0]:.3f} |" in table
+    assert f"| centred | 1 of 1 | {aucs[1]:.3f} | {aucs[1] - aucs[0]:+.3f} |" in table
+    assert "AUC 0.696" in table
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("data:image/png") == 4  # loss, response, localisation, equivariance
+    assert (tmp_path / "out" / "table.tex").read_text().startswith("\\begin{tabular}")
+    assert len((tmp_path / "out" / "table.csv").read_text().splitlines()) == 3
+
+    plan = as_text(study, cells_of(study, tmp_path / "out"))
+    assert "about 0 minutes of training are left, by what is done" in plan
+    (tmp_path / "study.py").write_text(STUDY_FILE.replace('shift": 0.0', 'shift": 1.0'))
+    with pytest.raises(ConfigError, match="'centred' of study 'tiny' is not what it was when"):
+        prepare_workdir(load_study("study.py", "small"), tmp_path / "out")
