@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from siamjax.evaluation.members import UAV123_FIRST_FRAMES, belongs
-from siamjax.evaluation.protocols import Benchmark, plain_name
+from siamjax.evaluation.names import plain_name
+from siamjax.evaluation.protocols import Benchmark
 from siamjax.video import IMAGE_SUFFIXES
 
 

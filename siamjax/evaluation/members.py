@@ -6,7 +6,7 @@ of a sequence with two targets the name without its number is enough.
 
 import re
 
-from siamjax.evaluation.protocols import plain_name
+from siamjax.evaluation.names import plain_name
 
 # Source: the benchmark's page (visual tracker benchmark, TB-50 and the CVPR 2013 set); the
 # GOT-10k toolkit keeps the same lists.

@@ -6,10 +6,11 @@ own files, ground truth and results alike, count from its `index_base`.
 
 import dataclasses
 import difflib
-import re
 from typing import Literal
 
 import numpy as np
+
+from siamjax.evaluation.names import plain_name
 
 # Success: share of frames whose overlap exceeds each of these. Reference: PySOT's OPE
 # benchmark. The comparison is strict, so that nothing exceeds the last one and a perfect
@@ -327,11 +328,6 @@ def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
         for n in (protocol.name, *protocol.aliases)
     }
     return known.get(plain_name(name))
-
-
-def plain_name(name: str) -> str:
-    """A name without case, hyphens, dots, underscores and spaces: how names are compared."""
-    return re.sub(r"[\s._-]", "", name.casefold())
 
 
 def get_benchmark(name: str) -> Benchmark:

@@ -23,7 +23,8 @@ import numpy as np
 from siamjax.config_files import flatten
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
 from siamjax.evaluation.layouts import Problem
-from siamjax.evaluation.protocols import Benchmark, plain_name
+from siamjax.evaluation.names import match_names, plain_name
+from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.region_files import read_regions
 from siamjax.evaluation.regions import INITIALISED, RegionError, Regions
 from siamjax.evaluation.sequences import Sequence
@@ -213,9 +214,9 @@ def find_trackers(
     """Results below `root`: tracker name -> folder of its files; and what is not usable.
 
     `root` is one tracker's folder, which has files called after some of the sequences
-    `names`, or holds several. `experiment` is the folder inside a tracker's, by default the
-    benchmark's own; `besides` is one that is no tracker's, the annotations'. Raises
-    `ResultsError` when there is nothing.
+    `names`, or holds several, or holds a folder with the benchmark's name that does.
+    `experiment` is the folder inside a tracker's, by default the benchmark's own; `besides`
+    is one that is no tracker's, the annotations'. Raises `ResultsError` when there is nothing.
     """
     root = Path(root)
     if not root.is_dir():
@@ -240,6 +241,10 @@ def find_trackers(
         return found, problems
     if _has_results(root / inner, benchmark):
         return own, problems
+    called = {plain_name(name) for name in (benchmark.name, *benchmark.aliases)}
+    for path in sorted(root.iterdir()):
+        if path.is_dir() and plain_name(path.name) in called:
+            return find_trackers(path, benchmark, names, experiment=experiment)
     form = "<sequence>/<sequence>_001.txt" if inner else "<sequence>.txt"
     other = _other_layout(root)
     hint = f"; {other}" if other else "".join(f"; {problem}" for problem in problems[:3])
@@ -257,7 +262,7 @@ def _has_results(folder: Path, benchmark: Benchmark) -> bool:
 
 def _is_nested(folder: Path) -> bool:
     files = folder.glob("*/*_001.txt")
-    return any(file.name == f"{file.parent.name}_001.txt" for file in files)
+    return any(plain_name(file.stem[:-4]) == plain_name(file.parent.name) for file in files)
 
 
 def _other_layout(folder: Path) -> str:
@@ -272,28 +277,13 @@ def _other_layout(folder: Path) -> str:
 def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     """The files of each sequence that has any, one for each repetition.
 
-    Both `<name>.txt` and `<name>/<name>_001.txt` are found. Names match exactly, or else
-    plainly, without case, hyphens, dots and underscores, where that leaves one sequence and
-    one result.
+    Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_names` has them.
     """
     files = {path.stem: [path] for path in Path(folder).glob("*.txt")}
     for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
-        if path.stem[:-4] == path.parent.name:
+        if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)
-    loose: dict[str, list[str]] = {}
-    for stem in files:
-        loose.setdefault(plain_name(stem), []).append(stem)
-    wanted: dict[str, list[str]] = {}
-    for name in names:
-        wanted.setdefault(plain_name(name), []).append(name)
-    found = {}
-    for name in names:
-        plain = plain_name(name)
-        if name in files:
-            found[name] = files[name]
-        elif len(loose.get(plain, ())) == len(wanted[plain]) == 1:
-            found[name] = files[loose[plain][0]]
-    return found
+    return {name: files[found] for name, found in match_names(names, files).items()}
 
 
 def problem_file(folder: Path, name: str) -> Path:

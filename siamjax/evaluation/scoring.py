@@ -254,6 +254,13 @@ def _refuse_hidden(truth: Truth, benchmark: Benchmark) -> None:
 def _read(files: dict[str, list[Path]], sequence: str) -> list[np.ndarray]:
     if sequence not in files:
         raise BoxFileError("no result file")
+    first, *others = files[sequence]
+    for other in others:
+        if other.parent != first.parent:
+            raise BoxFileError(
+                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
+                "keep one"
+            )
     return [read_boxes(file) for file in files[sequence]]
 
 

@@ -16,10 +16,10 @@ from siamjax.evaluation.layouts import (
     frame_files,
 )
 from siamjax.evaluation.members import belongs
+from siamjax.evaluation.names import match_names, plain_name
 from siamjax.evaluation.protocols import (
     OTB_ANNOTATED_FRAMES,
     Benchmark,
-    plain_name,
 )
 from siamjax.evaluation.regions import RegionError, initial_box
 from siamjax.evaluation.truths import (
@@ -111,16 +111,16 @@ def load_sequences(
 
 def _pick(candidates: dict, problems: list[Problem], names: list[str]):
     known = {plain_name(name): name for name in candidates}
-    known_problems = {plain_name(p.sequence): p for p in problems}
+    known_problems = {problem.sequence: problem for problem in problems}
+    matched = match_names(names, [*candidates, *known_problems])
     picked, picked_problems = {}, []
     for name in dict.fromkeys(names):
-        wanted = plain_name(name)
-        if wanted in known:
-            picked[known[wanted]] = candidates[known[wanted]]
-        elif wanted in known_problems:
-            picked_problems.append(known_problems[wanted])
+        if (found := matched.get(name)) in candidates:
+            picked[found] = candidates[found]
+        elif found is not None:
+            picked_problems.append(known_problems[found])
         else:
-            close = difflib.get_close_matches(wanted, list(known), n=1)
+            close = difflib.get_close_matches(plain_name(name), list(known), n=1)
             hint = f"; did you mean {known[close[0]]!r}?" if close else ""
             raise SequenceError(
                 f"`sequences` names {name!r}, which is none of the {len(known)} here{hint}"

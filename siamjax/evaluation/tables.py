@@ -70,6 +70,8 @@ def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
         )
         for row in (header, *rows)
     ]
+    if lines:
+        table.append(f"{len(lines)} problem{'s' if len(lines) > 1 else ''}:")
     return "\n".join(table + lines)
 
 

@@ -243,7 +243,8 @@ def truth_of_entry(name: str, entry) -> Truth:
     except (TypeError, KeyError, ValueError):
         boxes = np.zeros(0)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise SequenceError("`gt_rect` is not a list of boxes x, y, w, h")
+        polygons = ": polygons, it seems" if boxes.ndim == 2 and boxes.shape[1] == 8 else ""
+        raise SequenceError(f"`gt_rect` is not a list of boxes x, y, w, h{polygons}")
     visible = None
     if entry.get("absent"):
         visible = np.array(entry["absent"]) == 1

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.evaluation.boxfiles import write_atomically
-from siamjax.evaluation.protocols import VotProtocol, plain_name
+from siamjax.evaluation.names import match_names, plain_name
+from siamjax.evaluation.protocols import VotProtocol
 from siamjax.evaluation.region_files import format_regions, read_lines, read_regions
 from siamjax.evaluation.regions import FAILED, INITIALISED, SKIPPED, RegionError, Regions
 from siamjax.evaluation.vot_annotations import VotSequence
@@ -156,18 +157,10 @@ def write_long_term(
 
 
 def _match_folders(folder, sequences, problems) -> dict[str, Path]:
-    """Sequence name -> its folder; names match exactly, or else plainly where unique."""
+    """Sequence name -> its folder, names as `match_names` has them."""
     inside = {path.name: path for path in sorted(Path(folder).iterdir()) if path.is_dir()}
-    loose: dict[str, list[Path]] = {}
-    for path in inside.values():
-        loose.setdefault(plain_name(path.name), []).append(path)
-    matched = {}
-    for sequence in sequences:
-        candidates = loose.get(plain_name(sequence.name), [])
-        if sequence.name in inside:
-            matched[sequence.name] = inside[sequence.name]
-        elif len(candidates) == 1:
-            matched[sequence.name] = candidates[0]
+    names = match_names([sequence.name for sequence in sequences], inside)
+    matched = {name: inside[found] for name, found in names.items()}
     used = set(matched.values())
     problems += [
         f"{path.name}: results of a sequence that is not in the benchmark"
@@ -181,7 +174,9 @@ def _run_files(folder: Path | None, name: str, problems: list[str]) -> list[Path
     if folder is None:
         problems.append(f"{name}: not scored: no results")
         return []
-    files = sorted(folder.glob(f"{folder.name}_[0-9][0-9][0-9].txt"))
+    called = plain_name(folder.name)
+    files = sorted(folder.glob("*_[0-9][0-9][0-9].txt"))
+    files = [file for file in files if plain_name(file.stem[:-4]) == called]
     if not files:
         hint = "; binary results are not read" if any(folder.glob("*.bin")) else ""
         problems.append(f"{name}: not scored: no file {folder.name}_001.txt{hint}")

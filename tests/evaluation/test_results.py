@@ -8,6 +8,7 @@ import pytest
 from siamjax.config import Config, TrackerConfig
 from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.fingerprint import fingerprint
+from siamjax.evaluation.names import match_names
 from siamjax.evaluation.results import (
     ResultFolder,
     ResultsError,
@@ -125,6 +126,22 @@ def test_names_match_whatever_their_case_and_separators(tmp_path):
         "skating2-1": "Skating2.1",
         "ab": "ab",
     }
+
+
+@pytest.mark.parametrize(
+    "wanted, found, expected",
+    [
+        (["car1_1", "car11"], ["Car11", "Car1-1"], ["Car1-1", "Car11"]),
+        (["car1_1", "car11"], ["car1.1"], ["car1.1", None]),
+        (["Jogging-1", "Jogging-2"], ["jogging.1", "jogging.2"], ["jogging.1", "jogging.2"]),
+        (["Human4-2"], ["human4_2", "Human42"], ["human4_2"]),
+        (["A"], ["a", "A"], ["A"]),
+        (["ab"], ["a-b", "a_b"], [None]),
+    ],
+)
+def test_names_that_differ_in_separators_alone_are_told_apart(wanted, found, expected):
+    matched = match_names(wanted, found)
+    assert [matched.get(name) for name in wanted] == expected
 
 
 def test_the_fingerprint_follows_weights_and_settings(rng):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from siamjax.evaluation.protocols import get_benchmark
 from siamjax.evaluation.scoring import frames_per_second, score_tracker, summary
 from siamjax.evaluation.sequences import Problem, SequenceError
 from siamjax.evaluation.tables import as_text
@@ -71,8 +72,21 @@ def test_the_table_is_ranked_and_lists_the_problems(tmp_path, annotations, otb):
     only_a = [annotations["A"]]
     trackers = [score_tracker(n, tmp_path / n, only_a, otb) for n in ("bad", "good")]
     lines = as_text(trackers, [Problem("Z", "skipped")]).splitlines()
-    assert [line.split()[0] for line in lines] == ["tracker", "good", "bad", "problem:"]
-    assert "0.952" in lines[1]
+    assert [line.split()[0] for line in lines[:3]] == ["tracker", "good", "bad"]
+    assert "0.952" in lines[1] and lines[3:] == ["1 problem:", "problem: Z: skipped"]
+
+
+def test_results_in_two_layouts_are_not_taken_for_repetitions(tmp_path, annotations, otb):
+    write(tmp_path, "A", annotations["A"].boxes)
+    write(tmp_path / "A", "A_001", annotations["A"].boxes)
+    write(tmp_path, "B", annotations["B"].boxes)
+    for benchmark in (otb, get_benchmark("got10k")):
+        found = score_tracker("ours", tmp_path, [annotations[n] for n in "AB"], benchmark)
+        assert list(found.sequences) == ["B"]
+        (problem,) = found.problems
+        assert str(problem) == (
+            "A: not scored: results in two layouts, A.txt and A/A_001.txt; keep one"
+        )
 
 
 def test_speed_leaves_out_start_first_update_and_frames_not_seen():

@@ -1,0 +1,46 @@
+"""Names of sequences and benchmarks, which everybody writes in another way."""
+
+import re
+from collections.abc import Callable, Iterable
+
+_SEPARATORS = r"[\s._-]"
+
+
+def plain_name(name: str) -> str:
+    """A name without case, hyphens, dots, underscores and spaces: how names are compared."""
+    return re.sub(_SEPARATORS, "", name.casefold())
+
+
+def _one_separator(name: str) -> str:
+    return re.sub(_SEPARATORS, "-", name.casefold())
+
+
+# From the strictest comparison to the loosest: UAV123's car1_1 and car11 are two sequences.
+_FORMS: tuple[Callable[[str], str], ...] = (str, str.casefold, _one_separator, plain_name)
+
+
+def match_names(wanted: Iterable[str], found: Iterable[str]) -> dict[str, str]:
+    """Which of the names that were `found` is meant by each of those `wanted`.
+
+    Names match exactly, or without case, or with any separators, or without separators: in
+    this order, and only where that leaves one on either side. Names without a match are not
+    in what comes back.
+    """
+    wanted, found = list(dict.fromkeys(wanted)), list(dict.fromkeys(found))
+    matched: dict[str, str] = {}
+    for form in _FORMS:
+        here = _grouped(form, found)
+        for key, names in _grouped(form, wanted).items():
+            if len(names) == len(here.get(key, ())) == 1:
+                matched[names[0]] = here[key][0]
+        taken = set(matched.values())
+        wanted = [name for name in wanted if name not in matched]
+        found = [name for name in found if name not in taken]
+    return matched
+
+
+def _grouped(form: Callable[[str], str], names: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(form(name), []).append(name)
+    return groups
