@@ -24,6 +24,7 @@ ALLOWED = {
         "data.pipeline",
         "data.targets",
         "models",
+        "weights.convert",  # what a run starts from; that room knows nothing of training
         "geometry",
         "config",
         "config_files",

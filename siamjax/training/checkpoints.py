@@ -18,7 +18,7 @@ import shutil
 import sys
 import types
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +169,33 @@ def load_variables(path: str | Path, abstract_variables: dict[str, Any]) -> dict
 
     Raises `CheckpointError` when nothing can be read there, or when it is another model's.
     """
+    abstract = {"model": jax.tree.map(_abstract, abstract_variables)}
+    return _newest(path, lambda folder: _load(folder, abstract)["model"])
+
+
+def stored_variables(path: str | Path) -> dict[str, Any]:
+    """The `{"params": ..., "batch_stats": ...}` of a checkpoint, whatever network's, as NumPy.
+
+    `path` as in `load_variables`. Raises `CheckpointError` when nothing can be read there.
+    """
+
+    def load(folder: Path) -> dict[str, Any]:
+        with _reading(folder):
+            model = ocp.checkpointables_metadata(folder).metadata["model"]
+            abstract = jax.tree.map(
+                lambda leaf: _abstract(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)), model
+            )
+        return jax.device_get(_load(folder, {"model": abstract})["model"])
+
+    return _newest(path, load)
+
+
+def _newest(path: str | Path, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """What `load` makes of the newest checkpoint that can be read."""
     folders = _step_folders(Path(path).resolve())
     for folder in folders:
         try:
-            return _load(folder, {"model": jax.tree.map(_abstract, abstract_variables)})[
-                "model"
-            ]
+            return load(folder)
         except _DamagedError as error:
             logger.warning(
                 "%s%s", error, "; trying the one before it" * (folder != folders[-1])

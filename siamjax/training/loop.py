@@ -17,6 +17,7 @@ from siamjax.training.interrupts import Interrupted, StopRequest
 from siamjax.training.meter import Meter, SkippedError
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.phases import phase_at, phases
+from siamjax.training.start import begin_from, read_start
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
 from siamjax.training.watch import Validate, Watch
@@ -40,6 +41,9 @@ def train(
     `checkpoints/<step>/`, and `data/` for sets that are rendered. A run that was cut off and
     goes on ends with the same parameters, bit by bit, as one that was not. A run that is
     finished returns at once.
+
+    A run begins with the weights that `init` names, if it does, and says in `start.txt` what
+    went where; one that is resumed has them already.
 
     `validate` is called every `validation.every` steps and after the last one; what it
     returns is written as `validation/<name>`, and the state that it has seen is saved. It
@@ -83,18 +87,24 @@ def train(
             print(f"{workdir}: complete at step {start}, nothing is left to train")
             return state
         checkpoints.check_space(abstract_state)
+        beginning = read_start(config, abstract_state.variables) if state is None else None
 
         # --- Data; once they are found to be usable, the directory is this run's
         batches = stack.enter_context(
             make_batches(config, cache_dir=workdir / "data", start_step=start)
         )
         write_config(workdir, config)
+        if beginning is not None:
+            print(beginning.summary, flush=True)
+            (workdir / "start.txt").write_text(beginning.account)
         stack.enter_context(watch)
 
         # --- Compilation
         began = time.perf_counter()
         if state is None:
             state = parallel.create_on(mesh, create)
+        if beginning is not None:
+            state = begin_from(beginning, state)
         abstract_batch = parallel.abstract_batch(config, mesh)
         steps = {
             phase: parallel.jit_step(make_step(config, network, phase.frozen), mesh)

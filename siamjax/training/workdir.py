@@ -30,7 +30,9 @@ def check_workdir(workdir: Path, config: Config) -> None:
         raise ConfigError(f"`workdir` (={str(workdir)!r}) must be a folder; this is a file")
     stored = workdir / "config.json"
     if not stored.is_file():
-        if (workdir / "checkpoints").exists():
+        # A start that failed leaves an empty folder behind.
+        folder = workdir / "checkpoints"
+        if folder.exists() and any(folder.iterdir()):
             raise ConfigError(
                 f"`workdir` (={str(workdir)!r}) has checkpoints but no config.json, so it "
                 "is not known whose they are; choose another directory"

@@ -47,6 +47,8 @@ def test_what_touches_no_parameter_may_change(tmp_path):
 
 def test_a_directory_of_unknown_origin_is_refused(tmp_path):
     (tmp_path / "checkpoints").mkdir()
+    check_workdir(tmp_path, CONFIG)  # what a start that failed leaves behind
+    (tmp_path / "checkpoints" / "5").mkdir()
     with pytest.raises(ConfigError, match=r"has checkpoints but no config\.json"):
         check_workdir(tmp_path, CONFIG)
     (tmp_path / "file").touch()

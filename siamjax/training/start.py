@@ -1,0 +1,102 @@
+"""The weights that a run starts from, whole or by part, and the account of what went where."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from siamjax.config import Config, ConfigError
+from siamjax.training.checkpoints import CheckpointError, stored_variables
+from siamjax.training.trees import describe, difference
+
+if TYPE_CHECKING:
+    from siamjax.training.state import TrainState
+
+Variables = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """What a run starts from.
+
+    Attributes:
+        variables: `params` and `batch_stats` of the parts that were found; the others start
+            from random numbers.
+        summary: for people, a line for the source and one for each part.
+        account: the same, and for a file of other people's, key by key.
+    """
+
+    variables: Variables
+    summary: str
+    account: str
+
+
+def read_start(config: Config, abstract: Variables) -> Start | None:
+    """What `config.init` names, checked against the network; None without a path.
+
+    `abstract` holds the network's variables as shapes. Raises `ConfigError` when there is
+    nothing at the path or a part is not in there, `CheckpointError` and `WeightsError` when
+    it cannot be read or is another network's.
+    """
+    if not config.init.path:
+        return None
+    path = Path(config.init.path)
+    if path.is_dir():
+        found, title, details = stored_variables(path), f"checkpoint {path}", ""
+    elif path.is_file():
+        from siamjax.weights.convert import load
+
+        found, report = load(path, config)
+        title, details = report.summary, report.text()
+    else:
+        raise ConfigError(
+            f"`init.path` (={config.init.path!r}) does not exist; give a work directory or a "
+            "checkpoint of ours, or a .pth or .npz file"
+        )
+    parts = config.init.parts or tuple(p for p in abstract["params"] if p in found["params"])
+    for part in parts:
+        for name, rooms in {"it": found, "the network": abstract}.items():
+            if part not in rooms["params"]:
+                raise ConfigError(
+                    f"`init.parts` names {part!r}, but {name} has {list(rooms['params'])} "
+                    f"only (`init.path` is {config.init.path!r})"
+                )
+    chosen = _take(found, parts)
+    differs = difference(describe(chosen), describe(_take(abstract, parts)))
+    if differs:
+        raise CheckpointError(f"{path} is another network's: {differs}")
+    lines = [f"starting from {title}"]
+    for part, tree in abstract["params"].items():
+        count = len(jax.tree.leaves((tree, abstract["batch_stats"].get(part))))
+        where = "taken over" if part in parts else "random"
+        lines.append(f"  {part}: {count} arrays, {where}")
+    lines += [f"  {part}: not taken" for part in found["params"] if part not in parts]
+    summary = "\n".join(lines)
+    return Start(chosen, summary, f"{summary}\n\n{details}".strip() + "\n")
+
+
+def begin_from(start: Start, state: "TrainState") -> "TrainState":
+    """`state`, which may be donated, with the variables of `start`, on the same devices."""
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+
+    def put(state: "TrainState", variables: Variables) -> "TrainState":
+        # Copied, so that no array is anyone else's when a step donates it.
+        variables = jax.tree.map(jnp.copy, variables)
+        return state.replace(
+            params={**state.params, **variables["params"]},
+            batch_stats={**state.batch_stats, **variables["batch_stats"]},
+        )
+
+    arrays = jax.tree.map(np.asarray, start.variables)
+    return jax.jit(put, out_shardings=shardings, donate_argnums=0)(state, arrays)
+
+
+def _take(variables: Mapping[str, Any], parts: tuple[str, ...]) -> Variables:
+    return {
+        kind: {part: variables[kind][part] for part in parts if part in variables[kind]}
+        for kind in ("params", "batch_stats")
+    }
