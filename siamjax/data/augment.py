@@ -47,7 +47,7 @@ def draw_augmentation(
     scale, shift = rng.uniform(-1, 1, (2, 2))
     color, blur, flip, mix = rng.random(4)
     offset = rng.standard_normal(3)
-    size = int(rng.choice(_BLUR_SIZES))
+    size = int(_BLUR_SIZES[rng.integers(len(_BLUR_SIZES))])
     return Augmentation(
         scale=1 + config.scale * scale,
         shift=OFFSET_LAWS[config.shift_law](shift, config.shift, size),
@@ -89,14 +89,16 @@ def cut(
     matrix = np.array([[zoom[0], 0, -zoom[0] * low[0]], [0, zoom[1], -zoom[1] * low[1]]])
     height, width = image.shape[:2]
     inside = low.min() >= 0 and high[0] <= width - 1 and high[1] <= height - 1
+    # with a fourth channel: OpenCV warps four in two thirds of the time of three
     cropped = cv2.warpAffine(
-        image,
+        cv2.cvtColor(image, cv2.COLOR_BGR2BGRA),
         matrix,
         (size, size),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(0, 0, 0) if inside else cv2.mean(image)[:3],
+        borderValue=(0, 0, 0, 0) if inside else cv2.mean(image),
     )
+    cropped = cv2.cvtColor(cropped, cv2.COLOR_BGRA2BGR)
     moved = (box_xyxy.reshape(2, 2) - low) * zoom
     return cropped, moved.reshape(4).astype(np.float32)
 
@@ -117,7 +119,7 @@ def finish_image(image: np.ndarray, params: Augmentation) -> np.ndarray:
     """Colour, blur and flip of a cut image `[size, size, 3]` uint8; float32."""
     image = image.astype(np.float32)
     if params.color is not None:
-        image = cv2.subtract(image, (*params.color, 0.0))
+        cv2.subtract(image, (*params.color, 0.0), dst=image)
     if params.blur_size:
         image = motion_blur(image, params.blur_size, params.blur_mix)
     if params.flip:

@@ -257,11 +257,9 @@ def make_dataset(
     """The endless dataset of (batch, unreadable), by step: one host's rows of every batch."""
     seeds = np.random.SeedSequence(config.train.seed).generate_state(len(sources) + 1)
     places = [
-        grain.MapDataset.range(source.track_index().num_videos)
-        .seed(int(seed))
-        .shuffle()
-        .repeat()
-        .map(functools.partial(_place, number))
+        grain.MapDataset.source(
+            sampling.Passes(source.track_index().num_videos, int(seed))
+        ).map(functools.partial(_place, number))
         for number, (source, seed) in enumerate(zip(sources, seeds[1:], strict=True))
     ]
     mixed = grain.MapDataset.mix(places, shares(sources, config))

@@ -1,5 +1,6 @@
 """Which two records make a pair: pure functions of index arrays and a generator."""
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -59,6 +60,31 @@ def make_track_index(
             np.full(len(track_start), -1) if category is None else category[order][track_start]
         ),
     )
+
+
+class Passes:
+    """The numbers below `count`, all of them again and again, each pass in its own order.
+
+    What stands at a place depends on the seed and the place alone. (grain's own shuffle walks
+    through at least 65,536 numbers to find one below a small `count`: milliseconds.)
+    """
+
+    def __init__(self, count: int, seed: int):
+        self._count, self._seed = count, seed
+        self._orders: dict[int, np.ndarray] = {}  # of the latest passes
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, place: int) -> int:
+        number, place = divmod(place, self._count)
+        order = self._orders.get(number)
+        if order is None:
+            order = np.random.default_rng((self._seed, number)).permutation(self._count)
+            # several threads read ahead: replaced at once, never changed
+            latest = list(self._orders.items())[-1:]
+            self._orders = dict([*latest, (number, order)])
+        return int(order[place])
 
 
 def draw_pair(

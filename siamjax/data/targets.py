@@ -17,7 +17,7 @@ from siamjax.geometry.assignment import (
     assign_ranked,
     assign_response,
 )
-from siamjax.geometry.boxes import cxcywh_to_xyxy, iou_xyxy, xyxy_to_cxcywh
+from siamjax.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 
 class Targets(NamedTuple):
@@ -101,7 +101,7 @@ def assign_targets(
     Reference: PySOT's AnchorTarget.
     """
     box_xyxy = np.asarray(box_xyxy, np.float32)
-    overlap = iou_xyxy(box_xyxy, cxcywh_to_xyxy(anchors))
+    overlap = _overlap(box_xyxy, anchors)
     label = np.full(overlap.shape, IGNORED, np.int32)
     positive = _choose(rng, overlap > rules.positive_iou, rules.positives)
     label.flat[positive] = TARGET
@@ -109,7 +109,31 @@ def assign_targets(
     label.flat[_choose(rng, negative, rules.anchors - rules.positives)] = BACKGROUND
     weight = np.zeros(overlap.shape, np.float32)
     weight.flat[positive] = 1 / (len(positive) + 1e-6)
-    return Targets(label, encode(xyxy_to_cxcywh(box_xyxy), anchors), weight)
+    return Targets(label, _offsets(box_xyxy, anchors), weight)
+
+
+def _overlap(box_xyxy, anchors):
+    """`iou_xyxy` of a box and a grid of anchors, `[h, w, a]`.
+
+    The same numbers in a third of the time: anchors of a column share their x, those of a row
+    their y, and sizes are the same everywhere.
+    """
+    column, row = cxcywh_to_xyxy(anchors[:1]), cxcywh_to_xyxy(anchors[:, :1])
+    x0, y0, x1, y1 = box_xyxy
+    width = np.minimum(x1, column[..., 2]) - np.maximum(x0, column[..., 0])
+    height = np.minimum(y1, row[..., 3]) - np.maximum(y0, row[..., 1])
+    inside = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (column[..., 2] - column[..., 0]) * (row[..., 3] - row[..., 1])
+    return inside / ((x1 - x0) * (y1 - y0) + area - inside)
+
+
+def _offsets(box_xyxy, anchors):
+    """`encode` of a box against a grid of anchors, `[h, w, a, 4]`; the same numbers as well."""
+    box = xyxy_to_cxcywh(box_xyxy)
+    offsets = np.empty(anchors.shape, np.float32)
+    offsets[..., 0] = encode(box, anchors[:1])[..., 0]
+    offsets[..., 1:] = encode(box, anchors[:, :1])[..., 1:]
+    return offsets
 
 
 def assign_negative_targets(

@@ -70,6 +70,15 @@ def test_cutting_of_a_part_is_cutting_of_the_whole():
     assert 0 < beyond < 40
 
 
+@pytest.mark.parametrize("side", [97, 300, 303, 383])
+def test_any_size_can_be_taken_apart(side):
+    data = encode_tiled(IMAGES[511][:side, :side])
+    part, left, top = TiledJpeg(data).decode(40, 50, 60, 70)
+    whole = decode_jpeg(data)[top : top + len(part), left : left + part.shape[1]]
+    assert part.shape[1] < side and left <= 40 and top <= 50
+    np.testing.assert_array_equal(part[2:-2, 2:-2], whole[2:-2, 2:-2])
+
+
 def test_other_pictures_are_not_taken_apart():
     image = IMAGES[127]
     assert open_tiled(encode_jpeg(image)) is None

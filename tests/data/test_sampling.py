@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from siamjax.data.sampling import SemanticNegatives, draw_pair, make_track_index
+from siamjax.data.sampling import Passes, SemanticNegatives, draw_pair, make_track_index
 
 # video, track, frame: two tracks in video 3, a gap in video 7, one lone frame in video 9;
 # records in no particular order
@@ -100,6 +100,22 @@ def test_draws_depend_on_the_generator_alone(index):
         [draw(np.random.default_rng(seed), [index]) for seed in range(20)] for _ in range(2)
     )
     assert first == again
+
+
+def test_passes_show_everything_in_ever_new_orders(rng):
+    passes = Passes(7, seed=3)
+    drawn = np.array([passes[place] for place in range(7 * 400)]).reshape(400, 7)
+    assert all(sorted(row) == list(range(7)) for row in drawn.tolist())
+    # every number is at every place equally often: 400 / 7 times, give or take
+    counts = np.array([[(drawn[:, c] == n).sum() for n in range(7)] for c in range(7)])
+    assert np.abs(counts - 400 / 7).max() < 30
+    # the place alone decides, whatever was asked for before
+    places = rng.permutation(7 * 400)
+    np.testing.assert_array_equal(
+        [Passes(7, 3)[p] for p in places[:50]], drawn.flat[places[:50]]
+    )
+    np.testing.assert_array_equal([passes[p] for p in places], drawn.flat[places])
+    assert [Passes(7, 4)[p] for p in range(70)] != drawn.flat[:70].tolist()
 
 
 # video, track, category: two instances of 5 in video 0, one each in 1 and 2; 8 in video 3

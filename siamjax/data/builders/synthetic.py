@@ -15,11 +15,14 @@ from siamjax.config import SyntheticConfig
 from siamjax.data import synthetic
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.writer import Picture, Shard, finish, write_parts
-from siamjax.data.crops import crop_target, encode_jpeg
+from siamjax.data.crops import crop_target
+from siamjax.data.jpeg import encode_tiled
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.schema import Record
 from siamjax.data.scratch import scratch_folder
 from siamjax.data.sources import INDEX_FILE
+
+_FORMAT = 2  # raise it when the same pictures are stored as other bytes
 
 
 def render_records(
@@ -32,7 +35,7 @@ def render_records(
             picture, box_xywh = sequence.render(frame)
             crop, box_xyxy = crop_target(picture, box_xywh, crop_size, template_size)
             yield Record(
-                image=encode_jpeg(crop),
+                image=encode_tiled(crop),
                 box_xyxy=box_xyxy,
                 video=video,
                 track=0,
@@ -50,7 +53,13 @@ def prepare_synthetic(
     is complete: what an interrupted run left is removed and done again. Raises OSError when
     the disk is full.
     """
-    decides = [dataclasses.asdict(config), crop_size, template_size, synthetic.RENDERER]
+    decides = [
+        dataclasses.asdict(config),
+        crop_size,
+        template_size,
+        synthetic.RENDERER,
+        _FORMAT,
+    ]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
     folder = Path(cache_dir).resolve() / f"synthetic-{config.split}-{digest}"
     if (folder / INDEX_FILE).is_file():
