@@ -43,7 +43,7 @@ class ReferenceLoader:
         ):
             number = int(rng.integers(len(self._files)))
             image = self._decode(self._read(self._files[number]))
-            params = augment.draw_augmentation(rng, settings)
+            params = augment.draw_augmentation(rng, settings, size)
             image, box = self._crop(image, self._boxes[number], params, size)
             pictures.append(self._augment(image, params))
         label = self._targets(rng, box, bool(rng.random() < data.negative_prob))

@@ -47,12 +47,12 @@ def draw_augmentation(
     scale, shift = rng.uniform(-1, 1, (2, 2))
     color, blur, flip, mix = rng.random(4)
     offset = rng.standard_normal(3)
-    size = int(_BLUR_SIZES[rng.integers(len(_BLUR_SIZES))])
+    blur_size = int(_BLUR_SIZES[rng.integers(len(_BLUR_SIZES))])
     return Augmentation(
         scale=1 + config.scale * scale,
         shift=OFFSET_LAWS[config.shift_law](shift, config.shift, size),
         color=(_COLOR_AXES @ offset)[::-1] if color < config.color else None,
-        blur_size=size if blur < config.blur else 0,
+        blur_size=blur_size if blur < config.blur else 0,
         blur_mix=float(mix),
         flip=bool(flip < config.flip),
     )

@@ -209,7 +209,7 @@ def test_a_set_cut_for_another_template_is_refused(config, prepared, tmp_path):
         model=model,
         tracker=dataclasses.replace(config.tracker, search_size=151),
     )
-    with pytest.raises(ConfigError, match=r"templates of 63 pixels, and .* is 71"):
+    with pytest.raises(ConfigError, match=r"templates of 63 pixels, and .* have 71"):
         make_batches(other, cache_dir=tmp_path)
 
 
