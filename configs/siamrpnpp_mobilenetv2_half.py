@@ -7,7 +7,8 @@ Pairs come from pictures of still objects, from short videos, and from rendered 
 
 No number is published for it. Ours, with the curve of its validation, are in the README.
 
-    siamjax prepare crops --input DIR --out prepared/half/crops --crop-size 255 --template-size 79
+    siamjax prepare crops --input DIR --out prepared/half/crops --crop-size 255 \
+        --template-size 79
     siamjax prepare otb --input DIR/davis --out prepared/half/davis --crop-size 255 \
         --template-size 79
     python train.py --config configs/siamrpnpp_mobilenetv2_half.py --workdir runs/half \
