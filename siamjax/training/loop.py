@@ -1,6 +1,7 @@
 """The training run, from a configuration and a work directory to the trained state."""
 
 import contextlib
+import dataclasses
 import functools
 import signal
 import time
@@ -13,8 +14,10 @@ from siamjax.data.pipeline import make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
+from siamjax.training.device_augment import make_finish
 from siamjax.training.interrupts import Interrupted, StopRequest
 from siamjax.training.meter import Meter, SkippedError
+from siamjax.training.norms import measure_norms
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.phases import phase_at, phases
 from siamjax.training.start import begin_from, read_start
@@ -105,6 +108,8 @@ def train(
             state = parallel.create_on(mesh, create)
         if beginning is not None:
             state = begin_from(beginning, state)
+        if beginning is not None and beginning.folded:
+            state = _measured(state, beginning.folded, config, network, mesh, workdir / "data")
         abstract_batch = parallel.abstract_batch(config, mesh)
         steps = {
             phase: parallel.jit_step(make_step(config, network, phase.frozen), mesh)
@@ -196,3 +201,14 @@ def train(
                 stop.number, f"stopped by {name} {where}; the same command goes on from there"
             )
         raise TrainingError(f"the data broke off {where}: {failure}") from failure
+
+
+def _measured(state: TrainState, norms: tuple[str, ...], config: Config, network, mesh, cache):
+    """`state` with those batch norms measured on the batch of step 0, which stays unspent."""
+    here = dataclasses.replace(config.data, num_workers=0)
+    with make_batches(dataclasses.replace(config, data=here), cache_dir=cache) as batches:
+        batch = parallel.put_batch(next(batches), mesh)
+    if config.data.finish_on == "device":
+        batch = jax.jit(make_finish(config))(batch)
+    variables = measure_norms(state.variables, batch, network=network, norms=norms)
+    return state.replace(**jax.device_put(variables, parallel.replicated(mesh)))

@@ -28,11 +28,13 @@ class Start:
             from random numbers.
         summary: for people, a line for the source and one for each part.
         account: the same, and for a file of other people's, key by key.
+        folded: paths of the batch norms that came folded, see `norms`.
     """
 
     variables: Variables
     summary: str
     account: str
+    folded: tuple[str, ...]
 
 
 def read_start(config: Config, abstract: Variables) -> Start | None:
@@ -46,12 +48,12 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
         return None
     path = Path(config.init.path)
     if path.is_dir():
-        found, title, details = stored_variables(path), f"checkpoint {path}", ""
+        found, title, details, made = stored_variables(path), f"checkpoint {path}", "", []
     elif path.is_file():
         from siamjax.weights.convert import load
 
         found, report = load(path, config)
-        title, details = report.summary, report.text()
+        title, details, made = report.summary, report.text(), report.made
     else:
         raise ConfigError(
             f"`init.path` (={config.init.path!r}) does not exist; give a work directory or a "
@@ -75,8 +77,15 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
         where = "taken over" if part in parts else "random"
         lines.append(f"  {part}: {count} arrays, {where}")
     lines += [f"  {part}: not taken" for part in found["params"] if part not in parts]
+    # A variance that no key gave is a batch norm that the file does not have.
+    norms = (path.split("/", 1)[1].rsplit("/", 1) for path, _ in made)
+    folded = tuple(
+        norm for norm, leaf in norms if leaf == "var" and norm.split("/")[0] in parts
+    )
+    if folded:
+        lines.append(f"  {len(folded)} batch norms came folded: measured on the first batch")
     summary = "\n".join(lines)
-    return Start(chosen, summary, f"{summary}\n\n{details}".strip() + "\n")
+    return Start(chosen, summary, f"{summary}\n\n{details}".strip() + "\n", folded)
 
 
 def begin_from(start: Start, state: "TrainState") -> "TrainState":

@@ -14,10 +14,11 @@ from siamjax.models.build import build_network, init_variables
 from siamjax.training import loop, parallel
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.loop import train
+from siamjax.training.norms import measure_norms
 from siamjax.training.start import begin_from, read_start
 from siamjax.training.state import TrainState
 from tests.training.test_loop import at, feed, uninterrupted, use_tiny  # noqa: F401
-from tests.training.tiny import CONFIG
+from tests.training.tiny import CONFIG, make_batch
 
 SHAPES = {
     "params": {
@@ -169,6 +170,32 @@ def test_a_run_begins_with_it_and_a_resumed_one_does_not_need_it(
     assert not (tmp_path / "new" / "config.json").exists()
 
 
+def test_batch_norms_that_came_folded_are_measured_before_the_first_step(tmp_path, monkeypatch):
+    use_tiny(monkeypatch)
+    train(CONFIG, tmp_path / "earlier")
+    begun = []
+
+    def read(*arguments):
+        return dataclasses.replace(read_start(*arguments), folded=("bn",))
+
+    def measure(*arguments, **settings):
+        begun.append(jax.device_get(measure_norms(*arguments, **settings)))
+        return begun[0]
+
+    monkeypatch.setattr(loop, "read_start", read)
+    monkeypatch.setattr(loop, "measure_norms", measure)
+    state = train(starting(tmp_path / "earlier"), tmp_path / "run")
+    assert int(state.step) == 12 and int(state.skipped) == 0
+    kernel = begun[0]["params"]["conv"]["kernel"].reshape(-1, 8)
+    batch = make_batch(0)
+    means = []
+    for images, cells in ((batch.template, 2), (batch.search, 6)):
+        patches = (images / 64).reshape(4, cells, 8, cells, 8, 3).swapaxes(2, 3)
+        means.append((patches.reshape(-1, 8 * 8 * 3) @ kernel).mean(0) * 4 * cells**2)
+    expected = sum(means) / (4 * (2**2 + 6**2))
+    np.testing.assert_allclose(begun[0]["batch_stats"]["bn"]["mean"], expected, rtol=1e-4)
+
+
 def test_imagenet_weights_fill_the_backbone(shared):
     path = shared / "weights" / "mobilenetv2_1.0_imagenet.npz"
     if not path.is_file():
@@ -191,3 +218,4 @@ def test_imagenet_weights_fill_the_backbone(shared):
         )
     assert "  backbone: 260 arrays, taken over\n  fusion: 2 arrays, random" in start.summary
     assert "50_CONV_2D_w" in start.account
+    assert len(start.folded) == 52 and "backbone/layer3/block1/expand_bn" in start.folded
