@@ -7,6 +7,7 @@ from siamjax.config import AnchorConfig, BackboneConfig, ModelConfig
 from siamjax.data.schema import Batch
 from siamjax.models.build import build_network, init_variables
 from siamjax.training.norms import measure_norms
+from tests.models.networks import quick_jit
 
 MODEL = ModelConfig(
     backbone=BackboneConfig(name="mobilenetv2", width=0.25),
@@ -23,7 +24,7 @@ MODEL = ModelConfig(
 
 def test_measuring_changes_the_statistics_and_not_the_network(rng):
     network = build_network(MODEL)
-    init = jax.jit(lambda key: init_variables(network, key, MODEL))
+    init = quick_jit(lambda key: init_variables(network, key, MODEL))
     variables = jax.device_get(init(jax.random.key(3)))
     norms = ("backbone/layer0/bn", "backbone/layer2/block1/depthwise_bn")
     # An affine part that is not the identity, to be told from the statistics.
@@ -36,7 +37,7 @@ def test_measuring_changes_the_statistics_and_not_the_network(rng):
     batch = Batch(template, search, None, None, None, None, None, None)
     measured = jax.device_get(measure_norms(variables, batch, network=network, norms=norms))
 
-    forward = jax.jit(lambda variables: network.apply(variables, template, search))
+    forward = quick_jit(lambda variables: network.apply(variables, template, search))
     before, after = forward(variables), forward(measured)
     np.testing.assert_allclose(after.cls_logits, before.cls_logits, atol=2e-4)
     np.testing.assert_allclose(after.loc, before.loc, atol=2e-4)
