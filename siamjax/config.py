@@ -587,6 +587,13 @@ class TrainConfig(_Checked):
     batch_size: int = 28  # pairs in one step over all devices together
     epochs: int = 20
     pairs_per_epoch: int = 600_000
+    # One program over a mesh of all devices, or one program a device
+    parallel: Literal["jit", "pmap"] = "jit"
+    # What batch norm is computed over: the whole batch, or (as PySOT does) each device's part
+    batch_stats: Literal["global", "device"] = "global"
+    # Parts of a batch that are computed one after the other, their gradients added up: less
+    # memory, and the same gradient but for batch norm, which sees one part at a time
+    micro_batches: int = 1
     log_every: int = 20  # steps between two lines of metrics
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
     keep_checkpoints: int = 2
@@ -600,6 +607,7 @@ class TrainConfig(_Checked):
     def _check(self):
         for name in (
             "batch_size",
+            "micro_batches",
             "epochs",
             "pairs_per_epoch",
             "log_every",

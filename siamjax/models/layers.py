@@ -1,6 +1,8 @@
 """A convolution, and one with a batch norm: the layers that every network is made of."""
 
-from collections.abc import Callable
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 
 import flax.linen as nn
 import jax
@@ -14,6 +16,30 @@ from siamjax.models.conv import conv2d
 normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 # PyTorch's default, U(+-1 / sqrt(fan_in)), which PySOT's neck and heads keep.
 uniform_fan_in = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+_batch_axis: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "batch_axis", default=None
+)
+
+
+@contextlib.contextmanager
+def batch_divided_over(axis_name: str | None) -> Iterator[None]:
+    """While it lasts, batch norm takes its statistics over this axis of `pmap` as well.
+
+    It matters when a network is traced, not when it runs. Under `jit` over a mesh there is
+    no such axis: arrays are the global batch's already.
+    """
+    token = _batch_axis.set(axis_name)
+    try:
+        yield
+    finally:
+        _batch_axis.reset(token)
+
+
+def batch_axis() -> str | None:
+    """The axis of `batch_divided_over`, or None."""
+    return _batch_axis.get()
 
 
 def uniform_bias(fan_in: int) -> Callable[..., Array]:
@@ -97,7 +123,11 @@ def conv_norm(
             raise ValueError("a network with folded batch norms cannot run with train=True")
         return x
     norm = nn.BatchNorm(
-        use_running_average=not train, momentum=momentum, epsilon=epsilon, name=names[1]
+        use_running_average=not train,
+        momentum=momentum,
+        epsilon=epsilon,
+        axis_name=batch_axis(),
+        name=names[1],
     )
     return norm(x.astype(jnp.float32)).astype(dtype)
 

@@ -70,7 +70,7 @@ def train(
     with contextlib.ExitStack() as stack:
         # --- Network, optimiser, step: shapes only, so that mistakes show at once
         mesh = parallel.make_mesh()
-        parallel.check_batch_size(batch_size, mesh.size)
+        parallel.check_batch_size(config.train, mesh.size, jax.process_count())
         check_workdir(workdir, config)
         network = build_network(config.model)
         optimizer = build_optimizer(config)
@@ -110,11 +110,10 @@ def train(
             state = begin_from(beginning, state)
         if beginning is not None and beginning.folded:
             state = _measured(state, beginning.folded, config, network, mesh, workdir / "data")
-        abstract_batch = parallel.abstract_batch(config, mesh)
         steps = {
-            phase: parallel.jit_step(make_step(config, network, phase.frozen), mesh)
-            .lower(abstract_state, abstract_batch)
-            .compile()
+            phase: parallel.compile_step(
+                make_step(config, network, phase.frozen), mesh, config, abstract_state
+            )
             for phase in phases(config)
             if phase.first_step >= phase_at(start, config).first_step
         }
@@ -150,6 +149,7 @@ def train(
             watch.scalars(done, values)
 
         # --- Steps
+        stacked = config.train.parallel == "pmap"
         stop = stack.enter_context(StopRequest())
         if watch.owes_validation(start):
             watch.validate(start, state, stop)
@@ -162,7 +162,7 @@ def train(
                 break
             step = steps[phase_at(done, config)]
             with jax.transfer_guard("disallow"), watch.profiler.before(done + 1):
-                state, metrics = step(state, parallel.put_batch(batch, mesh))
+                state, metrics = step(state, parallel.put_batch(batch, mesh, stacked=stacked))
             meter.add(metrics, batch.records)
             done += 1
             watch.profiler.after(done, metrics)

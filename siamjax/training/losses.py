@@ -24,7 +24,31 @@ class Losses(NamedTuple):
     loc: Array
 
 
-def classification_loss(cls_logits: Array, label_cls: Array) -> Array:
+class Counts(NamedTuple):
+    """What the losses of a batch are divided by, float32 scalars.
+
+    Of a batch that is computed in parts, each with its own gradient, the parts' losses add
+    up to the whole's when all are divided by the whole's counts.
+    """
+
+    positives: Array
+    negatives: Array
+    pairs: Array
+
+
+def count(batch: Batch) -> Counts:
+    """The counts of a batch; those of two parts of a batch add up."""
+    labels = batch.label_cls
+    return Counts(
+        (labels == 1).sum().astype(jnp.float32),
+        (labels == 0).sum().astype(jnp.float32),
+        jnp.float32(labels.shape[0]),
+    )
+
+
+def classification_loss(
+    cls_logits: Array, label_cls: Array, counts: Counts | None = None
+) -> Array:
     """Cross entropy, half of it from the batch's positives and half from its negatives.
 
     `cls_logits` `[b, h, w, a, 2]` holds (background, foreground), `label_cls`
@@ -36,12 +60,10 @@ def classification_loss(cls_logits: Array, label_cls: Array) -> Array:
     """
     _check_shape("label_cls", label_cls, cls_logits.shape[:-1])
     log_scores = jax.nn.log_softmax(cls_logits.astype(jnp.float32))
-    positive = _mean_where(-log_scores[..., 1], label_cls == 1)
-    negative = _mean_where(-log_scores[..., 0], label_cls == 0)
-    return 0.5 * positive + 0.5 * negative
+    return _balanced(-log_scores[..., 1], -log_scores[..., 0], label_cls, counts)
 
 
-def response_loss(response: Array, label_cls: Array) -> Array:
+def response_loss(response: Array, label_cls: Array, counts: Counts | None = None) -> Array:
     """Logistic loss of a response, half of it from positives and half from negatives.
 
     `response` `[b, h, w, 1, 1]` is the logit of the target being at a cell, `label_cls`
@@ -51,13 +73,16 @@ def response_loss(response: Array, label_cls: Array) -> Array:
     """
     _check_shape("label_cls", label_cls, response.shape[:-1])
     logit = response[..., 0].astype(jnp.float32)
-    positive = _mean_where(jax.nn.softplus(-logit), label_cls == 1)
-    negative = _mean_where(jax.nn.softplus(logit), label_cls == 0)
-    return 0.5 * positive + 0.5 * negative
+    return _balanced(jax.nn.softplus(-logit), jax.nn.softplus(logit), label_cls, counts)
 
 
 def location_loss(
-    loc: Array, label_loc: Array, label_loc_weight: Array, *, smooth: bool = False
+    loc: Array,
+    label_loc: Array,
+    label_loc_weight: Array,
+    counts: Counts | None = None,
+    *,
+    smooth: bool = False,
 ) -> Array:
     """Weighted L1 distance of (dx, dy, dw, dh), summed, over the batch size.
 
@@ -71,27 +96,44 @@ def location_loss(
     _check_shape("label_loc_weight", label_loc_weight, loc.shape[:-1])
     difference = loc.astype(jnp.float32) - label_loc
     each = optax.losses.huber_loss(difference) if smooth else jnp.abs(difference)
-    return jnp.sum(each.sum(-1) * label_loc_weight) / loc.shape[0]
+    pairs = loc.shape[0] if counts is None else counts.pairs
+    return jnp.sum(each.sum(-1) * label_loc_weight) / pairs
 
 
-def pair_losses(prediction: Prediction, batch: Batch, config: LossConfig) -> Losses:
-    """The losses of a batch of pairs and their weighted sum."""
+def pair_losses(
+    prediction: Prediction, batch: Batch, config: LossConfig, counts: Counts | None = None
+) -> Losses:
+    """The losses of a batch of pairs and their weighted sum.
+
+    `counts` are those of the batch that this one is a part of; its own where none are given.
+    """
     if prediction.loc is None:
-        cls = response_loss(prediction.cls_logits, batch.label_cls)
+        cls = response_loss(prediction.cls_logits, batch.label_cls, counts)
         return Losses(config.cls_weight * cls, cls, jnp.zeros_like(cls))
-    cls = classification_loss(prediction.cls_logits, batch.label_cls)
+    cls = classification_loss(prediction.cls_logits, batch.label_cls, counts)
     loc = location_loss(
         prediction.loc,
         batch.label_loc,
         batch.label_loc_weight,
+        counts,
         smooth=config.loc_distance == "smooth_l1",
     )
     return Losses(config.cls_weight * cls + config.loc_weight * loc, cls, loc)
 
 
-def _mean_where(values: Array, chosen: Array) -> Array:
-    count = jnp.maximum(chosen.sum(), 1).astype(values.dtype)
-    return jnp.sum(values, where=chosen) / count
+def _balanced(
+    if_positive: Array, if_negative: Array, label_cls: Array, counts: Counts | None
+) -> Array:
+    is_positive, is_negative = label_cls == 1, label_cls == 0
+    positives = is_positive.sum() if counts is None else counts.positives
+    negatives = is_negative.sum() if counts is None else counts.negatives
+    positive = jnp.sum(if_positive, where=is_positive) / _at_least_one(positives)
+    negative = jnp.sum(if_negative, where=is_negative) / _at_least_one(negatives)
+    return 0.5 * positive + 0.5 * negative
+
+
+def _at_least_one(count: Array) -> Array:
+    return jnp.maximum(count.astype(jnp.float32), 1)
 
 
 def _check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:

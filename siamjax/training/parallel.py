@@ -1,9 +1,12 @@
 """One mesh over all devices: state on each of them, the batch divided among them.
 
 Under `jit` the compiler sees the whole batch, so that the loss, the gradient and the batch
-statistics are those of the global batch, whatever the number of devices.
+statistics are those of the global batch, whatever the number of devices. Under `pmap` every
+device runs the step on its own part, and the parts' sums are exchanged; arrays of a batch are
+`[devices, pairs, ...]`, then.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,18 +14,20 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from siamjax.config import Config, ConfigError
+from siamjax.config import Config, ConfigError, TrainConfig
 from siamjax.data.schema import Batch, DrawnBatch, batch_shapes, drawn_shapes
 from siamjax.training.state import TrainState
-from siamjax.training.step import Step
+from siamjax.training.step import Metrics, Step
+
+_AXIS = "data"
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """All devices (or those given) in one row, called `data`."""
+    """All devices (or those given) in one row."""
     devices = jax.devices() if devices is None else devices
     # Explicit axes, JAX's default, refuse the reshapes inside a depthwise correlation.
     return jax.make_mesh(
-        (len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices
+        (len(devices),), (_AXIS,), axis_types=(AxisType.Auto,), devices=devices
     )
 
 
@@ -42,18 +47,27 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 def divided(mesh: Mesh) -> NamedSharding:
     """The first axis divided among the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+    return NamedSharding(mesh, PartitionSpec(_AXIS))
 
 
-def check_batch_size(batch_size: int, devices: int) -> None:
-    """Raises `ConfigError`, naming sizes that would do, unless `devices` divides it."""
-    below = batch_size // devices * devices
-    if below != batch_size:
-        above = below + devices
+def check_batch_size(train: TrainConfig, devices: int, hosts: int = 1) -> None:
+    """Raises `ConfigError`, naming sizes that would do, unless the batch can be divided.
+
+    `devices` are those of all `hosts` together; each computes `train.micro_batches` parts.
+    """
+    size, parts = train.batch_size, train.micro_batches
+    unit = devices * parts
+    below = size // unit * unit
+    if below != size:
+        above = below + unit
         sizes = f"{below} or {above}" if below else f"{above}"
+        sharing = f"the {devices} devices that share it"
+        if hosts > 1:
+            sharing += f" on {hosts} hosts"
+        if parts > 1:
+            sharing += f" times `train.micro_batches` (={parts})"
         raise ConfigError(
-            f"`train.batch_size` (={batch_size}) must be divisible by the {devices} devices "
-            f"that share it; use {sizes}"
+            f"`train.batch_size` (={size}) must be divisible by {sharing}; use {sizes}"
         )
 
 
@@ -80,13 +94,17 @@ def on_one_device(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
-def put_batch(batch: Batch, mesh: Mesh) -> Batch:
+def put_batch(batch: Batch, mesh: Mesh, *, stacked: bool = False) -> Batch:
     """Moves what the step reads of a NumPy batch to the devices that will read it.
 
-    The rest becomes None: it is for people, and record numbers do not fit in int32.
+    Of several processes, each gives its own rows. `stacked` is for `pmap`. The rest becomes
+    None: it is for people, and record numbers do not fit in int32.
     """
+    local = len(mesh.local_devices)
 
     def put(array: np.ndarray) -> jax.Array:
+        if stacked:
+            array = array.reshape(local, -1, *array.shape[1:])
         return jax.make_array_from_process_local_data(divided(mesh), array)
 
     return jax.tree.map(put, _on_devices(batch))
@@ -104,14 +122,19 @@ def abstract_batch(config: Config, mesh: Mesh) -> Batch:
     )
 
     def abstract(leaf: tuple | None) -> jax.ShapeDtypeStruct | None:
-        return leaf and jax.ShapeDtypeStruct(*leaf, sharding=divided(mesh))
+        if leaf is None:
+            return None
+        shape, dtype = leaf
+        if config.train.parallel == "pmap":
+            shape = (mesh.size, shape[0] // mesh.size, *shape[1:])
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=divided(mesh))
 
     wanted = _on_devices(shapes)
     return type(wanted)(*map(abstract, wanted))
 
 
 def jit_step(step: Step, mesh: Mesh) -> jax.stages.Wrapped:
-    """`step` compiled for the mesh. The state that goes in is donated: use what comes out."""
+    """`step` under `jit` over the mesh, with the state on every device and donated."""
     whole = replicated(mesh)
     return jax.jit(
         step,
@@ -119,6 +142,74 @@ def jit_step(step: Step, mesh: Mesh) -> jax.stages.Wrapped:
         out_shardings=(whole, whole),
         donate_argnums=0,
     )
+
+
+def parallel_step(step: Step, mesh: Mesh, train: TrainConfig) -> jax.stages.Wrapped:
+    """`step` for the mesh, to be lowered and compiled.
+
+    The state that goes in is donated: use what comes out.
+    """
+    if train.parallel == "pmap":
+        return jax.pmap(
+            functools.partial(step, axis_name=_AXIS),
+            axis_name=_AXIS,
+            in_axes=(None, 0),
+            out_axes=(None, None),
+            # over several processes, pmap takes the devices in their own order only
+            devices=None if jax.process_count() > 1 else list(mesh.devices.flat),
+            donate_argnums=0,
+        )
+    if train.batch_stats == "device":
+        # The step sums over devices by itself, as under pmap; with JAX's own bookkeeping of
+        # what varies among devices (check_vma), gradients would be summed twice.
+        step = jax.shard_map(
+            functools.partial(step, axis_name=_AXIS),
+            mesh=mesh,
+            in_specs=(PartitionSpec(), PartitionSpec(_AXIS)),
+            out_specs=PartitionSpec(),
+            check_vma=False,
+        )
+    return jit_step(step, mesh)
+
+
+def compile_step(step: Step, mesh: Mesh, config: Config, state: TrainState) -> Step:
+    """`parallel_step` compiled for a batch of `config` and a state of these shapes.
+
+    What comes back can be called, and has the methods of `jax.stages.Compiled`; but `pmap`
+    over several processes compiles at its first call.
+    """
+    wrapped = parallel_step(step, mesh, config.train)
+    if config.train.parallel == "pmap" and jax.process_count() > 1:
+        return _over_processes(wrapped, mesh)
+    return wrapped.lower(state, abstract_batch(config, mesh)).compile()
+
+
+def _over_processes(step: jax.stages.Wrapped, mesh: Mesh) -> Step:
+    """A `pmap` of several processes between global arrays; it knows local ones only.
+
+    Nothing is moved: the same buffers are called by other names.
+    """
+    own = jax.make_mesh(
+        (len(mesh.local_devices),),
+        (_AXIS,),
+        axis_types=(AxisType.Auto,),
+        devices=mesh.local_devices,
+    )
+
+    def renamed(tree: Any, shape_of: Callable, sharding: NamedSharding) -> Any:
+        return jax.tree.map(
+            lambda leaf: jax.make_array_from_single_device_arrays(
+                shape_of(leaf), sharding, [shard.data for shard in leaf.addressable_shards]
+            ),
+            tree,
+        )
+
+    def call(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        state = renamed(state, lambda leaf: leaf.shape, replicated(own))
+        batch = renamed(batch, lambda leaf: (own.size, *leaf.shape[1:]), divided(own))
+        return renamed(step(state, batch), lambda leaf: leaf.shape, replicated(mesh))
+
+    return call
 
 
 def _on_devices(batch: Batch | DrawnBatch) -> Batch | DrawnBatch:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax import Array
 from siamjax.config import Config
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.training.device_augment import make_finish
-from siamjax.training.losses import Losses, pair_losses
+from siamjax.training.gradients import batch_gradients
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.phases import rate_scales
 from siamjax.training.state import TrainState
@@ -45,6 +45,7 @@ def train_step(
     config: Config,
     frozen: tuple[str, ...] = (),
     finish: Callable[[DrawnBatch], Batch] | None = None,
+    axis_name: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on one batch.
 
@@ -52,7 +53,8 @@ def train_step(
     before weighting, `grad_norm` of the mean gradient before clipping, and `skipped`. They
     belong to the parameters that the step started from. The backbone's stages in `frozen`
     keep their parameters and statistics, bit by bit. `finish` disturbs and labels a batch
-    that was only drawn, see `device_augment`.
+    that was only drawn, see `device_augment`. With `axis_name`, of `pmap` or `vmap`, `batch`
+    is one device's part of the batch, and what is returned is the same on each.
 
     Where the loss or the gradient is not finite, or the loss larger than `train.max_loss`,
     `skipped` is 1 and the parameters, the statistics and the momentum stay as they were. The
@@ -62,7 +64,15 @@ def train_step(
     if finish is not None:
         batch = finish(batch)
     trained = jax.tree.map(bool, rate_scales(state.params, config, frozen))
-    gradients, losses, batch_stats = _gradients(state, batch, network, config, frozen, trained)
+    gradients, losses, batch_stats = batch_gradients(
+        state,
+        batch,
+        network=network,
+        config=config,
+        frozen=frozen,
+        trained=trained,
+        axis_name=axis_name,
+    )
     norm = optax.tree.norm(gradients)
     updates, opt_state = optimizer.update(
         gradients, state.opt_state, state.params, step=state.step
@@ -94,37 +104,3 @@ def train_step(
         ),
         metrics,
     )
-
-
-def _gradients(
-    state: TrainState,
-    batch: Batch,
-    network: "nn.Module",
-    config: Config,
-    frozen: tuple[str, ...],
-    trained: Any,
-) -> tuple[Any, Losses, Any]:
-    """The gradients of all parameters, 0 for those that are not trained, losses, statistics."""
-    # What is frozen is no argument of the loss, so that nothing is computed backwards for it.
-    free = jax.tree.map(lambda chosen, leaf: leaf if chosen else None, trained, state.params)
-
-    def loss_of(free) -> tuple[Array, tuple[Losses, Any]]:
-        params = jax.tree.map(
-            lambda leaf, new: leaf if new is None else new, state.params, free
-        )
-        prediction, updated = network.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            batch.template,
-            batch.search,
-            train=True,
-            frozen=frozen,
-            mutable=["batch_stats"],
-        )
-        losses = pair_losses(prediction, batch, config.loss)
-        return losses.total, (losses, updated.get("batch_stats", {}))
-
-    gradients, (losses, batch_stats) = jax.grad(loss_of, has_aux=True)(free)
-    gradients = jax.tree.map(
-        lambda leaf, new: jnp.zeros_like(leaf) if new is None else new, state.params, gradients
-    )
-    return gradients, losses, batch_stats

@@ -5,14 +5,11 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from siamjax.config import ConfigError
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.parallel import (
     abstract_batch,
     abstract_state,
-    check_batch_size,
     create_on,
     jit_step,
     make_mesh,
@@ -121,12 +118,3 @@ def test_the_whole_step_has_float32_outputs():
     assert jax.tree.map(lambda x: (x.shape, x.dtype), new) == jax.tree.map(
         lambda x: (x.shape, x.dtype), state
     )
-
-
-@pytest.mark.parametrize(
-    ("size", "devices", "fix"), [(30, 8, "use 24 or 32"), (3, 8, "use 8"), (7, 2, "use 6 or 8")]
-)
-def test_a_batch_that_cannot_be_divided_is_refused(size, devices, fix):
-    with pytest.raises(ConfigError, match=rf"`train.batch_size` \(={size}\).*{fix}"):
-        check_batch_size(size, devices)
-    check_batch_size(devices * 3, devices)

@@ -17,6 +17,7 @@ from siamjax.config import (
     TrainConfig,
 )
 from siamjax.data.schema import Batch
+from siamjax.models.layers import batch_axis
 from siamjax.models.siamese import Prediction
 from siamjax.models.xcorr import xcorr_depthwise
 
@@ -54,7 +55,9 @@ class TinyNet(nn.Module):
     @nn.compact
     def __call__(self, template, search, *, train=False, frozen=()):
         conv = nn.Conv(8, (8, 8), 8, padding="VALID", use_bias=False, name="conv")
-        norm = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="bn")
+        norm = nn.BatchNorm(
+            not train, momentum=0.9, epsilon=1e-5, axis_name=batch_axis(), name="bn"
+        )
         kernel = nn.relu(norm(conv(template / 64)))
         # "conv" folds the batch into channels, which a sharded batch has to survive
         maps = xcorr_depthwise(nn.relu(norm(conv(search / 64))), kernel, implementation="conv")
