@@ -20,6 +20,7 @@ def search(
     size_lr: tuple[float, float] = (0.2, 0.6),
     search_sizes: tuple[int, ...] = (),
     sequences: tuple[str, ...] = (),
+    tolerance: float = 1.0,
     seed: int = 0,
 ) -> None:
     """Searches penalty, window influence, size rate and search size; stopped, it goes on.
@@ -41,6 +42,8 @@ def search(
         size_lr: lowest and highest
         search_sizes: sides of the search image; the configuration's own when none is named
         sequences: only these; all when none is named
+        tolerance: candidates whose search images differ by no more pixels share one; with 0
+            each gets exactly the score of its own run
         seed: of the random settings and of the optimiser
     """
     import dataclasses
@@ -72,7 +75,9 @@ def search(
     model = siamjax.load_model(settings, weights)
     made = fingerprint(settings, model.variables, siamjax.__version__)
     outcome = searching.search(
-        lambda chosen: CandidateTracker(model.network, model.variables, settings, chosen),
+        lambda chosen: CandidateTracker(
+            model.network, model.variables, settings, chosen, tolerance=tolerance
+        ),
         settings,
         loaded,
         conventions,
@@ -85,6 +90,7 @@ def search(
             "method": method,
             "space": dataclasses.asdict(space),
             "seed": seed,
+            "tolerance": tolerance,
             "batch": batch,
             "candidates": candidates if method == "grid" else None,
         },

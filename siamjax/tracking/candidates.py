@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamjax.config import Config, TrackerConfig
+from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import SiameseRPN
 from siamjax.tracking import tracker
 from siamjax.tracking.frames import (
@@ -29,15 +30,20 @@ class CandidateTracker:
         tracker.init(frame, box_xywh)
         boxes_xywh, scores = tracker.update(frame)
 
-    A frame goes to the device once and is one call there. Candidates whose states agree,
-    centre and size, share one pass of the network. Other values of the three numbers compile
-    nothing new.
+    A frame goes to the device once and is one call there. Candidates whose search images
+    agree share one pass of the network: images are the same where states are, and with a
+    `tolerance` also where they differ by so little that the network would see about the same.
+    Each candidate keeps its own size and settings all the same. Other values of the three
+    numbers compile nothing new.
 
     Attributes:
         network, variables, config: as those of `Tracker`; of `config.tracker`, what is no
             candidate's to choose.
         candidates: they must agree in all but the three numbers, else `ValueError`: search
             sizes, for one, need a `CandidateTracker` each.
+        tolerance: by how many pixels of the search image the target's centre and edges may
+            lie elsewhere in an image that is shared. With 0 every candidate gives exactly
+            what its own tracker would.
         evaluations: search images that the network has seen since the tracker was made.
     """
 
@@ -47,11 +53,16 @@ class CandidateTracker:
         variables: dict,
         config: Config,
         candidates: Sequence[TrackerConfig],
+        *,
+        tolerance: float = 0.0,
     ):
+        if not tolerance >= 0:
+            raise ValueError(f"`tolerance` (={tolerance}) must not be negative")
         self.network = network
         self.variables = jax.device_put(variables)
         self.candidates = tuple(candidates)
         self.config = _without_numbers(config, self.candidates)
+        self.tolerance = tolerance
         self.evaluations = 0
         self._hyper = Hyperparameters(
             *(
@@ -90,7 +101,7 @@ class CandidateTracker:
             raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._shape)
-        distinct, shared = np.unique(self._where, axis=0, return_inverse=True)
+        distinct, shared = share(self._where, self.config, self.tolerance)
         self.evaluations += len(distinct)
         # Batches of powers of two: few sizes to compile.
         room = min(1 << (len(distinct) - 1).bit_length(), len(self.candidates))
@@ -99,7 +110,8 @@ class CandidateTracker:
             self.variables,
             self._state,
             distinct,
-            shared.reshape(-1).astype(np.int32),
+            shared,
+            self._where[:, 2:],
             self._hyper,
             jax.device_put(pad_frame(frame)),
             jax.device_put(size_of(frame)),
@@ -117,6 +129,7 @@ def _update(
     state,
     distinct,
     shared,
+    sizes,
     hyper,
     frame,
     frame_size,
@@ -125,7 +138,9 @@ def _update(
     config,
     search_size,
 ):
-    """`distinct` `[m, 4]` states, of which candidate i has number `shared[i]`."""
+    """`distinct` `[m, 4]` states, of which candidate i sees number `shared[i]`; its size is
+    `sizes[i]` all the same. A new centre is found in the image, wherever the old one was.
+    """
     options = {"config": config, "search_size": search_size}
 
     def crop(where):
@@ -136,15 +151,42 @@ def _update(
     template = tracker.repeat_template(state.template, len(distinct))
     prediction = network.apply(variables, template, searches[:, 0], method=network.predict)
 
-    def follow(number, numbers):
-        here = state._replace(center=distinct[number, :2], size=distinct[number, 2:])
+    def follow(number, size, numbers):
+        here = state._replace(center=distinct[number, :2], size=size)
         seen = jax.tree.map(lambda x: x[number][None], prediction)
         here, output = tracker.follow(
             here, seen, scales[number], frame_size, hyper=numbers, **options
         )
         return jnp.concatenate([here.center, here.size]), output.box_xywh, output.score
 
-    return jax.vmap(follow)(shared, hyper)
+    return jax.vmap(follow)(shared, sizes, hyper)
+
+
+def share(where: np.ndarray, config: Config, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which of n states, centre and size `[n, 4]`, are looked at, and by whom.
+
+    Returns some of the states, `[m, 4]`, and for each candidate the number of the one that it
+    shares, `[n]` int32: its own, or one within `tolerance` pixels of the search image, so that
+    no chain of small steps joins what lies far apart.
+    """
+    if not tolerance:
+        distinct, shared = np.unique(where, axis=0, return_inverse=True)
+        return distinct, shared.reshape(-1).astype(np.int32)
+    context_pixels = config.model.context_pixels
+    sides = context_side(where[:, 2], where[:, 3], config.tracker.context_amount)
+    pixels = sides / context_pixels  # of the frame, in one of the search image
+    looked_at: list[int] = []
+    shared = np.empty(len(where), np.int32)
+    for i, (state, pixel) in enumerate(zip(where, pixels, strict=True)):
+        others = where[looked_at]
+        moved = np.abs(others[:, :2] - state[:2]).max(axis=1, initial=0) / pixel
+        # a square target fills half of its context
+        grown = np.abs(pixels[looked_at] / pixel - 1) * context_pixels / 4
+        near = np.flatnonzero(np.maximum(moved, grown) <= tolerance)
+        shared[i] = near[0] if len(near) else len(looked_at)
+        if not len(near):
+            looked_at.append(i)
+    return where[looked_at], shared
 
 
 def _without_numbers(config: Config, candidates: tuple[TrackerConfig, ...]) -> Config:

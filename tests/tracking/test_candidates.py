@@ -10,7 +10,7 @@ import pytest
 from siamjax.config import DistractorConfig, LongTermConfig, ModelConfig, TrackerConfig
 from siamjax.models.build import build_network
 from siamjax.tracking.adapters import Tracker
-from siamjax.tracking.candidates import CandidateTracker
+from siamjax.tracking.candidates import CandidateTracker, share
 from siamjax.tracking.frames import FrameError
 from tests.tracking.networks import SeesBrightness, random_variables, small_config
 from tests.tracking.test_batch import film
@@ -69,6 +69,49 @@ def test_candidates_that_agree_share_the_network():
     for t, frame in enumerate(frames[1:], 1):
         ours.update(frame)
         assert ours.evaluations == t
+
+
+def test_shared_states_lie_within_the_tolerance(rng):
+    config = small_config()
+    center, size = rng.uniform(90, 110, (40, 2)), rng.uniform(35, 45, (40, 2))
+    where = np.concatenate([center, size], axis=1).astype(np.float32)
+    where[7] = where[3]
+    exact, own = share(where, config, 0.0)
+    np.testing.assert_array_equal(exact[own], where)
+    assert len(exact) == 39
+    looked_at, shared = share(where, config, 4.0)
+    assert 1 < len(looked_at) < 39 and shared.max() == len(looked_at) - 1
+    theirs = looked_at[shared]
+    # by the definition: pixels of the search image, half of whose template is the target
+
+    def pixel(state):
+        context = state[:, 2:].sum(axis=1) * config.tracker.context_amount
+        side = np.sqrt((state[:, 2] + context) * (state[:, 3] + context))
+        return side / config.model.context_pixels
+
+    assert (np.abs(theirs - where)[:, :2].max(axis=1) <= 4 * pixel(where) + 1e-3).all()
+    edges = np.abs(pixel(theirs) / pixel(where) - 1) * config.model.context_pixels / 4
+    assert edges.max() <= 4 + 1e-3
+
+
+def test_within_the_tolerance_one_pass_serves_all_and_sizes_stay_their_own():
+    config = small_config()
+    config = dataclasses.replace(config, model=ModelConfig(), tracker=TrackerConfig())
+    candidates = settings(config, (0.0, 0.0, 0.1), (0.0, 0.0, 0.15), (0.0, 0.0, 0.2))
+    frames = [np.full((120, 160, 3), 20, np.uint8) for _ in range(5)]
+    for t, frame in enumerate(frames):
+        frame[40:80, 40 + 2 * t : 80 + 2 * t] = 250
+    boxes = {}
+    for tolerance in (0.0, 20.0):
+        ours = CandidateTracker(SeesBrightness(), {}, config, candidates, tolerance=tolerance)
+        ours.init(frames[0], (36, 44, 48, 32))
+        found = [ours.update(frame)[0] for frame in frames[1:]]
+        boxes[tolerance] = np.stack(found)
+        assert ours.evaluations == (4 if tolerance else 1 + 3 * 3)
+    assert len(np.unique(boxes[20.0][-1, :, 2])) == 3
+    np.testing.assert_allclose(boxes[20.0], boxes[0.0], atol=3)
+    with pytest.raises(ValueError, match=r"`tolerance` \(=-1\)"):
+        CandidateTracker(SeesBrightness(), {}, config, candidates, tolerance=-1)
 
 
 def test_new_numbers_and_a_new_sequence_compile_nothing(caplog):
