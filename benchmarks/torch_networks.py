@@ -120,7 +120,8 @@ class TorchNetwork:
             stages[stage] = x
         return stages
 
-    def _extract(self, image):
+    def extract(self, image):
+        """The levels' features, after the neck where there is one."""
         name = self.config.backbone.name
         kind = {"mobilenetv2": self._mobilenetv2}.get(name, self._alexnet)
         stages = (self._resnet if name in RESNETS else kind)(image)
@@ -131,7 +132,7 @@ class TorchNetwork:
 
     def encode(self, template):
         """What is kept of the template, by level and branch."""
-        levels = self._extract(template)
+        levels = self.extract(template)
         if self.config.template_crop is not None:
             crop = self.config.template_crop
             start = {level: (x.shape[-1] - crop) // 2 for level, x in levels.items()}
@@ -155,7 +156,7 @@ class TorchNetwork:
 
     def predict(self, kernels, search):
         """Scores the search images."""
-        levels = self._extract(search)
+        levels = self.extract(search)
         if self.config.correlation == "plain":
             ((level, x),) = levels.items()
             return _correlate(x, kernels[level], 1) * 0.001, None

@@ -1,12 +1,20 @@
-"""Milliseconds a frame of the tracking step, by stage.
+"""Tracking: milliseconds a frame by stage, targets and sequences at once, memory.
 
-    python benchmarks/tracking.py [configs/quickstart.py ...] [--width 640] [--height 480]
+    python benchmarks/tracking.py [configs/siamfc.py ...] [--width 640] [--height 480] [--quick]
 
-A stage's time is that of its own compiled function; the step is all of them in one, as the
-tracker runs it. Compilation is apart. The weights are random: they do not change the time.
+Batch 1 stands beside the same tracker in PyTorch, OpenCV and NumPy (`torch_tracker.py`), with
+the same weights on the same frames, in turns of a few frames each. A stage's time is that of
+its own compiled function; the step is all of them in one, as the tracker runs it. Everything
+is a median; compilation stands apart. The weights are random: they do not change the time.
+Run it on an idle machine.
 """
 
 import argparse
+import gc
+import importlib.util
+import resource
+import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,14 +22,32 @@ from pathlib import Path
 import cv2
 import jax
 import numpy as np
+from forward import random_variables
 from harness import compile_call, print_table, time_call
 
 from siamjax.config_files import load_config
-from siamjax.models.build import build_network, init_variables
+from siamjax.models.build import build_network
+from siamjax.models.folding import fold_batch_norm
 from siamjax.tracking import tracker
 from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import pad_frame
 from siamjax.video import VideoWriter, open_frames, read_image
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+MODELS = (
+    "siamrpnpp_r50",
+    "siamrpnpp_mobilenetv2",
+    "siamrpnpp_alexnet",
+    "siamrpn_alexnet",
+    "dasiamrpn",
+    "siamrpn_vot2018",
+    "siamfc",
+    "quickstart",
+)
+MANY = ("siamrpnpp_alexnet", "quickstart")  # the models for many targets at once
+COUNTS = (1, 4, 16, 64)
+TURN = 6  # frames that one of two trackers gets before it is the other's turn
 
 
 def render(count: int, width: int, height: int) -> list[np.ndarray]:
@@ -32,18 +58,46 @@ def render(count: int, width: int, height: int) -> list[np.ndarray]:
     return [np.roll(texture, (2 * i, 3 * i), (0, 1)) for i in range(count)]
 
 
-def random_variables(network, config) -> dict:
-    """Drawn in NumPy, since compiling every initialiser takes longer than the benchmark."""
-    shapes = jax.eval_shape(
-        lambda key: init_variables(network, key, config.model), jax.random.key(0)
-    )
-    rng = np.random.default_rng(0)
+def calibrated(variables: dict, maps) -> dict:
+    """The variables with outputs as of a trained network, of which `maps` are too large.
 
-    def draw(leaf):
-        scale = np.sqrt(2 / np.prod(leaf.shape[:-1])) if leaf.ndim == 4 else 1.0
-        return np.abs(scale * rng.standard_normal(leaf.shape)).astype(np.float32)
+    Saturated scores would all be equal, and boxes too large for a float tell nothing.
+    """
+    if maps.loc is None:
+        return variables
 
-    return jax.tree.map(draw, shapes)
+    def scale(path, leaf):
+        names = [key.key for key in path]
+        is_last = "conv1" in names and "output" in names
+        if (is_last and "cls" in names) or "template_cls" in names:
+            return leaf / float(maps.cls_logits.std())
+        if (is_last and "loc" in names) or "loc_adjust" in names:
+            return 0.2 * leaf / float(maps.loc.std())
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(scale, variables)
+
+
+class Contender:
+    """A configuration with random weights: ours as `load_tracker` gives it, and as trained."""
+
+    def __init__(self, path: Path, frame: np.ndarray):
+        self.config = load_config(path)
+        model = self.config.model
+        drawn = jax.device_get(random_variables(build_network(model), model))
+        self.network, folded = fold_batch_norm(model, drawn)
+        self.trained = calibrated(drawn, self._maps(folded, frame))
+        self.variables = jax.device_put(fold_batch_norm(model, self.trained)[1])
+
+    def _maps(self, variables: dict, frame: np.ndarray):
+        sides = (self.config.model.template_size, self.config.tracker.search_size)
+        images = (cv2.resize(frame, (side, side))[None].astype(np.float32) for side in sides)
+        return jax.jit(self.network.apply)(variables, *images)
+
+    @property
+    def parts(self):
+        """What every tracker of ours is made of."""
+        return self.network, self.variables, self.config
 
 
 def decoding(frames: list[np.ndarray], repeat: int) -> list[list[object]]:
@@ -63,22 +117,21 @@ def decoding(frames: list[np.ndarray], repeat: int) -> list[list[object]]:
     return [*rows, ["pad and put on the device", 1e3 * put]]
 
 
-def stages(path: Path, frame: np.ndarray, repeat: int) -> list[object]:
-    """One row: compilation in seconds, then milliseconds by stage and as a whole."""
-    config = load_config(path)
-    network = build_network(config.model)
-    variables = jax.device_put(random_variables(network, config))
-    follower = Tracker(network, variables, config)
+def first_box(frame) -> tuple[float, float, float, float]:
     height, width = frame.shape[:2]
-    box = (0.4 * width, 0.4 * height, 0.15 * width, 0.2 * height)
+    return 0.4 * width, 0.4 * height, 0.15 * width, 0.2 * height
+
+
+def stages(model: Contender, frame: np.ndarray, repeat: int) -> tuple[list, list]:
+    """Compilation and milliseconds by stage; and the step's memory in MB."""
+    config, network, variables = model.config, model.network, model.variables
     padded = jax.device_put(pad_frame(frame))
-    frame_size = jax.device_put(np.array([width, height], np.float32))
+    frame_size = jax.device_put(np.array(frame.shape[1::-1], np.float32))
     options = {"network": network, "config": config}
 
     start = time.perf_counter()
-    state = tracker.init(
-        variables, padded, frame_size, jax.device_put(np.float32(box)), **options
-    )
+    box = jax.device_put(np.float32(first_box(frame)))
+    state = tracker.init(variables, padded, frame_size, box, **options)
     jax.block_until_ready(state)
     init_compile = time.perf_counter() - start
 
@@ -88,12 +141,13 @@ def stages(path: Path, frame: np.ndarray, repeat: int) -> list[object]:
         padded,
     )
     scale, search = crop()
+    template = tracker.repeat_template(state.template, search.shape[0])
     predict, _ = compile_call(
-        lambda variables, state, search: network.apply(
-            variables, state.template, search, method=network.predict
+        lambda variables, template, search: network.apply(
+            variables, template, search, method=network.predict
         ),
         variables,
-        state,
+        template,
         search,
     )
     select, _ = compile_call(
@@ -103,31 +157,87 @@ def stages(path: Path, frame: np.ndarray, repeat: int) -> list[object]:
         state,
         predict(),
     )
-    step, step_compile = compile_call(
-        lambda variables, state, frame: tracker.update(
-            variables, state, frame, frame_size, **options
-        ),
-        variables,
-        state,
-        padded,
-    )
+    start = time.perf_counter()
+    lowered = tracker.update.lower(variables, state, padded, frame_size, **options)
+    compiled = lowered.compile()
+    step_compile = time.perf_counter() - start
+    step = lambda: compiled(variables, state, padded, frame_size)  # noqa: E731
     milliseconds = [1e3 * time_call(f, repeat) for f in (crop, predict, select, step)]
+    memory = compiled.memory_analysis()
+    weights = sum(x.nbytes for x in jax.tree.leaves(variables))
+    sizes = [weights, memory.argument_size_in_bytes - weights, memory.temp_size_in_bytes]
+    return [init_compile + step_compile, *milliseconds], [size / 1e6 for size in sizes]
 
-    follower.init(frame, box)
-    follower.update(frame)
 
-    def follow():
-        follower.update(frame)
-        return follower.box_xywh
+def beside(model: Contender, frames: list[np.ndarray], rounds: int) -> list[object]:
+    """Milliseconds of ours and of PyTorch's tracker, the ratio, and how far they are apart.
 
-    whole = time_call(follow, repeat)
-    return [
-        config.name,
-        init_compile + step_compile,
-        *milliseconds,
-        1e3 * whole,
-        1 / whole,
-    ]
+    They take turns on the same frames, so that whatever else the machine does befalls both;
+    a turn's first frame is not counted. Apart is what their first boxes differ by, in pixels.
+    """
+    ours = Tracker(*model.parts)
+    ours.init(frames[0], first_box(frames[0]))
+    ours.update(frames[1])
+    if importlib.util.find_spec("torch") is None:
+        contenders = {"ours": ours}
+        apart = float("nan")
+    else:
+        from torch_tracker import TorchTracker
+
+        theirs = TorchTracker(model.config, model.trained)
+        theirs.init(frames[0], first_box(frames[0]))
+        apart = float(np.abs(theirs.update(frames[1]) - ours.box_xywh).max())
+        contenders = {"ours": ours, "theirs": theirs}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, one in contenders.items():
+            one.init(frames[0], first_box(frames[0]))
+            for t in range(1, TURN + 1):
+                start = time.perf_counter()
+                one.update(frames[t])
+                _ = one.box_xywh if one is ours else None
+                if t > 1:
+                    times[name].append(time.perf_counter() - start)
+    mine, other = (statistics.median(times.get(n, [float("nan")])) for n in ("ours", "theirs"))
+    return [1e3 * mine, 1 / mine, 1e3 * other, other / mine, apart]
+
+
+def many_targets(model: Contender, frames: list[np.ndarray], count: int, repeat: int) -> float:
+    """Targets a second, `count` of them in one video."""
+    height, width = frames[0].shape[:2]
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0.05, 0.75, (count, 2)) * (width, height)
+    boxes = np.concatenate([corners, np.full((count, 2), 0.15 * height)], axis=1)
+    follower = MultiTracker(*model.parts)
+    follower.init(frames[0], boxes)
+    return count / time_call(lambda: follower.update(frames[1]), repeat)
+
+
+def many_sequences(
+    model: Contender, frames: list[np.ndarray], count: int, repeat: int
+) -> float:
+    """Frames a second, of `count` videos in lock-step."""
+    follower = BatchTracker(*model.parts, slots=count)
+    for slot in range(count):
+        follower.init(slot, frames[slot % len(frames)], first_box(frames[0]))
+    batch = {slot: frames[(slot + 1) % len(frames)] for slot in range(count)}
+    return count / time_call(lambda: follower.update(batch), repeat)
+
+
+def resident() -> float:
+    """MB of this process in memory now."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return float("nan")
+    (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmRSS"))
+    return int(line.split()[1]) / 1e3
+
+
+def peak() -> float:
+    """MB of this process in memory at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1e6 if sys.platform == "darwin" else 1e3
+    )
 
 
 def main() -> None:
@@ -135,20 +245,45 @@ def main() -> None:
     parser.add_argument("configs", nargs="*", type=Path)
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
-    parser.add_argument("--repeat", type=int, default=50)
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("--quick", action="store_true", help="a smoke test of small models")
     options = parser.parse_args()
-    configs = options.configs or [
-        Path(__file__).resolve().parents[1] / "configs" / "quickstart.py"
-    ]
+    names = ("siamfc", "quickstart") if options.quick else MODELS
+    configs = options.configs or [CONFIGS / f"{name}.py" for name in names]
+    repeat, rounds = (2, 1) if options.quick else (options.repeat, 4)
+    counts = COUNTS[:2] if options.quick else COUNTS
     frames = render(30, options.width, options.height)
     size = f"{options.width} x {options.height}"
-    print_table(f"A frame of {size}, ms", ["stage", "ms"], decoding(frames, options.repeat))
-    header = ["model", "compile, s", "crop", "network", "selection", "step"]
+    print_table(f"A frame of {size}, ms", ["stage", "ms"], decoding(frames, repeat))
+
+    by_stage, both, memory, throughput = [], [], [], []
+    for path in configs:
+        before = resident()
+        model = Contender(path, frames[0])
+        name = model.config.name
+        seconds, sizes = stages(model, frames[0], repeat)
+        by_stage.append([name, *seconds])
+        memory.append([name, *sizes, resident() - before])
+        both.append([name, *beside(model, frames, rounds)])
+        if options.configs or name in MANY:
+            few = max(2, repeat // 7)
+            for count in counts:
+                rates = [f(model, frames, count, few) for f in (many_targets, many_sequences)]
+                throughput.append([name, count, *rates])
+        del model
+        jax.clear_caches()
+        gc.collect()
+    stage_header = ["model", "compile, s", "crop", "network", "selection", "step"]
+    print_table(f"Tracking step, frames of {size}, ms a frame", stage_header, by_stage)
     print_table(
-        f"Tracking step, frames of {size}, ms a frame",
-        [*header, "Tracker.update and box", "frames/s"],
-        [stages(path, frames[0], options.repeat) for path in configs],
+        f"One target, Tracker.update and its box, frames of {size}",
+        ["model", "ms", "frames/s", "PyTorch, ms", "PyTorch / ours", "apart, px"],
+        both,
     )
+    header = ["model", "at once", "targets in one video", "sequences"]
+    print_table(f"Many at once, results a second, frames of {size}", header, throughput)
+    header = ["model", "weights", "state and frame", "temporaries", "process grew by"]
+    print_table(f"Memory of a step, MB; the process's peak is {peak():.0f}", header, memory)
 
 
 if __name__ == "__main__":
