@@ -1,6 +1,7 @@
 """`siamjax vot`: a tracker for the VOT toolkit, which talks to it through TraX."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 
@@ -14,6 +15,9 @@ def vot(*, weights: Path, config: Path | None = None) -> None:
         protocol = trax
         command = siamjax vot --weights /path/to/weights
 
+    The toolkit starts it anew for every sequence. With JAX_COMPILATION_CACHE_DIR set to a
+    folder, only the first start compiles.
+
     Args:
         weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
         config: the weights' configuration; by default the config.json beside them
@@ -25,8 +29,6 @@ def vot(*, weights: Path, config: Path | None = None) -> None:
             "`siamjax vot` needs the package vot-trax: pip install vot-trax"
         ) from error
     from siamjax.api import load_tracker
-    from siamjax.tracking.frames import FrameError
-    from siamjax.video import ImageError
 
     tracker = load_tracker(config, weights)
     server = trax.Server(
@@ -35,18 +37,32 @@ def vot(*, weights: Path, config: Path | None = None) -> None:
         tracker_name=tracker.config.name,
     )
     with server:
-        while (request := server.wait()).type in ("initialize", "frame"):
-            path = request.image["color"].path()
-            if request.type == "initialize":
-                tracker.init(read(path), first_box(request.objects[0][0]))
-            else:
-                try:
-                    tracker.update(read(path))
-                except (ImageError, FrameError):
-                    pass  # the box before is all that can be said of such a frame
-            score = tracker.score if math.isfinite(tracker.score) else 0.0
-            region = region_of(trax, tracker)
-            server.status([(region, {"confidence": score})])
+        serve(server, tracker, partial(region_of, trax))
+
+
+def serve(server, tracker, region) -> None:
+    """Answers every request with one region and its confidence, until the client quits.
+
+    `server` is TraX's, and `region(tracker)` says where the target is. A frame that cannot be
+    read keeps the region before, with no confidence; one that cannot be begun with raises.
+    """
+    from siamjax.tracking.frames import FrameError
+    from siamjax.video import ImageError
+
+    while (request := server.wait()).type in ("initialize", "frame"):
+        path = request.image["color"].path()
+        score = 0.0
+        if request.type == "initialize":
+            tracker.init(read(path), first_box(request.objects[0][0]))
+            score = tracker.score
+        else:
+            try:
+                tracker.update(read(path))
+                score = tracker.score
+            except (ImageError, FrameError):
+                pass
+        confidence = score if math.isfinite(score) else 0.0
+        server.status([(region(tracker), {"confidence": confidence})])
 
 
 def region_of(trax, tracker):
