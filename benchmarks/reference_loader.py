@@ -65,9 +65,8 @@ def _crop(image, box, params, size):
 
 
 def _augment(image, params):
-    image = image.astype(np.float32)
     if params.color is not None:
-        image -= params.color.astype(np.float32)
+        image = image - params.color  # float64 from here on, as there
     if params.blur_size:
         kernel = np.zeros((params.blur_size, params.blur_size))
         kernel[:, params.blur_size // 2] += params.blur_mix
@@ -75,7 +74,7 @@ def _augment(image, params):
         image = cv2.filter2D(image, -1, kernel / params.blur_size)
     if params.flip:
         image = cv2.flip(image, 1)
-    return image.transpose(2, 0, 1).copy()
+    return image.transpose(2, 0, 1).astype(np.float32, order="C")
 
 
 def _stack(pairs):

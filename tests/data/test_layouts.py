@@ -110,7 +110,7 @@ def test_vid_keeps_both_parts_of_a_track(tmp_path):
     pictures, _ = cut("imagenet_vid", tmp_path)
     own = [t for p in pictures for t in p.targets if t["video"] == 0 and t["track"] == 0]
     assert [t["frame"] for t in own] == [0, 1, 3, 5]
-    assert {t["category"] for t in own} == {category_number("n02084071")}
+    assert {t["category"] for t in own} == {category_number("dog")}
 
 
 def test_vid_crop_is_the_reference_recipe(tmp_path):
@@ -242,6 +242,54 @@ def test_rows_beyond_the_last_picture(tmp_path):
     pictures, drops = cut("trackingnet", tmp_path)
     assert len(pictures) == 10
     assert drops.counts["the picture is missing"] == 3 + 2
+
+
+def test_more_pictures_than_boxes(tmp_path):
+    """The first pictures are meant, but not in OTB's David."""
+    for name, pictures, boxes in (("Football1", 6, 4), ("David", 770, 471)):
+        for number in range(1, pictures + 1):
+            trees.text(tmp_path / name / "img" / f"{number:04d}.jpg", ["no matter"])
+        trees.text(tmp_path / name / "groundtruth_rect.txt", ["1,1,9,9"] * boxes)
+    david, football = (clip.read() for clip in find_clips("otb", tmp_path))
+    assert [s.box_xywh is not None for s in football] == [True] * 4 + [False] * 2
+    annotated = [s.image.name for s in david if s.box_xywh is not None]
+    assert (annotated[0], annotated[-1], len(annotated)) == ("0300.jpg", "0770.jpg", 471)
+
+
+def test_pictures_as_youtube_bb_utility_saves_them(tmp_path):
+    """All of a class in one folder, in both of its spellings; a video's lines apart."""
+    lines, folder = [], tmp_path / "yt_bb_detection_train"
+    for number, name in enumerate(("a-_b_1000_7_1.jpg", "a-_b+7+1+2000.jpg")):
+        x, y, w, h = trees.moving(number)
+        trees.picture(folder / "7" / name, number, (x, y, w, h))
+        box = (x / 96, (x + w) / 96, y / 64, (y + h) / 64)
+        lines.append(f"a-_b,{1000 * (number + 1)},7,cat,1,present," + ",".join(map(str, box)))
+    lines.insert(1, "other,0,7,cat,1,absent,-1.0,-1.0,-1.0,-1.0")
+    trees.text(tmp_path / "yt_bb_detection_train.csv", lines)
+    pictures, drops = cut("youtube_bb", tmp_path)
+    np.testing.assert_allclose(boxes_of(pictures), [trees.moving(0), trees.moving(1)])
+    assert drops.counts == {"the target is flagged absent": 1}
+
+
+def test_imagenets_categories_have_names(tmp_path):
+    """VID's are known, DET's others are read from its own list, where it is there."""
+    trees.imagenet_det(tmp_path)
+    file = next((tmp_path / "Annotations/DET/val").glob("v.xml"))
+    for number, name in (("n02121808", "cat"), ("n07739125", "apple")):
+        file.write_text(file.read_text().replace("n01<", f"{number}<"))
+        for known in (False, True):
+            if known:
+                lines = ["n07739125 5 apple", "n02121808 58 domestic_cat"]
+                trees.text(tmp_path / "devkit/data/map_det.txt", lines)
+            pictures, _ = cut("imagenet_det", tmp_path)
+            drawn = pictures[-1].targets[0]["category"]
+            wanted = name if known or name == "cat" else number
+            assert drawn == category_number(wanted)
+        (tmp_path / "devkit/data/map_det.txt").unlink()
+        file.write_text(file.read_text().replace(f"{number}<", "n01<"))
+    trees.text(tmp_path / "devkit/data/map_det.txt", ["no list"])
+    with pytest.raises(LayoutError, match="line 1 names no category"):
+        find_clips("imagenet_det", tmp_path)
 
 
 def test_natural_order_of_frames(tmp_path):

@@ -3,6 +3,7 @@
     Annotations/VID/train/ILSVRC2015_VID_train_0000/<video>/000000.xml
     Annotations/VID/val/<video>/000000.xml
     Data/VID/...                                             the pictures, .JPEG
+    devkit/data/map_vid.txt                                  what the categories are called
 
 Both splits are training data here, as in the reference preparation. That one cuts a track
 where the target is away, and a later part then replaces an earlier one of the same number;
@@ -20,6 +21,7 @@ from siamjax.data.builders.annotations import (
     pixel_corners,
 )
 from siamjax.data.builders.voc_xml import read_objects
+from siamjax.data.builders.wordnet import category_names
 
 
 def find(root: Path) -> list[Clip]:
@@ -27,14 +29,15 @@ def find(root: Path) -> list[Clip]:
     annotations, data = root / "Annotations" / "VID", root / "Data" / "VID"
     folders = [f for part in folders_in(annotations / "train") for f in folders_in(part)]
     folders += folders_in(annotations / "val")
-    clips = []
+    clips, names = [], category_names(root)
     for folder in folders:
         inside = folder.relative_to(annotations)
-        clips.append(Clip(inside.as_posix(), functools.partial(_read, folder, data / inside)))
+        read = functools.partial(_read, folder, data / inside, names)
+        clips.append(Clip(inside.as_posix(), read))
     return clips
 
 
-def _read(annotations: Path, pictures: Path) -> list[Sighting]:
+def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sighting]:
     found = []
     for place, file in enumerate(sorted(annotations.glob("*.xml"), key=natural_order)):
         frame = int(file.stem) if file.stem.isdigit() else place
@@ -46,7 +49,7 @@ def _read(annotations: Path, pictures: Path) -> list[Sighting]:
                     frame,
                     number if target.track is None else target.track,
                     pixel_corners(*target.corners),
-                    target.category,
+                    names.get(target.category, target.category),
                     target.flags,
                 )
             )

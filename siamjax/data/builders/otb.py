@@ -3,6 +3,9 @@
 <name>/img/0001.jpg ...             or the pictures beside the boxes
 <name>/groundtruth_rect.txt         x, y, w, h a line; the first pixel is 1, 1
 <name>/groundtruth_rect.1.txt ...   where there are several targets
+
+Where there are more pictures than boxes, the first ones are meant, as in Football1; but
+OTB's own David has 770 pictures, and its 471 boxes begin with number 300.
 """
 
 import functools
@@ -18,6 +21,7 @@ from siamjax.data.builders.annotations import (
 )
 
 _TRUTH = "groundtruth_rect*.txt"
+_LATER = {("David", 770, 471): 299}  # name, pictures, boxes: pictures before the first box
 
 
 def find(root: Path) -> list[Clip]:
@@ -36,5 +40,7 @@ def _read(folder: Path) -> list[Sighting]:
     found = []
     for track, truth in enumerate(truths):
         rows = [() if not any(row) else row for row in read_rows(truth)]
-        found += [s._replace(track=track) for s in along_frames(images, rows, first=1)]
+        without = _LATER.get((folder.name, len(images), len(rows)), 0)
+        along = along_frames(images, [()] * without + rows, first=1)
+        found += [s._replace(track=track) for s in along]
     return found

@@ -1,18 +1,22 @@
 """YouTube-BoundingBoxes: one frame a second of clips, boxes in fractions of the frame.
 
     yt_bb_detection_train.csv, yt_bb_detection_validation.csv   (also youtube_boundingboxes_...)
+    yt_bb_detection_train/<class>/<video>_<time>_<class>_<object>.jpg
+    yt_bb_detection_train/<class>/<video>+<class>+<object>+<time>.jpg
     yt_bb_detection_train/<class>/<video>[+<class>+<object>]/<...><time>.jpg
 
 A line: video, time in ms, class number, class, object, present or absent, xmin, xmax, ymin,
-ymax (in this order; -1 where absent). The frames are those that youtube-bb-utility saves;
-the last number of a picture's name is its time in milliseconds or in seconds. The frame
-number is the time in seconds, and a track is one clip of one object.
+ymax (in this order; -1 where absent). There is no line of titles, and the lines of a video
+need not stand together. The first pictures are those that youtube-bb-utility saves and PySOT
+reads, the second those of its conversion to Pascal VOC; in folders of a clip, the last number
+of a picture's name is its time in milliseconds or in seconds. The frame number is the time in
+seconds, and a track is one clip of one object.
 """
 
 import csv
 import functools
-import itertools
 import re
+from collections import defaultdict
 from pathlib import Path
 
 from siamjax.data.builders.annotations import (
@@ -32,26 +36,29 @@ def find(root: Path) -> list[Clip]:
     clips = []
     for split, folder in _SPLITS.items():
         for file in sorted(root.glob(f"*detection_{split}.csv")):
-            for video, rows in itertools.groupby(_rows(file), key=lambda row: row[0]):
-                read = functools.partial(_read, root / folder, video, tuple(rows))
+            for video, lines in sorted(_lines(file).items()):
+                read = functools.partial(_read, root / folder, video, lines)
                 clips.append(Clip(f"{split}/{video}", read))
     return clips
 
 
-def _rows(file):
-    """The lines by video; a malformed one is kept and dropped, and counted, later."""
-    with open(file, newline="", encoding="utf-8") as opened:
-        try:
-            rows = [tuple(row) for row in csv.reader(opened) if row]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise LayoutError(f"{file}: cannot be read: {error}") from error
-    return sorted(rows, key=lambda row: row[0])  # stable: the file's order within a video
+def _lines(file):
+    """The lines of each video, behind each other: there are millions, and they stay text."""
+    lines = defaultdict(list)
+    try:
+        with open(file, encoding="utf-8") as opened:
+            for line in opened:
+                if line.strip():
+                    lines[line.split(",", 1)[0].strip()].append(line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LayoutError(f"{file}: cannot be read: {error}") from error
+    return {video: "".join(found) for video, found in lines.items()}
 
 
-def _read(folder: Path, video: str, rows) -> list[Sighting]:
+def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
     folders: dict[tuple, dict[int, Path]] = {}
     found, numbers = [], {}
-    for row in rows:
+    for row in csv.reader(lines.splitlines()):
         nowhere = folder / video / "(malformed line)"
         if len(row) != 10:
             found.append(Sighting(nowhere, 0, 0, None))
@@ -64,10 +71,13 @@ def _read(folder: Path, video: str, rows) -> list[Sighting]:
         except ValueError:
             found.append(Sighting(nowhere, 0, track, None))
             continue
-        key = (kind, number)
-        if key not in folders:
-            folders[key] = _frames(folder, video, kind, number)
-        image = folders[key].get(milliseconds) or folders[key].get(milliseconds // 1000)
+        image = _picture(folder, video, kind, number, milliseconds)
+        if image is None:
+            key = (kind, number)
+            if key not in folders:
+                folders[key] = _frames(folder, video, kind, number)
+            frames = folders[key]
+            image = frames.get(milliseconds) or frames.get(milliseconds // 1000)
         image = image or folder / kind / video / f"(time {milliseconds})"
         found.append(
             Sighting(
@@ -81,6 +91,16 @@ def _read(folder: Path, video: str, rows) -> list[Sighting]:
             )
         )
     return found
+
+
+def _picture(folder, video, kind, number, milliseconds):
+    """The picture of a line where all of a class lie in one folder, or in one of all."""
+    names = (
+        f"{video}_{milliseconds}_{kind}_{number}.jpg",
+        f"{video}+{kind}+{number}+{milliseconds}.jpg",
+    )
+    places = [place / name for place in (folder / kind, folder) for name in names]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _frames(folder, video, kind, number):
