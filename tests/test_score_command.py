@@ -22,6 +22,8 @@ def score(capsys):
         assert main(["score", *map(str, words), "--json", *map(str, more)]) == 0
         content = json.loads(capsys.readouterr().out)
         assert set(content) == {"benchmark", "trackers"}
+        keys = {"overall", "sequences", "problems"}
+        assert all(set(tracker) == keys for tracker in content["trackers"].values())
         return content["trackers"]
 
     return score
@@ -88,10 +90,12 @@ def test_lasots_280_sequences_from_its_toolkits_folder(tmp_path, score, rng):
     assert len(found["sequences"]) == 280 and found["problems"] == []
     # absent frames are in the denominator by PySOT's convention, and in nothing by the other
     assert found["overall"]["precision_20px"] == pytest.approx(0.75)
-    (found,) = score(
-        *("LaSOT", annotations, tmp_path / "tracking_results"), "--convention", "visible"
-    ).values()
-    assert found["overall"]["precision_20px"] == 1 and len(found["attributes"]) == 14
+    report = tmp_path / "report"
+    words = ("--convention", "visible", "--report", report)
+    (found,) = score("LaSOT", annotations, tmp_path / "tracking_results", *words).values()
+    assert found["overall"]["precision_20px"] == 1
+    (full,) = json.loads((report / "summary.json").read_text())["trackers"].values()
+    assert len(full["attributes"]) == 14 and full["frames"] == 280 * T
 
 
 def test_trackers_of_several_layouts_side_by_side(tmp_path, score):

@@ -52,11 +52,15 @@ def write_report(
 
     The first tracker is the one that the report is about: sequences are sorted by its
     scores, worst first, others are compared with it, and its worst moments are shown where
-    `sequences` has the frames. `problems` are those of the benchmark folder. Raises `OSError`
-    when a file cannot be written.
+    `sequences` has the frames. `summary.json` is what `siamjax score --json` prints, and of
+    each tracker `attributes`, `frames` and `fps` as well. `problems` are those of the
+    benchmark folder. Raises `OSError` when a file cannot be written.
     """
     folder = Path(folder)
     content = summary(benchmark.name, trackers, problems)
+    for tracker in trackers:
+        more = {"attributes": tracker.attributes, "frames": tracker.frames, "fps": tracker.fps}
+        content["trackers"][tracker.name] |= more
     write_atomically(folder / "summary.json", json.dumps(content, indent=1) + "\n")
     write_atomically(folder / "table.md", as_markdown(trackers))
     write_atomically(folder / "table.tex", as_latex(trackers))

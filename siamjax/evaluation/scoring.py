@@ -287,8 +287,7 @@ def summary(
 ) -> dict[str, Any]:
     """Everything as JSON-ready values, in the form of `siamjax score --json`.
 
-    `problems` are those of the benchmark itself, and are every tracker's. Beside the
-    agreed keys each tracker has `attributes`, `frames` and `fps`.
+    `problems` are those of the benchmark itself, and are every tracker's.
     """
     return {
         "benchmark": benchmark,
@@ -297,9 +296,6 @@ def summary(
                 "overall": tracker.overall,
                 "sequences": tracker.sequences,
                 "problems": [str(p) for p in [*problems, *tracker.problems]],
-                "attributes": tracker.attributes,
-                "frames": tracker.frames,
-                "fps": tracker.fps,
             }
             for tracker in trackers
         },
