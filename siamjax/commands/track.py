@@ -191,7 +191,9 @@ class _Run:
         lost = self.follower.are_lost if is_long_term else [s < self.lost_below for s in scores]
         boxes = self.follower.boxes_xywh.tolist()
         polygons = self.follower.polygons
-        polygons = [None] * len(boxes) if polygons is None else [p.tolist() for p in polygons]
+        polygons = (
+            [None] * len(boxes) if polygons is None else [p.round(3).tolist() for p in polygons]
+        )
         return [
             TargetReport(tuple(box), score, bool(is_lost), polygon)
             for box, score, is_lost, polygon in zip(boxes, scores, lost, polygons, strict=True)

@@ -96,9 +96,12 @@ def xcorr_up_channel(
         folded = kernel.transpose(1, 2, 3, 0, 4).reshape(kh, kw, c, b * o)
         out = _grouped(_fold_batch(search), folded, b)
         return out.reshape(h, w, b, o).transpose(2, 0, 1, 3)
-    # One matrix product for all cells of the kernel, then a sum of shifted maps.
-    products = jnp.einsum("bhwc,bijco->ijbhwo", search, kernel)
-    return sum(products[i, j, :, i : i + h, j : j + w] for i in range(kh) for j in range(kw))
+    # One matrix product for all cells of the kernel, then a sum of shifted maps. `split` and
+    # not indexing, since its gradient joins the maps' gradients instead of adding them up.
+    taps = kernel.reshape(b, kh * kw, c, o).swapaxes(1, 2).reshape(b, c, kh * kw * o)
+    products = lax.split(search.reshape(b, -1, c) @ taps, [o] * (kh * kw), axis=2)
+    maps = [x.reshape(*search.shape[:3], o) for x in products]
+    return sum(maps[i * kw + j][:, i : i + h, j : j + w] for i in range(kh) for j in range(kw))
 
 
 def xcorr_plain(
