@@ -11,7 +11,9 @@ import pytest
 from siamjax.config_files import load_config
 from tests.conftest import ROOT
 
-SOURCES = [ROOT / "README.md", *sorted((ROOT / "configs").rglob("*.py"))]
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+STUDIES = sorted((ROOT / "configs" / "ablations").glob("*.py"))
+SOURCES = [ROOT / "README.md", *CONFIGS, *STUDIES]
 PROGRAMS = (
     "python train.py",
     "python eval.py",
@@ -73,7 +75,7 @@ def test_the_command_exists(command):
     assert not missing, f"{command!r} uses {missing}, which its --help does not list"
 
 
-@pytest.mark.parametrize("path", SOURCES[1:], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_the_configuration_loads_and_says_how_to_run_it(path):
     config = load_config(path)
     assert config.name == path.stem

@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 def configs():
     """One configuration for each network there is."""
     known = {}
-    for path in sorted((ROOT / "configs").rglob("*.py")):
+    for path in sorted((ROOT / "configs").glob("*.py")):
         config = load_config(path)
         known.setdefault(config.model, config)
     return known.values()
