@@ -1,5 +1,6 @@
 """`siamjax search`: the tracker's hyper-parameters for a benchmark."""
 
+from functools import partial
 from pathlib import Path
 
 from siamjax.evaluation.proposals import Method
@@ -42,8 +43,8 @@ def search(
         size_lr: lowest and highest
         search_sizes: sides of the search image; the configuration's own when none is named
         sequences: only these; all when none is named
-        tolerance: candidates whose search images differ by no more pixels share one; with 0
-            each gets exactly the score of its own run
+        tolerance: candidates whose search images differ by no more pixels share one, and the
+            best get runs of their own in the end; with 0 all scores are those of such runs
         seed: of the random settings and of the optimiser
     """
     import dataclasses
@@ -74,10 +75,13 @@ def search(
     loaded, problems = load_sequences(data, conventions, sequences)
     model = siamjax.load_model(settings, weights)
     made = fingerprint(settings, model.variables, siamjax.__version__)
+
+    def make(chosen, tolerance=0.0):
+        parts = (model.network, model.variables, settings)
+        return CandidateTracker(*parts, chosen, tolerance=tolerance)
+
     outcome = searching.search(
-        lambda chosen: CandidateTracker(
-            model.network, model.variables, settings, chosen, tolerance=tolerance
-        ),
+        partial(make, tolerance=tolerance),
         settings,
         loaded,
         conventions,
@@ -96,6 +100,7 @@ def search(
         },
         total=candidates,
         batch=batch,
+        make_exact=make if tolerance else None,
     )
     print(searching.as_markdown(outcome, rows=10), end="")
     for problem in [*problems, *outcome.problems]:

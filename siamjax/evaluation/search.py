@@ -6,6 +6,7 @@ rather than for each candidate: at the start of a sequence all agree.
 
     <out>/search.json         what is searched, with which weights
     <out>/round_001.json      candidates, and their scores on the sequences that are done
+    <out>/finals.json         the same of the best ones, where the rounds share approximately
     <out>/table.csv           every candidate, the best first; table.md the best of them
     <out>/best.json           the configuration with the best settings, for `--config`
 
@@ -17,43 +18,28 @@ import dataclasses
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from siamjax.config import Config, TrackerConfig
 from siamjax.config_files import config_to_dict
-from siamjax.evaluation import got10k, ope
 from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.evaluation.following import CandidatesLike, follow, score_boxes
 from siamjax.evaluation.layouts import Problem
-from siamjax.evaluation.overlap import raster_overlap
 from siamjax.evaluation.proposals import Proposer, Settings
 from siamjax.evaluation.protocols import Benchmark
-from siamjax.evaluation.regions import Regions
 from siamjax.evaluation.sequences import Sequence as VideoSequence
-from siamjax.video import ImageError
 
 SHOWN = 20  # rows of table.md
+FINALISTS = 4  # candidates that are scored exactly in the end
 
 
 class SearchError(ValueError):
     """A search folder belongs to another search, or nothing could be searched."""
-
-
-class CandidatesLike(Protocol):
-    """Follows one target with the settings of every candidate."""
-
-    evaluations: int  # search images that the network has seen
-
-    def init(self, frame: np.ndarray, box_xywh) -> None:
-        """Starts every candidate on a frame `[h, w, 3]` uint8 BGR."""
-
-    def update(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes `[n, 4]` and scores `[n]` in the next frame."""
 
 
 class Outcome(NamedTuple):
@@ -124,11 +110,14 @@ def search(
     mark: dict[str, Any],
     total: int,
     batch: int,
+    make_exact: Callable[[list[TrackerConfig]], CandidatesLike] | None = None,
 ) -> Outcome:
     """Tries `total` candidates, `batch` in a round, and writes what came out.
 
-    `make` builds the tracker of candidates that differ in nothing that compiles; `mark` is
-    what tells this search from another. Raises `SearchError` where `out` holds another
+    `make` builds the tracker of candidates that differ in nothing that compiles. Where its
+    scores are approximate, `make_exact` builds one whose scores are not: the best candidates
+    are scored again with it, and lead the ranking by what they get there. `mark` is what tells
+    this search from another. Raises `SearchError` where `out` holds another
     search's rounds, `ConfigError` for settings that the configuration does not allow.
     """
     out = Path(out)
@@ -152,8 +141,16 @@ def search(
             proposer.tell(current.candidates, current.totals())
             rounds.append(current)
             tried += len(current.candidates)
-            _write_tables(out, config, rounds)
-    outcome = _outcome(rounds)
+            _write_tables(out, config, _outcome(rounds))
+        final = None
+        if make_exact is not None and any(each.scores for each in rounds):
+            best = [settings for settings, _ in _outcome(rounds).ranking[:FINALISTS]]
+            final = _finals(out / "finals.json", best)
+            bar.total += len(best) * sum(map(len, sequences))
+            if not final.is_done(names):
+                _run_round(final, make_exact, config, sequences, benchmark, bar)
+            _write_tables(out, config, _outcome(rounds, final))
+    outcome = _outcome(rounds, final)
     if not any(each.scores for each in rounds):
         shown = "; ".join(map(str, outcome.problems[:3]))
         raise SearchError(f"no sequence could be tracked ({shown})")
@@ -179,6 +176,13 @@ def _next_round(out: Path, number: int, proposer: Proposer, count: int) -> _Roun
     if current.candidates:
         current.save()
     return current
+
+
+def _finals(file: Path, candidates: list[Settings]) -> _Round:
+    """What is known of these candidates already, or nothing."""
+    if file.is_file() and (found := _Round.load(file)).candidates == candidates:
+        return found
+    return _Round(file, candidates, {}, {})
 
 
 def _run_round(current: _Round, make, config: Config, sequences, benchmark, bar) -> None:
@@ -212,90 +216,29 @@ def _run_round(current: _Round, make, config: Config, sequences, benchmark, bar)
         current.save()
 
 
-def follow(
-    tracker: CandidatesLike,
-    sequence: VideoSequence,
-    count: int,
-    on_frames: Callable[[int], object] = lambda _: None,
-) -> np.ndarray:
-    """The boxes of `count` candidates in one pass, `[count, t, 4]` 0-based.
-
-    A frame that cannot be read, and a box that is not finite, gets the box before it.
-    """
-    boxes = np.tile(sequence.gt_xywh[0], (count, len(sequence), 1))
-    tracker.init(sequence.read_frame(0), sequence.gt_xywh[0])
-    on_frames(count)
-    for t, frame in enumerate(_frames_ahead(sequence), start=1):
-        boxes[:, t] = boxes[:, t - 1]
-        if frame is not None:
-            found, _ = tracker.update(frame)
-            usable = np.isfinite(found).all(axis=1)
-            boxes[usable, t] = np.asarray(found, np.float64)[usable]
-        on_frames(count)
-    return boxes
-
-
-def _frames_ahead(sequence: VideoSequence) -> Iterator[np.ndarray | None]:
-    """The frames from the second on, the next one read while one is used; None for damaged."""
-
-    def read(t: int) -> np.ndarray | None:
-        try:
-            return sequence.read_frame(t)
-        except ImageError:
-            return None
-
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read, 1) if len(sequence) > 1 else None
-        for t in range(1, len(sequence)):
-            frame = coming.result()
-            if t + 1 < len(sequence):
-                coming = reader.submit(read, t + 1)
-            yield frame
-
-
-def score_boxes(sequence: VideoSequence, boxes: np.ndarray, benchmark: Benchmark) -> float:
-    """What a search makes large, of one sequence and boxes `[t, 4]` 0-based.
-
-    Success AUC; average overlap for GOT-10k; for VOT the mean overlap of one pass without
-    restarts, since candidates fail, and would start again, at different frames.
-    """
-    if benchmark.experiment in ("supervised", "long-term"):
-        truth = sequence.truth
-        predicted = Regions.from_boxes(boxes + benchmark.origin_xywh)
-        overlap = raster_overlap(predicted, truth.ground_truth, sequence.frame_size)
-        known = truth.ground_truth.is_finite
-        known[0] = False
-        return float(np.nan_to_num(overlap[known]).mean()) if known.any() else 0.0
-    truth = sequence.truth
-    predicted = boxes + benchmark.origin_xywh
-    if benchmark.experiment == "repeated":
-        overlap = got10k.frame_overlaps(
-            truth.boxes, [predicted], visible=truth.visible, frame_size=truth.frame_size
-        )
-        return float(overlap.mean())
-    found = ope.curves(truth.boxes, predicted, visible=truth.visible)
-    return ope.scores(found).success_auc
-
-
-def _outcome(rounds: Sequence[_Round]) -> Outcome:
+def _outcome(rounds: Sequence[_Round], final: _Round | None = None) -> Outcome:
     scored = [
         pair for each in rounds for pair in zip(each.candidates, each.totals(), strict=True)
     ]
+    ranking = sorted(scored, key=lambda pair: -pair[1])
+    if final is not None:
+        exact = zip(final.candidates, final.totals(), strict=True)
+        others = [pair for pair in ranking if pair[0] not in final.candidates]
+        ranking = sorted(exact, key=lambda pair: -pair[1]) + others
     problems = {
         name: Problem(name, f"not searched: {why}")
         for each in rounds
         for name, why in each.refused.items()
     }
     return Outcome(
-        sorted(scored, key=lambda pair: -pair[1]),
+        ranking,
         list(problems.values()),
-        sum(each.evaluations for each in rounds),
+        sum(each.evaluations for each in [*rounds, *([final] if final else [])]),
         sum(each.alone for each in rounds),
     )
 
 
-def _write_tables(out: Path, config: Config, rounds: Sequence[_Round]) -> None:
-    outcome = _outcome(rounds)
+def _write_tables(out: Path, config: Config, outcome: Outcome) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*Settings._fields, "score"])

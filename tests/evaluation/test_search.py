@@ -11,6 +11,7 @@ import pytest
 from siamjax.config import Config
 from siamjax.config_files import config_from_dict
 from siamjax.evaluation import search as searching
+from siamjax.evaluation.following import follow
 from siamjax.evaluation.proposals import Settings, Space, make_proposer
 from siamjax.evaluation.sequences import load_sequences
 from tests.evaluation.conftest import boxes_along
@@ -68,7 +69,9 @@ def sequences(write_sequence, tmp_path, otb):
 
 @pytest.fixture
 def run(sequences, tmp_path, otb):
-    def run(method="random", total=12, batch=4, make=Drifting, space=SPACE, **mark):
+    def run(
+        method="random", total=12, batch=4, make=Drifting, space=SPACE, make_exact=None, **mark
+    ):
         return searching.search(
             make,
             Config(name="x"),
@@ -79,6 +82,7 @@ def run(sequences, tmp_path, otb):
             mark=mark,
             total=total,
             batch=batch,
+            make_exact=make_exact,
         )
 
     return run
@@ -177,6 +181,32 @@ def test_a_stopped_search_goes_on_after_the_last_sequence(run, tmp_path):
     assert Drifting.made == []
 
 
+def test_the_best_of_an_approximate_search_are_scored_exactly(run, tmp_path):
+    class Blurred(Drifting):
+        """Takes settings that are near each other for the same."""
+
+        def drift(self):
+            return np.round(super().drift(), 1)
+
+    exact = dict(run(total=12).ranking)
+    for file in (tmp_path / "out").iterdir():
+        file.unlink()
+    Drifting.made = []
+    outcome = run(make=Blurred, make_exact=Drifting)
+    finals = outcome.ranking[: searching.FINALISTS]
+    assert [score for _, score in finals] == pytest.approx([exact[s] for s, _ in finals])
+    assert finals == sorted(finals, key=lambda pair: -pair[1])
+    assert len(outcome.ranking) == 12 and {s for s, _ in outcome.ranking} == set(exact)
+    assert outcome.alone == 120
+    assert outcome.evaluations == sum(tracker.evaluations for tracker in Drifting.made)
+    with open(tmp_path / "out" / "table.csv", newline="") as file:
+        assert float(next(csv.DictReader(file))["penalty_k"]) == outcome.best.penalty_k
+    # again: nothing is left to do
+    Drifting.made = []
+    assert run(make=Blurred, make_exact=Drifting).ranking == outcome.ranking
+    assert Drifting.made == []
+
+
 def test_another_search_is_refused(run):
     run(weights="a")
     with pytest.raises(searching.SearchError, match="another search"):
@@ -214,6 +244,6 @@ def test_damaged_frames_and_wild_boxes_get_the_box_before(sequences):
 
     (first, _) = sequences
     first.frame_paths[2].write_bytes(b"")
-    boxes = searching.follow(Wild([None, None]), first, 2)
+    boxes = follow(Wild([None, None]), first, 2)
     assert boxes[0, :, 0].tolist() == [10, 1, 1, 2, 3, 4]
     assert boxes[1, :, 0].tolist() == [10, 1, 1, 2, 2, 4]
