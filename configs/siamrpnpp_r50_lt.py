@@ -4,6 +4,8 @@ Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Dee
 CVPR 2019, the VOT2018-LT results. PySOT: siamrpn_r50_l234_dwxcorr_lt.
 
 Published: F-score 0.629 on VOT2018-LT (precision 0.649, recall 0.610). Not measured here.
+PySOT published no configuration of its training; optimisation and augmentation are those of
+`siamrpnpp_r50`.
 
     siamjax convert siamrpn_r50_l234_dwxcorr_lt.pth --config configs/siamrpnpp_r50_lt.py \
         --out weights/siamrpnpp_r50_lt
@@ -11,7 +13,17 @@ Published: F-score 0.629 on VOT2018-LT (precision 0.649, recall 0.610). Not meas
         --weights weights/siamrpnpp_r50_lt --out tracked.mp4
 """
 
-from siamjax.config import BackboneConfig, Config, LongTermConfig, ModelConfig, TrackerConfig
+from siamjax.config import (
+    AugmentConfig,
+    BackboneConfig,
+    Config,
+    DataConfig,
+    LongTermConfig,
+    ModelConfig,
+    OptimConfig,
+    TrackerConfig,
+    TrainConfig,
+)
 
 
 def get_config() -> Config:
@@ -34,4 +46,16 @@ def get_config() -> Config:
                 search_size=831, confidence_low=0.8, confidence_high=0.998
             ),
         ),
+        data=DataConfig(search=AugmentConfig(shift=64, scale=0.18, blur=0.2)),
+        optim=OptimConfig(
+            lr=0.005,
+            end_lr=0.0005,
+            warmup_lr=0.001,
+            warmup_epochs=5,
+            summed_batch=28,
+            backbone_train_epoch=10,
+            backbone_train_stages=("layer2", "layer3", "layer4"),
+            backbone_lr_scale=0.1,
+        ),
+        train=TrainConfig(batch_size=224, epochs=20),
     )

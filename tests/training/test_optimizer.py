@@ -1,5 +1,8 @@
 """The schedule against the reference's rates; the update against PyTorch's SGD."""
 
+import dataclasses
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,14 @@ import optax
 import pytest
 
 from siamjax.config import Config, OptimConfig, TrainConfig
-from siamjax.training.optimizer import build_optimizer, epoch_rates, learning_rate
+from siamjax.config_files import load_config
+from siamjax.training.optimizer import (
+    build_optimizer,
+    epoch_rates,
+    gradient_scale,
+    learning_rate,
+)
+from tests.conftest import ROOT
 
 # The head's rate in each of the 20 epochs of PySOT's siamrpn_r50_l234_dwxcorr_8gpu, computed
 # with its own lr scheduler and rounded to six digits.
@@ -16,8 +26,72 @@ R50 += [0.005, 0.004242, 0.003598, 0.003053, 0.00259, 0.002197, 0.001864, 0.0015
 R50 += [0.001341, 0.001138, 0.000965, 0.000819, 0.000695, 0.000589, 0.0005]
 
 
-def test_rates_of_the_reference_recipe():
-    np.testing.assert_allclose(epoch_rates(OptimConfig(), 20), R50, atol=5.1e-7)
+# siamrpn_alex_dwxcorr_16gpu: its BASE_LR halves the rates that its schedule states.
+ALEXNET_WARMUP = [0.0025, 0.002872, 0.003299, 0.003789, 0.004353]
+
+
+def pysot_rates(start, end, epochs, factor=1.0):
+    """The logarithmic part of PySOT's table, in its own words of NumPy."""
+    return factor * np.logspace(math.log10(start), math.log10(end), epochs)
+
+
+PUBLISHED = {
+    "siamrpnpp_r50": R50,
+    "siamrpnpp_r50_16gpu": R50,
+    "siamrpnpp_r50_otb": [*R50[:5], *pysot_rates(0.005, 0.0025, 15)],
+    "siamrpnpp_alexnet": [*ALEXNET_WARMUP, *pysot_rates(0.01, 0.0005, 45, 0.5)],
+    "siamfc": np.logspace(-2, -5, 50),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_rates_of_the_published_recipes(name):
+    config = load_config(ROOT / "configs" / f"{name}.py")
+    rates = epoch_rates(config.optim, config.train.epochs)
+    np.testing.assert_allclose(rates, PUBLISHED[name], atol=5.1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "steps"),
+    [
+        ("siamrpnpp_r50", 8, 2678),
+        ("siamrpnpp_r50_16gpu", 16, 1562),
+        ("siamrpnpp_r50_otb", 8, 4687),
+        ("siamrpnpp_alexnet", 16, 292),
+    ],
+)
+def test_gradients_are_summed_over_pysot_s_gpus(name, gpus, steps):
+    config = load_config(ROOT / "configs" / f"{name}.py")
+    assert gradient_scale(config) == gpus
+    assert config.train.steps_per_epoch == steps
+    one = dataclasses.replace(
+        config,
+        train=dataclasses.replace(config.train, batch_size=config.optim.summed_batch),
+    )
+    assert gradient_scale(one) == 1
+
+
+def test_the_sum_is_clipped_and_decay_is_not_scaled():
+    optim = OptimConfig(
+        lr=1.0, warmup_epochs=0, summed_batch=2, clip_norm=10.0, weight_decay=0.5
+    )
+    train = TrainConfig(batch_size=8, pairs_per_epoch=8)
+    optimizer = build_optimizer(Config(name="x", optim=optim, train=train))
+    params = {"a": jnp.array([2.0, 4.0])}
+    for gradient, moved in [
+        ([0.3, 0.4], [-1.2 - 1, -1.6 - 2]),  # times 4; norm 2, below the clip
+        ([3.0, 4.0], [-6.0 - 1, -8.0 - 2]),  # times 4; norm 20, halved
+    ]:
+        updates, _ = optimizer.update(
+            {"a": jnp.array(gradient)}, optimizer.init(params), params, step=jnp.int32(0)
+        )
+        np.testing.assert_allclose(updates["a"], moved, rtol=1e-6)
+    unclipped = dataclasses.replace(optim, clip_norm=None)
+    optimizer = build_optimizer(Config(name="x", optim=unclipped, train=train))
+    updates, _ = optimizer.update(
+        {"a": jnp.array([3.0, 4.0])}, optimizer.init(params), params, step=jnp.int32(0)
+    )
+    np.testing.assert_allclose(updates["a"], [-12.0 - 1, -16.0 - 2], rtol=1e-6)
 
 
 def test_rates_at_the_edges():

@@ -8,6 +8,7 @@ import numpy as np
 from siamjax.config import (
     AnchorConfig,
     AugmentConfig,
+    BackboneConfig,
     Config,
     DataConfig,
     ModelConfig,
@@ -116,3 +117,64 @@ class Batches:
 
     def __exit__(self, *_):
         self.closed = True
+
+
+# The backbone waits for an epoch; then its second stage is trained, slowly.
+STAGED = dataclasses.replace(
+    CONFIG,
+    model=dataclasses.replace(
+        CONFIG.model,
+        backbone=BackboneConfig(name="alexnet"),
+        levels=("layer2",),
+        channels=(8,),
+    ),
+    optim=OptimConfig(
+        lr=0.02,
+        end_lr=0.01,
+        warmup_lr=0.005,
+        warmup_epochs=1,
+        clip_norm=1.0,
+        weight_decay=0.01,
+        summed_batch=2,
+        backbone_train_epoch=1,
+        backbone_train_stages=("layer2",),
+        backbone_lr_scale=0.1,
+    ),
+)
+
+
+class Stage(nn.Module):
+    """Convolution and batch norm."""
+
+    size: int
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.Conv(
+            8, (self.size,) * 2, self.size, padding="VALID", use_bias=False, name="conv"
+        )(x)
+        return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="bn")(x)
+
+
+class Backbone(nn.Module):
+    """Two stages that can be frozen."""
+
+    @nn.compact
+    def __call__(self, x, train, frozen):
+        x = nn.relu(Stage(8, name="layer1")(x / 64, train and "layer1" not in frozen))
+        return Stage(1, name="layer2")(x, train and "layer2" not in frozen)
+
+
+class StagedNet(nn.Module):
+    """A backbone of two stages, a neck that is a batch norm, heads that are convolutions."""
+
+    @nn.compact
+    def __call__(self, template, search, *, train=False, frozen=()):
+        backbone = Backbone(name="backbone")
+        neck = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="neck")
+        kernel = nn.relu(neck(backbone(template, train, frozen)))
+        maps = xcorr_depthwise(nn.relu(neck(backbone(search, train, frozen))), kernel)
+        cls = nn.Conv(4, (1, 1), name="cls")(maps)
+        loc = nn.Conv(8, (1, 1), name="loc")(maps)
+        shape = maps.shape[:3]
+        return Prediction(cls.reshape(*shape, 2, 2), loc.reshape(*shape, 2, 4))

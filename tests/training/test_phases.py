@@ -1,0 +1,220 @@
+"""The backbone waits, then some stages join: what moves, what does not, and against PyTorch."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from siamjax.config import BACKBONE_STAGES, ConfigError, OptimConfig
+from siamjax.config_files import load_config
+from siamjax.models.build import build_network, init_variables
+from siamjax.training import loop, parallel, step
+from siamjax.training.loop import train
+from siamjax.training.optimizer import build_optimizer
+from siamjax.training.phases import Phase, phase_at, phases, rate_scales
+from siamjax.training.state import create_state
+from siamjax.training.step import make_step
+from tests.conftest import ROOT
+from tests.models.networks import MODELS, quick_jit
+from tests.training.test_loop import at, feed
+from tests.training.tiny import STAGED, Batches, StagedNet, init_tiny, make_batch
+
+NETWORK = StagedNet()
+FROZEN, JOINED = phases(STAGED)
+
+
+def published(name):
+    return load_config(ROOT / "configs" / f"{name}.py")
+
+
+def with_optim(config, **values):
+    return dataclasses.replace(config, optim=dataclasses.replace(config.optim, **values))
+
+
+@pytest.mark.parametrize(
+    ("name", "joins_at", "frozen"),
+    [
+        ("siamrpnpp_r50", 10 * 2678, ("stem", "layer1")),
+        ("siamrpnpp_r50_otb", 10 * 4687, ("stem",)),
+        ("siamrpnpp_alexnet", 10 * 292, ("layer1", "layer2", "layer3")),
+    ],
+)
+def test_phases_of_the_published_recipes(name, joins_at, frozen):
+    config = published(name)
+    stages = BACKBONE_STAGES[config.model.backbone.name]
+    first, second = phases(config)
+    assert first == Phase(0, stages)
+    assert second == Phase(joins_at, frozen)
+    assert phase_at(joins_at - 1, config) == first
+    assert phase_at(joins_at, config) == second == phase_at(config.train.steps - 1, config)
+
+
+def test_phases_at_the_edges():
+    stages = BACKBONE_STAGES["alexnet"]
+    assert phases(published("quickstart")) == (Phase(0, ()),)
+    never = with_optim(STAGED, backbone_train_stages=())
+    assert phases(never) == (Phase(0, stages),)
+    too_late = with_optim(STAGED, backbone_train_epoch=3)
+    assert phases(too_late) == (Phase(0, stages),)
+    at_once = with_optim(STAGED, backbone_train_epoch=0)
+    assert phases(at_once) == (Phase(0, ("layer1", "layer3", "layer4", "layer5")),)
+    everything = with_optim(STAGED, backbone_train_stages=None)
+    assert phases(everything) == (Phase(0, stages), Phase(4, ()))
+
+
+def test_stages_that_are_not_there_are_named():
+    with pytest.raises(ConfigError, match="names 'layer3', which the network does not have"):
+        with_optim(STAGED, backbone_train_stages=("layer2", "layer3"))
+    with pytest.raises(ConfigError, match=r"let `optim.backbone_train_stages` be empty"):
+        OptimConfig(backbone_lr_scale=0.0)
+
+
+def test_rates_of_the_parts_of_a_resnet():
+    config = published("siamrpnpp_r50")
+    network = build_network(config.model)
+    init = functools.partial(init_variables, network, config=config.model)
+    params = jax.eval_shape(init, jax.random.key(0))["params"]
+    scales = rate_scales(params, config, ("stem", "layer1"))
+    found = {
+        room: set(jax.tree.leaves(tree)) for room, tree in scales.items() if room != "backbone"
+    }
+    assert found == {"neck": {1.0}, "head": {1.0}, "fusion": {1.0}}
+    stages = {name: set(jax.tree.leaves(tree)) for name, tree in scales["backbone"].items()}
+    assert stages == {
+        **{name: {0.0} for name in ("conv1", "bn1", "layer1")},
+        **{name: {0.1} for name in ("layer2", "layer3", "layer4")},
+    }
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv2", "alexnet up_channel", "siamfc"])
+def test_frozen_stages_of_every_backbone_keep_their_statistics(name, rng):
+    config = MODELS[name]
+    network = build_network(config)
+    variables = quick_jit(lambda key: init_variables(network, key, config))(jax.random.key(0))
+    stages = [s for s in BACKBONE_STAGES[config.backbone.name] if s != "stem"]
+    built = [s for s in stages if s in variables["batch_stats"]["backbone"]]
+    frozen = ("stem", *built[:2])
+    sides = config.template_size, config.search_size
+    images = [rng.uniform(0, 255, (2, n, n, 3)).astype(np.float32) for n in sides]
+
+    @quick_jit
+    def statistics(variables, template, search):
+        settings = {"train": True, "frozen": frozen, "mutable": ["batch_stats"]}
+        return network.apply(variables, template, search, **settings)[1]["batch_stats"]
+
+    before, after = variables["batch_stats"], statistics(variables, *images)
+    assert jax.tree.structure(before) == jax.tree.structure(after)
+    moved = {
+        key[1].key if key[0].key == "backbone" else key[0].key
+        for key, leaf in jax.tree_util.tree_leaves_with_path(
+            jax.tree.map(lambda a, b: bool((a != b).any()), before, after)
+        )
+        if leaf
+    }
+    assert moved == (set(built) - set(frozen)) | (set(before) - {"backbone"})
+
+
+@functools.cache
+def history():
+    """States before and after each of six steps; the backbone joins at the fifth."""
+    mesh = parallel.make_mesh(jax.devices()[:1])
+    init = functools.partial(init_tiny, NETWORK, config=STAGED.model)
+    create = functools.partial(create_state, init, build_optimizer(STAGED), 0)
+    state = parallel.create_on(mesh, create)
+    states = [jax.device_get(state)]
+    compiled = {
+        phase: parallel.jit_step(make_step(STAGED, NETWORK, phase.frozen), mesh)
+        for phase in phases(STAGED)
+    }
+    for number in range(6):
+        batch = parallel.put_batch(make_batch(number), mesh)
+        state, _ = compiled[phase_at(number, STAGED)](state, batch)
+        states.append(jax.device_get(state))
+    assert [step._cache_size() for step in compiled.values()] == [1, 1]
+    return states
+
+
+def bits(tree):
+    return jax.tree.map(lambda leaf: leaf.tobytes(), tree)
+
+
+def test_what_is_frozen_stays_bit_by_bit_and_the_tree_is_one():
+    states = history()
+    assert len({jax.tree.structure(state) for state in states}) == 1
+    first, joined, last = states[0], states[4], states[6]
+    for kind in ("params", "batch_stats"):
+        before, then, after = (getattr(s, kind)["backbone"] for s in (first, joined, last))
+        assert bits(before) == bits(then)
+        assert bits(before["layer1"]) == bits(after["layer1"])
+        for old, new in zip(*map(jax.tree.leaves, (then, after)), strict=True):
+            assert old.shape == new.shape
+        assert not np.array_equal(
+            *(jax.tree.leaves(tree["layer2"])[0] for tree in (then, after))
+        )
+        assert bits(first.variables[kind]["neck"]) != bits(joined.variables[kind]["neck"])
+    for state in states[:5]:
+        assert not any(
+            leaf.any() for leaf in jax.tree.leaves(state.opt_state.trace["backbone"])
+        )
+    assert not last.opt_state.trace["backbone"]["layer1"]["conv"]["kernel"].any()
+    assert last.opt_state.trace["backbone"]["layer2"]["conv"]["kernel"].any()
+
+
+def test_steps_equal_pytorch_across_the_joining():
+    """Losses, summed gradients, clip, decay, momentum, rates of groups, a new optimiser."""
+    torch = pytest.importorskip("torch")
+    from tests.training.torch_staged import TorchStaged
+
+    model = TorchStaged(history()[0])
+    optimizer = torch.optim.SGD(model.heads(), lr=0.0, momentum=0.9, weight_decay=0.01)
+    rates = [0.005] * 4 + [0.02] * 2
+    for number, rate in enumerate(rates):
+        if number == JOINED.first_step:
+            model.join("layer2")
+            groups = [{"params": model.heads(), "scale": 1.0}]
+            groups.append({"params": model.stage("layer2"), "scale": 0.1})
+            optimizer = torch.optim.SGD(groups, lr=0.0, momentum=0.9, weight_decay=0.01)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("scale", 1.0)
+        optimizer.zero_grad()
+        # Two GPUs' worth of pairs in one batch: twice the mean gradient.
+        (2 * model.loss(make_batch(number))).backward()
+        trained = [p for group in optimizer.param_groups for p in group["params"]]
+        assert torch.nn.utils.clip_grad_norm_(trained, 1.0) > 1.0
+        optimizer.step()
+    ours, theirs = history()[6].params, model.params()
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), ours, theirs
+    )
+
+
+@pytest.mark.parametrize("cut_at", [3, 4, 5])
+def test_a_run_goes_on_across_the_joining(tmp_path, monkeypatch, cut_at):
+    class Cut(BaseException):
+        pass
+
+    def cut():
+        raise Cut
+
+    traces, original = [], step.train_step
+    monkeypatch.setattr(loop, "build_network", lambda model: NETWORK)
+    monkeypatch.setattr(loop, "init_variables", init_tiny)
+    monkeypatch.setattr(loop, "make_batches", Batches)
+    monkeypatch.setattr(
+        step, "train_step", lambda *a, **k: traces.append(1) or original(*a, **k)
+    )
+    config = dataclasses.replace(
+        STAGED, train=dataclasses.replace(STAGED.train, checkpoint_every=1, log_every=100)
+    )
+    whole = jax.device_get(train(config, tmp_path / "whole"))
+    assert len(traces) == 2  # one compilation for each phase
+    with monkeypatch.context() as patch:
+        feed(patch, at(cut_at, cut))
+        with pytest.raises(Cut):
+            train(config, tmp_path / "cut")
+    again = jax.device_get(train(config, tmp_path / "cut"))
+    assert len(traces) == 4 + (2 if cut_at < 4 else 1)
+    assert bits(again) == bits(whole)
