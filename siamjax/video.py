@@ -18,11 +18,16 @@ import numpy as np
 
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
+PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 
 
 class ImageError(ValueError):
     """An image, a frame or a video cannot be read; the message names the file."""
+
+
+class SourceStopped(ImageError):
+    """A camera or a stream stopped before its end; as an element, it is the last one."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -91,7 +96,7 @@ class VideoFile:
     """The frames of the first video stream of a file or a network address, turned upright.
 
     Iterating decodes from the beginning and gives a frame, or an `ImageError` in the place
-    of one that is damaged.
+    of one that is damaged; a `SourceStopped` where reading ends before the video does.
 
     Attributes:
         path: of the file, or the address.
@@ -108,11 +113,9 @@ class VideoFile:
 
     def _open(self):
         try:
-            container = av.open(str(self.path))
+            container = av.open(str(self.path), timeout=PATIENCE)
         except av.FFmpegError as error:
-            raise ImageError(
-                f"{self.path}: no readable video: {error.strerror or error}"
-            ) from error
+            raise ImageError(f"{self.path}: no readable video: {_reason(error)}") from error
         if not container.streams.video:
             container.close()
             raise ImageError(f"{self.path}: holds no video stream")
@@ -130,7 +133,7 @@ class VideoFile:
                 except StopIteration:
                     return
                 except av.FFmpegError as error:
-                    yield ImageError(f"{self.path}: cannot be read on: {error.strerror}")
+                    yield SourceStopped(f"{self.path} stopped: {_reason(error)}")
                     return
                 for frame in self._decode(packet, index):
                     yield frame
@@ -149,6 +152,12 @@ class VideoFile:
                 yield np.ascontiguousarray(
                     np.rot90(frame.to_ndarray(format="bgr24"), frame.rotation // 90)
                 )
+
+
+def _reason(error: av.FFmpegError) -> str:
+    if isinstance(error, av.error.ExitError):  # FFmpeg's "Immediate exit requested"
+        return f"nothing came for {PATIENCE:g} s"
+    return error.strerror or str(error)
 
 
 class Camera:
@@ -173,7 +182,7 @@ class Camera:
             while True:
                 is_read, frame = self._capture.read()
                 if not is_read:
-                    yield ImageError(f"camera {self.index} stopped")
+                    yield SourceStopped(f"camera {self.index} stopped")
                     return
                 yield frame
         finally:
@@ -316,13 +325,25 @@ def draw_box(
     left, top, right, bottom = (round(float(v)) for v in (x, y, x + w, y + h))
     thickness = max(1, round(max(frame.shape[:2]) / 400))
     cv2.rectangle(frame, (left, top), (right, bottom), color, thickness)
-    if label:
-        scale = 0.4 * max(1.0, max(frame.shape[:2]) / 640)
-        at = (min(max(left, 0), frame.shape[1] - 1), max(top - 4, round(28 * scale)))
-        font = cv2.FONT_HERSHEY_SIMPLEX
-        cv2.putText(frame, label, at, font, scale, (0, 0, 0), thickness + 2, cv2.LINE_AA)
-        cv2.putText(frame, label, at, font, scale, color, thickness, cv2.LINE_AA)
+    _write(frame, label, (min(max(left, 0), frame.shape[1] - 1), top - 4), color)
     return frame
+
+
+def draw_text(frame: np.ndarray, text: str) -> np.ndarray:
+    """A copy of the frame with a line of text in its upper left corner."""
+    frame = frame.copy()
+    _write(frame, text, (4, 0), (255, 255, 255))
+    return frame
+
+
+def _write(frame: np.ndarray, text: str, at: tuple[int, int], color) -> None:
+    """Writes into the frame, outlined, from `at` (x, y of the line) or as low as it must."""
+    side = max(frame.shape[:2])
+    scale, thickness = 0.4 * max(1.0, side / 640), max(1, round(side / 400))
+    at = (at[0], max(at[1], round(28 * scale)))
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(frame, text, at, font, scale, (0, 0, 0), thickness + 2, cv2.LINE_AA)
+    cv2.putText(frame, text, at, font, scale, color, thickness, cv2.LINE_AA)
 
 
 def draw_polygon(

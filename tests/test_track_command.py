@@ -1,8 +1,15 @@
 """`siamjax track` through its own front door; the network is an untrained one."""
 
+import http.server
 import json
 import logging
+import os
+import re
+import subprocess
+import sys
+import threading
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +20,7 @@ from siamjax.config_files import config_to_dict
 from siamjax.models.build import build_network
 from siamjax.training.checkpoints import save_variables
 from siamjax.video import VideoWriter, open_frames
+from tests.conftest import ROOT
 from tests.tracking.networks import random_variables, small_config
 
 BOX = "--init=60,40,30,24"
@@ -305,9 +313,17 @@ def test_the_window_shows_every_frame_until_q_is_pressed(
         def close(self):
             shown.append("closed")
 
+    rates = []
     monkeypatch.setattr("siamjax.video.Window", Window)
+    monkeypatch.setattr(
+        "siamjax.video.draw_text", lambda frame, text: rates.append(text) or frame
+    )
     assert run(folder, weights, "--show", "--boxes", tmp_path / "boxes.txt") == 0
     assert len(shown) == 5 and shown[-1] == "closed"
+    # The rate is known from the third frame on, when one step was timed.
+    assert rates[:2] == ["", ""] and all(
+        re.fullmatch(r"\d+\.\d frames/s", r) for r in rates[2:]
+    )
     assert len(lines_of(tmp_path / "boxes.txt")) == 4
 
 
@@ -333,8 +349,105 @@ def test_a_camera_is_followed_until_it_stops(weights, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert run("3", weights) == 0
     report = capsys.readouterr().out
-    assert "tracked 4 of 5 frames of 3" in report and "camera 3 stopped" in report
+    assert "tracked 4 of 4 frames of 3\nit ended early: camera 3 stopped" in report
     assert len(list(open_frames(tmp_path / "camera3_tracked.mp4"))) == 4
+    assert len(lines_of(tmp_path / "camera3_boxes.txt")) == 4
+
+
+def cut_video(path, kept):
+    """A video with its index in front, of which the first half arrived."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        stream.codec_context.gop_size = 1  # frames of one size
+        for i in range(12):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), "bgr24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+
+
+def test_a_file_that_was_cut_off_is_tracked_as_far_as_it_goes(weights, tmp_path, capsys):
+    cut_video(tmp_path / "cut.mp4", 0.6)
+    out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.txt"
+    assert run(tmp_path / "cut.mp4", weights, "--out", out, "--boxes", boxes) == 0
+    rows = lines_of(boxes)
+    count = len(rows)
+    assert 1 < count < 12
+    # The frame at the cut may be damaged; it is in the boxes, as nan, and not in the video.
+    assert len(list(open_frames(out))) == np.isfinite(rows).all(axis=1).sum() >= count - 1
+    assert f"it ended early: 12 frames were announced, and {count} came" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize("then", ["closes", "stalls"])
+def test_a_stream_that_stops_half_way_is_told_and_the_output_finished(
+    weights, tmp_path, monkeypatch, capsys, then
+):
+    monkeypatch.setattr("siamjax.video.PATIENCE", 1.0)
+    cut_video(tmp_path / "whole.mp4", 1)
+    content = (tmp_path / "whole.mp4").read_bytes()
+    is_over = threading.Event()
+
+    class Half(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) * 6 // 10])
+            if then == "stalls":
+                is_over.wait(20)
+
+    out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.csv"
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Half) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            address = f"http://127.0.0.1:{server.server_port}/whole.mp4"
+            assert run(address, weights, "--out", out, "--boxes", boxes) == 0
+        finally:
+            is_over.set()
+            server.shutdown()
+    reason = "nothing came for 1 s" if then == "stalls" else "Input/output error"
+    report = capsys.readouterr().out
+    assert f"it ended early: {address} stopped: {reason}" in report
+    count = len(list(open_frames(out)))
+    assert 1 < count < 12 and len(boxes.read_text().splitlines()) == 1 + count
+
+
+def test_a_signal_finishes_the_frame_and_all_outputs(folder, weights, tmp_path):
+    """In a process of its own, which it is sent to while frames are written."""
+    program = f"""
+import os, signal, sys
+from siamjax.cli import main
+from siamjax.video import VideoWriter
+write, calls = VideoWriter.write, []
+def interrupted(self, frame):
+    calls.append(1)
+    if len(calls) == 4:
+        os.kill(os.getpid(), signal.SIG{{name}})
+    write(self, frame)
+VideoWriter.write = interrupted
+sys.exit(main(["track", {str(folder)!r}, {BOX!r}, "--weights", {str(weights)!r},
+    "--out", "{{name}}.mp4", "--boxes", "{{name}}.txt"]))
+"""
+    for name, code in {"INT": 130, "TERM": 143}.items():
+        ended = subprocess.run(
+            [sys.executable, "-c", program.format(name=name)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert ended.returncode == code, ended.stderr
+        assert "tracked 4 of 4 frames" in ended.stdout and "interrupted" in ended.stdout
+        assert len(lines_of(tmp_path / f"{name}.txt")) == 4
+        assert len(list(open_frames(tmp_path / f"{name}.mp4"))) == 4
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_rotated_rectangles_are_drawn_and_told(folder, tmp_path, monkeypatch):

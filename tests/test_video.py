@@ -14,6 +14,7 @@ from siamjax.video import (
     VideoWriter,
     draw_box,
     draw_polygon,
+    draw_text,
     open_frames,
     read_image,
 )
@@ -295,6 +296,12 @@ def test_a_polygon_is_a_closed_line_that_may_leave_the_frame():
     # The line is smoothed, and so not quite as bright as its colour.
     assert min(drawn[10, 35, 2], drawn[40, 50, 2]) > 200 and drawn[30, 45, 2] == 0
     assert draw_polygon(frame, [(np.nan, 1), (5, 5), (9, 1)]).max() == 0
+
+
+def test_a_line_of_text_is_in_the_corner_of_a_copy():
+    frame = np.zeros((120, 160, 3), np.uint8)
+    drawn = draw_text(frame, "31.2 frames/s")
+    assert frame.max() == 0 and drawn[:40].max() == 255 and drawn[40:].max() == 0
 
 
 def test_the_label_stays_in_sight():

@@ -1,7 +1,9 @@
 """`siamjax track`: follows targets through a video, a folder, a camera or a stream."""
 
+import collections
 import contextlib
 import math
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Annotated
 import tyro
 
 from siamjax.commands.track_report import Report, TargetReport, write_boxes
+
+RATE_OVER = 30  # frames over which the rate in the window is taken
 
 
 def track(
@@ -32,8 +36,8 @@ def track(
     stream such as rtsp://host/path. With neither --out nor --boxes nor --show, both files are
     written to the current folder, as NAME_tracked.mp4 and NAME_boxes.txt; else only what is
     named. A frame that cannot be read is skipped: it has no frame in the video, and `nan` or
-    null among the boxes. A target whose score is low is marked as lost. Ctrl-C ends early
-    and keeps what was tracked.
+    null among the boxes. A target whose score is low is marked as lost. A camera or stream
+    that stops ends the run, and so does Ctrl-C; what was tracked is kept.
 
     Args:
         source: what to track in
@@ -49,7 +53,8 @@ def track(
         show: show the frames while tracking; q or Esc ends
     """
     from siamjax.tracking.frames import as_box_xywh
-    from siamjax.video import ImageError, VideoWriter, Window, open_frames
+    from siamjax.training.interrupts import StopRequest
+    from siamjax.video import ImageError, VideoWriter, Window, draw_text, open_frames
 
     # All that can be wrong with the arguments is found before the network is loaded.
     starts = parse_boxes(init)
@@ -83,13 +88,14 @@ def track(
         if show:
             window = Window("siamjax")
             stack.callback(window.close)
-            sinks.append(window.show)
+            sinks.append(lambda image, rate: window.show(draw_text(image, rate)))
         if out is not None:
             writer = stack.enter_context(VideoWriter(out, frames.frame_rate))
-            sinks.append(lambda image: writer.write(image) is None)
+            sinks.append(lambda image, rate: writer.write(image) is None)
         follower = _load_tracker(config, weights, long_term)
         follower.init(first, starts)
-        run = _Run(follower, report, sinks, lost_below)
+        stop = stack.enter_context(StopRequest())
+        run = _Run(follower, report, sinks, lost_below, stop)
         run.follow(first, images, frames.count)
         if boxes is not None:
             write_boxes(boxes, report)
@@ -97,7 +103,7 @@ def track(
     for label, path in {"video": out, "boxes": boxes}.items():
         if path is not None:
             print(f"{label}: {path}")
-    return 130 if report.interrupted else None
+    return 128 + (stop.number or signal.SIGINT) if report.interrupted else None
 
 
 def parse_boxes(texts: tuple[str, ...]) -> list[tuple[float, float, float, float]]:
@@ -124,35 +130,63 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
 class _Run:
     """One pass over the frames: tracks, draws, and fills the report.
 
-    `sinks` take annotated frames, and end the run with False.
+    `sinks` take annotated frames and the rate in words, and end the run with False. A frame
+    that was begun is finished before `stop` is answered, so that all outputs agree.
     """
 
-    def __init__(self, follower, report: Report, sinks: list, lost_below: float):
+    def __init__(self, follower, report: Report, sinks: list, lost_below: float, stop):
         self.follower = follower
         self.report = report
         self.sinks = sinks
         self.lost_below = lost_below
+        self.stop = stop
+        self.times: collections.deque[float] = collections.deque(maxlen=RATE_OVER)
 
     def follow(self, first, images, total: int | None) -> None:
-        """Tracks until the images end, a sink says so, or Ctrl-C."""
+        """Tracks until the images end or stop, a sink says so, or Ctrl-C."""
         from tqdm import tqdm
 
         bar = tqdm(total=total, unit="frame", desc="tracking", initial=1, mininterval=0.5)
         try:
             with bar:
                 going_on = self._give(first, self.report.frames[0])
-                for image in images if going_on else ():
-                    targets = self._step(image)
-                    self.report.frames.append(targets)
-                    if targets is not None:
-                        lost = sum(target.is_lost for target in targets)
-                        bar.set_postfix_str(f"{lost} lost" if lost else "", refresh=False)
-                        going_on = self._give(image, targets)
-                    bar.update()
-                    if not going_on:
+                while going_on and self.stop.number is None:
+                    image = next(images, None)
+                    if self._is_end(image, total):
                         break
+                    going_on = self._follow(image, bar)
+                    bar.update()
         except KeyboardInterrupt:
             self.report.interrupted = True
+        self.report.interrupted |= self.stop.number is not None
+
+    def _is_end(self, image, total: int | None) -> bool:
+        """Whether no frame follows; where that is too early, the report then says why."""
+        from siamjax.video import SourceStopped
+
+        count = len(self.report.frames)
+        if isinstance(image, SourceStopped):
+            self.report.stopped = str(image)
+        elif image is None and total is not None and count < total:
+            self.report.stopped = f"{total} frames were announced, and {count} came"
+        return image is None or isinstance(image, SourceStopped)
+
+    def _follow(self, image, bar) -> bool:
+        """One frame; whether to go on."""
+        targets = self._step(image)
+        self.report.frames.append(targets)
+        self.times.append(time.perf_counter())
+        if targets is None:
+            return True
+        lost = sum(target.is_lost for target in targets)
+        bar.set_postfix_str(f"{lost} lost" if lost else "", refresh=False)
+        return self._give(image, targets)
+
+    def _rate(self) -> str:
+        """Frames a second of late, with reading, drawing and writing."""
+        if len(self.times) < 2:
+            return ""
+        return f"{(len(self.times) - 1) / (self.times[-1] - self.times[0]):.1f} frames/s"
 
     def _give(self, image, targets: list[TargetReport]) -> bool:
         """Draws and shows; the target's number where there are several."""
@@ -168,7 +202,7 @@ class _Run:
             image = draw_box(image, target.box_xywh, " ".join(words), color)
             if target.polygon is not None:
                 image = draw_polygon(image, target.polygon, (220, 160, 60))
-        return all([sink(image) for sink in self.sinks])
+        return all([sink(image, self._rate()) for sink in self.sinks])
 
     def _step(self, image) -> list[TargetReport] | None:
         """What became of every target; None, and an entry in `skipped`, for a bad frame."""

@@ -26,6 +26,7 @@ class Report:
         source: what was tracked.
         frames: for each frame a list of targets, None where it was not tracked.
         skipped: why, in words.
+        stopped: why the source ended early, in words; None where it did not.
         interrupted: whether Ctrl-C ended it.
     """
 
@@ -35,6 +36,7 @@ class Report:
             [TargetReport(tuple(box), None, False) for box in boxes]
         ]
         self.skipped: list[str] = []
+        self.stopped: str | None = None
         self.interrupted = False
         self._first_seconds: float | None = None
         self._seconds: list[float] = []
@@ -52,6 +54,8 @@ class Report:
         lines = [f"tracked {count - len(self.skipped)} of {count} frames of {self.source}"]
         if self.interrupted:
             lines[0] += ", then interrupted"
+        if self.stopped is not None:
+            lines.append(f"it ended early: {self.stopped}")
         if self._seconds:
             rate = len(self._seconds) / sum(self._seconds)
             lines.append(
