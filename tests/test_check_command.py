@@ -111,6 +111,24 @@ def test_raw_folders_that_are_not_fit(rows, message, tmp_path, capsys):
     assert message in shown(capsys)
 
 
+def test_corners_within_the_frame(tmp_path, capsys, rng):
+    """Corners of which hardly any box is outside, when they are taken for sizes."""
+    for name in "ab":
+        names = [f"{n:02d}.jpg" for n in range(30)]
+        trees.frames(tmp_path / "in" / name, names)
+        first = rng.integers([0, 0], [60, 40], (30, 2))
+        rows = np.c_[first, first + rng.integers(8, 24, (30, 2))]
+        trees.text(
+            tmp_path / "in" / name / "groundtruth.txt", [",".join(map(str, r)) for r in rows]
+        )
+    assert main(["check", str(tmp_path / "in")]) == 2
+    assert "PROBLEM: many boxes reach out" in shown(capsys)
+    out = tmp_path / "set"
+    prepare("vot", tmp_path / "in", out, Settings(crop_size=127, template_size=31, min_side=1))
+    assert main(["check", str(out)]) == 2
+    assert "corners where sizes" in shown(capsys)
+
+
 def test_bad_arguments(prepared, tmp_path, capsys):
     for arguments, message in (
         ([str(tmp_path / "absent")], "in none of the layouts"),

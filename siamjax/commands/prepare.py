@@ -85,7 +85,7 @@ def prepare(
         print("\n".join(done.drops.lines()))
     if done.looks_like_corners:
         print(
-            "Many boxes reach far out of their frames: are they corners (x1, y1, x2, y2) where "
-            "the layout has sizes?",
+            "Many boxes reach out of their frames: are they corners (x1, y1, x2, y2) where the "
+            "layout has sizes? Then put them right and prepare the set anew.",
             file=sys.stderr,
         )

@@ -11,7 +11,12 @@ import cv2
 import numpy as np
 
 from siamjax.data.builders.annotations import LayoutError
-from siamjax.data.builders.cutting import LOOKS_NORMALISED, REACHES_FAR, Settings, cut_clips
+from siamjax.data.builders.cutting import (
+    LOOKS_NORMALISED,
+    Settings,
+    cut_clips,
+    look_like_corners,
+)
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.crops import decode_jpeg
@@ -221,10 +226,11 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
         digests = list(dict.fromkeys(digests))
     report.add_pictures(len(chosen), unreadable, digests)
     report.add_share("boxes outside their picture", np.array(outside, bool))
-    dropped = read_description(path).get("drops", {})
-    if dropped:
+    drops = Drops.from_dict(read_description(path).get("drops", {}))
+    if drops.total:
         report.remarks.append("left out when it was prepared:")
-        report.remarks += Drops.from_dict(dropped).lines()
+        report.remarks += drops.lines()
+    _judge_corners(report, drops, len(source))
     return report
 
 
@@ -290,15 +296,20 @@ def _judge_drops(report: Report, drops: Drops, kept: int) -> None:
     if drops.total:
         report.remarks.append("a preparation would leave out:")
         report.remarks += drops.lines()
-    hints = {
-        REACHES_FAR: "are the boxes corners where sizes are expected?",
-        LOOKS_NORMALISED: "they must be multiplied by the frame's width and height",
-    }
+    _judge_corners(report, drops, kept)
+    hints = {LOOKS_NORMALISED: "they must be multiplied by the frame's width and height"}
     for reason, count in drops.counts.items():
         if reason.startswith(_HARMLESS) or count <= _TOLERATED * (kept + count):
             continue
         hint = hints.get(reason, "see the examples above")
         report.problems.append(f"{count} of {kept + drops.total}: {reason}; {hint}")
+
+
+def _judge_corners(report, drops, kept):
+    if look_like_corners(drops, kept):
+        report.problems.append(
+            "many boxes reach out of their frames: are they corners where sizes are expected?"
+        )
 
 
 def _choose(count: int, limit: int, seed: int) -> np.ndarray:

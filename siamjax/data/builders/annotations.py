@@ -90,7 +90,8 @@ def read_rows(path: Path) -> list[list[float]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise LayoutError(f"{path}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise LayoutError(f"{path}: cannot be read: {reason}") from error
     rows = []
     for number, line in enumerate(lines, 1):
         try:

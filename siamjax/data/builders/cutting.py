@@ -28,6 +28,10 @@ from siamjax.video import ImageError, read_image
 
 REACHES_FAR = "most of the box is outside the frame"
 LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
+# Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
+# they are away from the top left, and many end beyond the frame. True ones are seldom either.
+_LARGE, _BEYOND, _BOXES = "larger than left and top", "ends beyond the frame", "boxes"
+_ENOUGH, _NEARLY_ALL, _MANY = 20, 0.98, 0.2
 # The longer side of the largest picture that a box of at most this size is odd in.
 _FRACTION = 2.0
 
@@ -126,6 +130,7 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
     for sighting in sightings:
         scale = (width, height, width, height) if sighting.is_fraction else (1, 1, 1, 1)
         box = tuple(v * s for v, s in zip(sighting.box_xywh, scale, strict=True))
+        _note_shape(box, width, height, drops)
         reason = _reason(box, sighting.is_fraction, width, height, settings)
         if reason is None:
             targets.append((sighting, np.array(box)))
@@ -146,6 +151,24 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
     for (_, box), description in zip(targets, described, strict=True):
         crop, box_xyxy = crop_target(picture, box, settings.crop_size, settings.template_size)
         yield Picture(encode_tiled(crop), [records(box_xyxy=box_xyxy, **description)], [box])
+
+
+def _note_shape(box, width, height, drops):
+    x, y, w, h = box
+    drops.note(_BOXES)
+    if w > x and h > y:
+        drops.note(_LARGE)
+        if x + w > width + 2 or y + h > height + 2:
+            drops.note(_BEYOND)
+
+
+def look_like_corners(drops: Drops, kept: int) -> bool:
+    """Whether boxes seem to be corners where sizes are expected, `kept` of them being used."""
+    far = drops.counts.get(REACHES_FAR, 0)
+    if far > _MANY * (far + kept):
+        return True
+    count, large, beyond = (drops.notes.get(name, 0) for name in (_BOXES, _LARGE, _BEYOND))
+    return count >= _ENOUGH and large >= _NEARLY_ALL * count and beyond > _MANY * count
 
 
 def _say(box):

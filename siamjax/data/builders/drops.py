@@ -11,11 +11,17 @@ class Drops:
     Attributes:
         counts: how many by reason.
         examples: where the first few were.
+        notes: how often something else was seen, in targets that were left out or not.
     """
 
     def __init__(self):
         self.counts: dict[str, int] = {}
         self.examples: dict[str, list[str]] = {}
+        self.notes: dict[str, int] = {}
+
+    def note(self, what: str) -> None:
+        """Counts something that is worth knowing."""
+        self.notes[what] = self.notes.get(what, 0) + 1
 
     def add(self, reason: str, where: str, count: int = 1) -> None:
         """Counts something that was left out."""
@@ -30,6 +36,8 @@ class Drops:
             self.counts[reason] = self.counts.get(reason, 0) + count
             examples = self.examples.setdefault(reason, [])
             examples += other.examples[reason][: _EXAMPLES - len(examples)]
+        for what, count in other.notes.items():
+            self.notes[what] = self.notes.get(what, 0) + count
 
     @property
     def total(self) -> int:
@@ -45,16 +53,18 @@ class Drops:
 
     def to_dict(self) -> dict:
         """Plain JSON-ready values."""
-        return {
+        left_out = {
             reason: {"count": self.counts[reason], "examples": self.examples[reason]}
             for reason in sorted(self.counts)
         }
+        return {"left_out": left_out, "notes": self.notes}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Drops":
         """The inverse of `to_dict`."""
         drops = cls()
-        for reason, entry in values.items():
+        drops.notes = dict(values.get("notes", {}))
+        for reason, entry in values.get("left_out", {}).items():
             drops.counts[reason] = entry["count"]
             drops.examples[reason] = list(entry["examples"])
         return drops

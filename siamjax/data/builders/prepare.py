@@ -14,14 +14,13 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from siamjax.data.builders.annotations import LayoutError
-from siamjax.data.builders.cutting import REACHES_FAR, Settings, cut_clips
+from siamjax.data.builders.cutting import Settings, cut_clips, look_like_corners
 from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import LAYOUTS, find_clips
+from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
 from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
 
 _FORMAT = 1  # raise it when the same settings give other bytes
-_MANY = 0.2  # a larger share of boxes that reach far out of the frame are a mistake
 
 
 class Prepared(NamedTuple):
@@ -34,9 +33,8 @@ class Prepared(NamedTuple):
 
     @property
     def looks_like_corners(self) -> bool:
-        """Whether many boxes reach far out of their frames."""
-        far = self.drops.counts.get(REACHES_FAR, 0)
-        return far > _MANY * (far + self.targets)
+        """Whether boxes seem to be corners where the layout has sizes."""
+        return look_like_corners(self.drops, self.targets)
 
 
 def prepare(
@@ -98,7 +96,9 @@ def prepare(
     if not any(json.loads(f.read_bytes())["records"] for f in parts.glob("part-*.json")):
         reasons = "\n".join(drops.lines())
         shutil.rmtree(parts)
-        raise LayoutError(f"{str(root)!r}: no target could be used:\n{reasons}")
+        other = detect(root)
+        hint = f"\nthe folder looks like {other!r}" if other not in (None, layout) else ""
+        raise LayoutError(f"{str(root)!r}: no target could be used:\n{reasons}{hint}")
     with tempfile.TemporaryDirectory(dir=parts, prefix="set-") as scratch:
         done = finish(shards, parts, {**identity, "drops": drops.to_dict()}, Path(scratch))
         if out.is_dir():
