@@ -26,6 +26,11 @@ class Arguments:
     workdir: Path  # where the run lives; made when it does not exist
     # First and last step of a profiler's trace, which goes to `profile/` in the work directory
     profile: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="FIRST LAST")]
+    # Several processes that no launcher has started: where number 0 is to be met, how many
+    # there are, and this one's number from 0. Slurm, Open MPI and TPU pods say so themselves
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")]
+    processes: int | None
+    process: int | None
     overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
 
 
@@ -40,7 +45,7 @@ def main(arguments: list[str], usage: str) -> int:
         print(usage)
         return 0 if {"-h", "--help"} & set(arguments) else 2
     try:
-        defaults = Arguments(path, tyro.MISSING, None, load_config(path))
+        defaults = Arguments(path, tyro.MISSING, None, None, None, None, load_config(path))
         parsed = tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py")
         _run(parsed)
     except KeyboardInterrupt:
@@ -56,13 +61,14 @@ def main(arguments: list[str], usage: str) -> int:
 
 def _run(arguments: Arguments) -> None:
     # after the arguments are known to be right: these are slow to import
+    from siamjax.training.processes import is_main, join_processes
+
+    join_processes(arguments.coordinator, arguments.processes, arguments.process)
     from siamjax.commands.validation import make_validation
     from siamjax.training.loop import train
 
     config = arguments.overrides
-    train(
-        config,
-        arguments.workdir,
-        validate=make_validation(config),
-        profile=arguments.profile,
-    )
+    validate = None
+    if config.validation.data:
+        validate = make_validation(config) if is_main() else dict  # the others only wait
+    train(config, arguments.workdir, validate=validate, profile=arguments.profile)

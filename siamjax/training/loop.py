@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 
 from siamjax.config import Config, require
-from siamjax.data.pipeline import make_batches
+from siamjax.data.pipeline import Batches, make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
@@ -20,6 +20,7 @@ from siamjax.training.meter import Meter, SkippedError
 from siamjax.training.norms import measure_norms
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.phases import phase_at, phases
+from siamjax.training.processes import is_main, largest, wait_for_all
 from siamjax.training.start import begin_from, read_start
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
@@ -71,7 +72,9 @@ def train(
         # --- Network, optimiser, step: shapes only, so that mistakes show at once
         mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train, mesh.size, jax.process_count())
-        check_workdir(workdir, config)
+        if is_main():
+            check_workdir(workdir, config)
+        wait_for_all("work directory")
         network = build_network(config.model)
         optimizer = build_optimizer(config)
         init = functools.partial(init_variables, network, config=config.model)
@@ -86,19 +89,19 @@ def train(
         state = checkpoints.restore(abstract_state)
         start = 0 if state is None else int(state.step)
         watch = Watch(config, workdir, start, network, validate=validate, profile=profile)
+        wait_for_all("watch")
         if start >= total and not watch.owes_validation(start):
-            print(f"{workdir}: complete at step {start}, nothing is left to train")
+            _say(f"{workdir}: complete at step {start}, nothing is left to train")
             return state
         checkpoints.check_space(abstract_state)
         beginning = read_start(config, abstract_state.variables) if state is None else None
 
         # --- Data; once they are found to be usable, the directory is this run's
-        batches = stack.enter_context(
-            make_batches(config, cache_dir=workdir / "data", start_step=start)
-        )
-        write_config(workdir, config)
-        if beginning is not None:
-            print(beginning.summary, flush=True)
+        batches = stack.enter_context(_batches(config, workdir, start))
+        if is_main():
+            write_config(workdir, config)
+        if is_main() and beginning is not None:
+            _say(beginning.summary)
             (workdir / "start.txt").write_text(beginning.account)
         stack.enter_context(watch)
 
@@ -109,7 +112,7 @@ def train(
         if beginning is not None:
             state = begin_from(beginning, state)
         if beginning is not None and beginning.folded:
-            state = _measured(state, beginning.folded, config, network, mesh, workdir / "data")
+            state = _measured(state, beginning.folded, config, network, mesh, workdir)
         steps = {
             phase: parallel.compile_step(
                 make_step(config, network, phase.frozen), mesh, config, abstract_state
@@ -117,11 +120,12 @@ def train(
             for phase in phases(config)
             if phase.first_step >= phase_at(start, config).first_step
         }
-        print(
+        hosts = jax.process_count()
+        _say(
             f"{'resuming' if start else 'starting'} at step {start} of {total} on {mesh.size} "
-            f"{jax.default_backend()} device{'s' * (mesh.size > 1)}, compiled in "
-            f"{time.perf_counter() - began:.1f} s",
-            flush=True,
+            f"{jax.default_backend()} device{'s' * (mesh.size > 1)}"
+            f"{f' of {hosts} processes' * (hosts > 1)}, compiled in "
+            f"{time.perf_counter() - began:.1f} s"
         )
 
         meter = Meter(
@@ -148,13 +152,20 @@ def train(
             values["learning_rate"] = float(learning_rate(done - 1, config.optim, config.train))
             watch.scalars(done, values)
 
+        def asked_to_stop(done: int) -> int:
+            """The signal, if any; several processes agree on it, now and then, by waiting."""
+            if hosts > 1 and done % config.train.log_every:
+                return 0
+            return largest(stop.number or 0)
+
         # --- Steps
         stacked = config.train.parallel == "pmap"
         stop = stack.enter_context(StopRequest())
         if watch.owes_validation(start):
             watch.validate(start, state, stop)
         began, done, saved, failure = time.perf_counter(), start, start, None
-        while done < total and not stop.number:
+        stopped_by = 0
+        while done < total and not (stopped_by := asked_to_stop(done)):
             try:
                 batch = meter.next_batch(batches)
             except Exception as error:
@@ -167,7 +178,7 @@ def train(
             done += 1
             watch.profiler.after(done, metrics)
 
-            validates = watch.owes_validation(done) and not stop.number
+            validates = watch.owes_validation(done)
             saves = done % config.train.checkpoint_every == 0 and done < total
             # Nothing is saved while more is skipped than may be.
             if done % config.train.log_every == 0 or validates or saves:
@@ -181,6 +192,14 @@ def train(
                 checkpoints.save(state)
                 saved = done
 
+        if failure is not None and hosts > 1:
+            # The others wait for this one in their next step: nothing can be saved together.
+            checkpoints.wait()
+            raise TrainingError(
+                f"the data of process {jax.process_index()} broke off after step {done} of "
+                f"{total}, the last checkpoint is {checkpoints.latest() or 'none'}: {failure}"
+            ) from failure
+
         # --- End: whatever brought it about, what was trained is kept
         seconds = time.perf_counter() - began
         if meter.pending:
@@ -192,21 +211,40 @@ def train(
             print(f"{len(batches.unreadable)} records could not be read and were skipped")
         if done == total:
             rate = (done - start) * batch_size / seconds
-            print(f"complete at step {done} after {seconds:.0f} s, {rate:.1f} pairs/s")
+            _say(f"complete at step {done} after {seconds:.0f} s, {rate:.1f} pairs/s")
             return state
         where = f"after step {done} of {total}, saved as {checkpoints.latest()}"
-        if stop.number:
-            name = signal.Signals(stop.number).name
+        if number := stopped_by or stop.number:
+            name = signal.Signals(number).name
             raise Interrupted(
-                stop.number, f"stopped by {name} {where}; the same command goes on from there"
+                number, f"stopped by {name} {where}; the same command goes on from there"
             )
         raise TrainingError(f"the data broke off {where}: {failure}") from failure
 
 
-def _measured(state: TrainState, norms: tuple[str, ...], config: Config, network, mesh, cache):
+def _say(text: str) -> None:
+    if is_main():
+        print(text, flush=True)
+
+
+def _batches(config: Config, workdir: Path, start: int) -> Batches:
+    """This process's rows of every batch; process 0 renders what has to be rendered."""
+    host, hosts = jax.process_index(), jax.process_count()
+    of_hosts = {"host": host, "hosts": hosts} if hosts > 1 else {}
+    if not is_main():
+        wait_for_all("data")
+    batches = make_batches(config, cache_dir=workdir / "data", start_step=start, **of_hosts)
+    if is_main():
+        wait_for_all("data")
+    return batches
+
+
+def _measured(
+    state: TrainState, norms: tuple[str, ...], config: Config, network, mesh, workdir: Path
+) -> TrainState:
     """`state` with those batch norms measured on the batch of step 0, which stays unspent."""
     here = dataclasses.replace(config.data, num_workers=0)
-    with make_batches(dataclasses.replace(config, data=here), cache_dir=cache) as batches:
+    with _batches(dataclasses.replace(config, data=here), workdir, 0) as batches:
         batch = parallel.put_batch(next(batches), mesh)
     if config.data.finish_on == "device":
         batch = jax.jit(make_finish(config))(batch)

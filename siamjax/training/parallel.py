@@ -100,12 +100,14 @@ def put_batch(batch: Batch, mesh: Mesh, *, stacked: bool = False) -> Batch:
     Of several processes, each gives its own rows. `stacked` is for `pmap`. The rest becomes
     None: it is for people, and record numbers do not fit in int32.
     """
-    local = len(mesh.local_devices)
+    devices = mesh.local_devices
 
     def put(array: np.ndarray) -> jax.Array:
         if stacked:
-            array = array.reshape(local, -1, *array.shape[1:])
-        return jax.make_array_from_process_local_data(divided(mesh), array)
+            array = array.reshape(len(devices), -1, *array.shape[1:])
+        parts = jax.device_put(np.split(array, len(devices)), devices)
+        shape = (array.shape[0] * mesh.size // len(devices), *array.shape[1:])
+        return jax.make_array_from_single_device_arrays(shape, divided(mesh), parts)
 
     return jax.tree.map(put, _on_devices(batch))
 

@@ -14,6 +14,7 @@ from siamjax.training.device_augment import make_finish
 from siamjax.training.interrupts import StopRequest
 from siamjax.training.parallel import on_one_device
 from siamjax.training.pictures import draw_pairs
+from siamjax.training.processes import is_main
 from siamjax.training.profiling import Profiler
 from siamjax.training.state import TrainState
 from siamjax.training.tensorboard import TensorBoard, require_tensorboard
@@ -61,7 +62,9 @@ class Watch:
             require_tensorboard()
 
     def __enter__(self) -> "Watch":
-        """Opens the files; before, nothing is written."""
+        """Opens the files; before, nothing is written. Only the main process does."""
+        if not is_main():
+            return self
         self._closing.callback(self.profiler.close)
         if self._config.train.tensorboard:
             self._tensorboard = TensorBoard(self._workdir / "tensorboard", self._start)
@@ -95,6 +98,8 @@ class Watch:
 
     def validate(self, step: int, state: TrainState, stop: StopRequest) -> None:
         """Tracks with the parameters as they are, unless a signal ends it."""
+        if not is_main() or stop.number:
+            return
         values: dict[str, float] = {}
         with stop.at_once():
             values = self._validate(on_one_device(state.variables))

@@ -101,8 +101,12 @@ def make_batch(seed: int, config: Config = CONFIG) -> Batch:
 class Batches:
     """As `data.pipeline.make_batches`: endless, from any step, the same every time."""
 
-    def __init__(self, config, *, cache_dir=None, start_step=0, num_workers=None):
+    def __init__(
+        self, config, *, cache_dir=None, start_step=0, num_workers=None, host=0, hosts=1
+    ):
         self.config, self.step, self.closed = config, start_step, False
+        rows = config.train.batch_size // hosts
+        self.rows = slice(host * rows, (host + 1) * rows)
         self.unreadable = set()
 
     def __iter__(self):
@@ -110,7 +114,8 @@ class Batches:
 
     def __next__(self):
         self.step += 1
-        return make_batch(self.step - 1, self.config)
+        batch = make_batch(self.step - 1, self.config)
+        return Batch(*(array[self.rows] for array in batch))
 
     def __enter__(self):
         return self

@@ -1,0 +1,134 @@
+"""Several processes train as one: the same numbers, one voice, one set of checkpoints."""
+
+import functools
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from siamjax.config import ConfigError
+from siamjax.training import processes
+from siamjax.training.processes import has_launcher, join_processes
+from tests.conftest import ROOT
+from tests.training.test_loop import use_tiny
+from tests.training.tiny import CONFIG, with_train
+
+PROGRAM = """
+import sys, os
+workdir, coordinator, process, parallel = sys.argv[1:]
+import pytest
+from tests.training.test_loop import Validation, feed, use_tiny
+from tests.training.tiny import with_train
+from siamjax.training.interrupts import Interrupted
+from siamjax.training.loop import train
+from siamjax.training.processes import join_processes
+
+join_processes(coordinator, 2, int(process))
+patch = pytest.MonkeyPatch()
+use_tiny(patch)
+def act(step, batch):
+    assert batch.search.shape[0] == 2  # its own half
+    if os.environ.get("STOP_AT") == str(step):
+        os.kill(os.getpid(), 15)
+feed(patch, act)
+config = with_train(parallel=parallel)
+try:
+    train(config, workdir, validate=Validation())
+except Interrupted as stopped:
+    print(stopped, flush=True)
+"""
+
+
+def train_together(workdir, parallel="jit", stop_at=""):
+    """Two processes with two devices each; what each of them prints."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, workdir, coordinator, str(process), parallel],
+            cwd=ROOT,
+            env={**os.environ, "STOP_AT": stop_at if process else "", "JAX_PLATFORMS": "cpu"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for process in range(2)
+    ]
+    try:
+        told = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], "\n".join(told[0] + told[1])
+    return ["\n".join(re.findall(r"^(?!\[Gloo\]).+", out, re.M)) for out, _ in told]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run of one process on one device."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_tiny(patch)
+        devices = jax.devices()[:1]
+        patch.setattr(jax, "devices", lambda: devices)
+        from siamjax.training.loop import train
+
+        return jax.device_get(train(CONFIG, tmp_path_factory.mktemp("alone")))
+
+
+def assert_close(workdir, alone, monkeypatch, **settings):
+    """What two processes left equals the run of one, which can read it."""
+    from siamjax.training.loop import train
+
+    use_tiny(monkeypatch)
+    state = jax.device_get(train(with_train(**settings), workdir))
+    equal = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
+    jax.tree.map(equal, state, alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["jit", "pmap"])
+def test_two_processes_equal_one(tmp_path, alone, monkeypatch, how):
+    first, second = train_together(tmp_path, how)
+    assert "starting at step 0 of 12 on 4 cpu devices of 2 processes" in first
+    assert "complete at step 12" in first and second == ""
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["step"] for line in lines if "loss" in line]
+    assert steps == [2, 4, 5, 6, 8, 10, 12]
+    assert [line["step"] for line in lines if "validation/success_auc" in line] == [4, 8, 12]
+    assert_close(tmp_path, alone, monkeypatch, parallel=how)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_stops_both_and_one_process_goes_on(
+    tmp_path, alone, monkeypatch
+):
+    told = train_together(tmp_path, stop_at="4")  # noticed where they agree, after step 6
+    assert all("stopped by SIGTERM after step 6 of 12" in text for text in told)
+    assert (tmp_path / "checkpoints" / "6").is_dir()
+    assert_close(tmp_path, alone, monkeypatch)
+
+
+def test_launchers_are_noticed(monkeypatch):
+    monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: None)
+    assert not has_launcher({})
+    assert not has_launcher({"SLURM_JOB_ID": "7", "SLURM_STEP_NUM_TASKS": "1"})
+    assert has_launcher({"SLURM_JOB_ID": "7", "SLURM_STEP_NUM_TASKS": "16"})
+    assert has_launcher({"OMPI_COMM_WORLD_SIZE": "2"})
+    monkeypatch.setattr(processes.importlib.util, "find_spec", lambda name: name == "libtpu")
+    assert has_launcher({}) and not has_launcher({"JAX_PLATFORMS": "cpu"})
+
+
+def test_mistakes_in_the_arguments_are_told():
+    with pytest.raises(ConfigError, match="--processes and --process must be given, too"):
+        join_processes("host:1234")
+    with pytest.raises(ConfigError, match=r"`--process` \(=2\) must be one of"):
+        join_processes("host:1234", 2, 2)
+    with pytest.raises(ConfigError, match=r"`--coordinator` \(='host'\) must be HOST:PORT"):
+        join_processes("host", 2, 0)
