@@ -1,0 +1,143 @@
+"""SIGKILL at twenty random moments changes nothing in what a run ends with."""
+
+import dataclasses
+import os
+import random
+import subprocess
+import sys
+import time
+
+import jax
+import pytest
+
+from siamjax.training import loop, parallel
+from siamjax.training.loop import train
+from tests.conftest import ROOT
+from tests.training.killed_run import CONFIG
+from tests.training.tiny import Batches, StagedNet, init_tiny
+
+KILLS = 20
+
+
+def use_staged(monkeypatch):
+    monkeypatch.setattr(loop, "build_network", lambda model: StagedNet())
+    monkeypatch.setattr(loop, "init_variables", init_tiny)
+    monkeypatch.setattr(loop, "make_batches", Batches)
+
+
+def launch(workdir):
+    """A process that has imported what it needs and waits for its turn."""
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.killed_run", str(workdir)],
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", **cache},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def begin(process):
+    """Gives the process its turn and waits until it trains."""
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if "at step" in line:
+            return
+    raise AssertionError("".join(said))
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_ends_bit_by_bit_like_one_that_was_not(
+    tmp_path, monkeypatch
+):
+    use_staged(monkeypatch)
+    rare = {"train": {"checkpoint_every": 1000}}
+    whole = jax.device_get(train(_with(CONFIG, rare), tmp_path / "whole"))
+
+    # The next process imports while the one before it runs.
+    workdir, moments, while_saving = tmp_path / "killed", random.Random(0), 0
+    waiting = launch(workdir)
+    for _ in range(KILLS):
+        process, waiting = waiting, launch(workdir)
+        begin(process)
+        time.sleep(moments.uniform(0, 0.5))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -9  # killed, not finished
+        names = [path.name for path in (workdir / "checkpoints").iterdir()]
+        while_saving += any("tmp" in name for name in names)
+    assert while_saving
+    waiting.communicate("go\n")
+    assert waiting.returncode == 0
+
+    killed = jax.device_get(train(CONFIG, workdir))  # complete: nothing is trained here
+    assert int(killed.step) == CONFIG.train.steps
+    assert jax.tree.structure(killed) == jax.tree.structure(whole)
+    same = jax.tree.map(lambda ours, theirs: ours.tobytes() == theirs.tobytes(), killed, whole)
+    assert all(jax.tree.leaves(same))
+
+
+def test_a_run_goes_on_with_another_number_of_devices_and_the_same_batches(
+    tmp_path, monkeypatch
+):
+    use_staged(monkeypatch)
+    read = []
+
+    class Counted(Batches):
+        def __next__(self):
+            read.append(self.step)
+            return super().__next__()
+
+    def run(config, workdir, devices):
+        mesh = parallel.make_mesh(jax.devices()[:devices])
+        with monkeypatch.context() as patch:
+            patch.setattr(parallel, "make_mesh", lambda: mesh)
+            patch.setattr(loop, "make_batches", Counted)
+            return jax.device_get(train(config, workdir))
+
+    short = _with(
+        CONFIG, {"train": {"epochs": 2, "pairs_per_epoch": 12, "checkpoint_every": 2}}
+    )
+    short = _with(short, {"optim": {"backbone_train_epoch": 1}})
+    whole = run(short, tmp_path / "one", 1)
+    assert read == list(range(6))
+    read.clear()
+
+    class Cut(BaseException):
+        pass
+
+    class CutBatches(Counted):
+        def __next__(self):
+            if self.step == 5:
+                raise Cut
+            return super().__next__()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "make_batches", CutBatches)
+        mesh = parallel.make_mesh(jax.devices()[:1])
+        patch.setattr(parallel, "make_mesh", lambda: mesh)
+        with pytest.raises(Cut):
+            train(short, tmp_path / "two")
+    state = run(short, tmp_path / "two", 2)
+    assert read == [0, 1, 2, 3, 4, 4, 5]
+    for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(whole), strict=True):
+        assert abs(ours - theirs).max() <= 1e-5
+
+
+def _with(config, values):
+    return dataclasses.replace(
+        config,
+        **{
+            name: dataclasses.replace(getattr(config, name), **fields)
+            for name, fields in values.items()
+        },
+    )
