@@ -14,32 +14,21 @@ Published: AUC 0.617 on UAV20L. Not measured here. Network and weights are those
         --weights weights/dasiamrpn_lt --out tracked.mp4
 """
 
-from siamjax.config import BackboneConfig, Config, LongTermConfig, ModelConfig, TrackerConfig
+import dataclasses
+from pathlib import Path
+
+from siamjax.config import Config, LongTermConfig
+from siamjax.config_files import load_config
 
 
 def get_config() -> Config:
     """DaSiamRPN's SiamRPNvot with the paper's search for a lost target."""
-    return Config(
+    base = load_config(Path(__file__).with_name("dasiamrpn.py"))
+    long_term = LongTermConfig(
+        search_size=767, search_step=128, confidence_low=0.8, confidence_high=0.95
+    )
+    return dataclasses.replace(
+        base,
         name="dasiamrpn_lt",
-        model=ModelConfig(
-            backbone=BackboneConfig(name="alexnet"),
-            levels=("layer5",),
-            channels=(256,),
-            neck=False,
-            template_crop=None,
-            correlation="up_channel",
-            search_size=271,
-            base_size=0,
-            score_size=19,
-        ),
-        tracker=TrackerConfig(
-            search_size=271,
-            penalty_k=0.04,
-            window_influence=0.44,
-            size_lr=0.45,
-            arithmetic="dasiamrpn",
-            long_term=LongTermConfig(
-                search_size=767, search_step=128, confidence_low=0.8, confidence_high=0.95
-            ),
-        ),
+        tracker=dataclasses.replace(base.tracker, long_term=long_term),
     )

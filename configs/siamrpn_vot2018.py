@@ -13,30 +13,27 @@ otherwise, as in the released tracker.
         --weights weights/siamrpn_vot2018 --out tracked.mp4
 """
 
-from siamjax.config import BackboneConfig, Config, ModelConfig, TrackerConfig
+import dataclasses
+from pathlib import Path
+
+from siamjax.config import BackboneConfig, Config
+from siamjax.config_files import load_config
 
 
 def get_config() -> Config:
-    """DaSiamRPN's SiamRPNBIG."""
-    return Config(
+    """DaSiamRPN's SiamRPNBIG: `dasiamrpn` at twice the width."""
+    base = load_config(Path(__file__).with_name("dasiamrpn.py"))
+    return dataclasses.replace(
+        base,
         name="siamrpn_vot2018",
-        model=ModelConfig(
-            backbone=BackboneConfig(name="alexnet", width=2.0),
-            levels=("layer5",),
-            channels=(512,),
-            neck=False,
-            template_crop=None,
-            correlation="up_channel",
-            search_size=271,
-            base_size=0,
-            score_size=19,
+        model=dataclasses.replace(
+            base.model, backbone=BackboneConfig(name="alexnet", width=2.0), channels=(512,)
         ),
-        tracker=TrackerConfig(
-            search_size=271,
+        tracker=dataclasses.replace(
+            base.tracker,
             penalty_k=0.055,
             window_influence=0.42,
             size_lr=0.295,
-            arithmetic="dasiamrpn",
             small_target_search_size=287,
         ),
     )

@@ -13,31 +13,20 @@ PySOT published no configuration of its training; optimisation and augmentation 
         --weights weights/siamrpnpp_r50_lt --out tracked.mp4
 """
 
-from siamjax.config import (
-    AugmentConfig,
-    BackboneConfig,
-    Config,
-    DataConfig,
-    LongTermConfig,
-    ModelConfig,
-    OptimConfig,
-    TrackerConfig,
-    TrainConfig,
-)
+import dataclasses
+from pathlib import Path
+
+from siamjax.config import Config, LongTermConfig, TrackerConfig
+from siamjax.config_files import load_config
 
 
 def get_config() -> Config:
     """PySOT's siamrpn_r50_l234_dwxcorr_lt."""
-    return Config(
+    base = load_config(Path(__file__).with_name("siamrpnpp_r50.py"))
+    return dataclasses.replace(
+        base,
         name="siamrpnpp_r50_lt",
-        model=ModelConfig(
-            backbone=BackboneConfig(name="resnet50"),
-            levels=("layer2", "layer3", "layer4"),
-            channels=(128, 256, 512),
-            template_crop=7,
-            correlation="depthwise",
-            fusion="weighted",
-        ),
+        model=dataclasses.replace(base.model, channels=(128, 256, 512)),
         tracker=TrackerConfig(
             penalty_k=0.05,
             window_influence=0.28,
@@ -46,16 +35,4 @@ def get_config() -> Config:
                 search_size=831, confidence_low=0.8, confidence_high=0.998
             ),
         ),
-        data=DataConfig(search=AugmentConfig(shift=64, scale=0.18, blur=0.2)),
-        optim=OptimConfig(
-            lr=0.005,
-            end_lr=0.0005,
-            warmup_lr=0.001,
-            warmup_epochs=5,
-            summed_batch=28,
-            backbone_train_epoch=10,
-            backbone_train_stages=("layer2", "layer3", "layer4"),
-            backbone_lr_scale=0.1,
-        ),
-        train=TrainConfig(batch_size=224, epochs=20),
     )

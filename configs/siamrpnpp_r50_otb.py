@@ -13,41 +13,27 @@ whose gradients it adds up.
         --benchmark otb --data OTB100 --out runs/siamrpnpp_r50_otb
 """
 
-from siamjax.config import (
-    AugmentConfig,
-    BackboneConfig,
-    Config,
-    DataConfig,
-    ModelConfig,
-    OptimConfig,
-    TrackerConfig,
-    TrainConfig,
-)
+import dataclasses
+from pathlib import Path
+
+from siamjax.config import Config, TrackerConfig
+from siamjax.config_files import load_config
 
 
 def get_config() -> Config:
     """PySOT's siamrpn_r50_l234_dwxcorr_otb."""
-    return Config(
+    base = load_config(Path(__file__).with_name("siamrpnpp_r50.py"))
+    return dataclasses.replace(
+        base,
         name="siamrpnpp_r50_otb",
-        model=ModelConfig(
-            backbone=BackboneConfig(name="resnet50"),
-            levels=("layer2", "layer3", "layer4"),
-            channels=(256, 256, 256),
-            template_crop=7,
-            correlation="depthwise",
-            fusion="mean",
-        ),
+        model=dataclasses.replace(base.model, fusion="mean"),
         tracker=TrackerConfig(penalty_k=0.24, window_influence=0.5, size_lr=0.25),
-        data=DataConfig(search=AugmentConfig(shift=64, scale=0.18, blur=0.2), gray_prob=0.2),
-        optim=OptimConfig(
-            lr=0.005,
+        data=dataclasses.replace(base.data, gray_prob=0.2),
+        optim=dataclasses.replace(
+            base.optim,
             end_lr=0.0025,
-            warmup_lr=0.001,
-            warmup_epochs=5,
             summed_batch=16,
-            backbone_train_epoch=10,
             backbone_train_stages=("layer1", "layer2", "layer3", "layer4"),
-            backbone_lr_scale=0.1,
         ),
-        train=TrainConfig(batch_size=128, epochs=20),
+        train=dataclasses.replace(base.train, batch_size=128),
     )

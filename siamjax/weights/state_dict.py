@@ -87,11 +87,12 @@ def _without_prefix(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.
 def write_state_dict(path: str | Path, state_dict: Mapping[str, np.ndarray]) -> None:
     """Writes `path`, a `.npz` or a `.pth` for PyTorch 0.4 and later, whole or not at all.
 
-    Raises `WeightsError` for another suffix.
+    Its folder is made where there is none. Raises `WeightsError` for another suffix.
     """
     path = Path(path)
     if path.suffix not in (".npz", ".pth"):
         raise WeightsError(f"`{path}` must end in .npz or .pth")
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
         with open(partial, "wb") as file:

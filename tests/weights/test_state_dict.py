@@ -112,13 +112,13 @@ def test_what_is_written_is_read_back_bit_by_bit(tmp_path, rng, suffix):
         "a.num_batches_tracked": np.zeros((), np.int64),
         "empty": np.zeros((0, 2), np.float32),
     }
-    path = tmp_path / f"x{suffix}"
+    path = tmp_path / "new" / f"x{suffix}"
     write_state_dict(path, state_dict)
     read = read_state_dict(path)
     assert list(read) == list(state_dict)
     for key, array in state_dict.items():
         np.testing.assert_array_equal(read[key], array, strict=True)
-    assert os.listdir(tmp_path) == [path.name]
+    assert os.listdir(path.parent) == [path.name]
 
 
 @pytest.mark.parametrize("weights_only", [True, False])
