@@ -596,7 +596,7 @@ class TrainConfig(_Checked):
     micro_batches: int = 1
     log_every: int = 20  # steps between two lines of metrics
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = 2  # the last ones; the best in validation stays as well
     # A step whose loss or gradient is not finite, or whose loss is larger than this, changes
     # nothing and is counted; a run with more than `max_skipped` of them is stopped
     max_loss: float = 1e4

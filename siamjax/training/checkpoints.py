@@ -29,6 +29,8 @@ from orbax.checkpoint import v1 as ocp
 import siamjax
 from siamjax.config import Config
 from siamjax.config_files import config_to_dict
+from siamjax.training.processes import is_main
+from siamjax.training.scores import LatestAndBest, Scores
 from siamjax.training.state import TrainState
 from siamjax.training.trees import describe, difference
 from siamjax.training.workdir import write_config
@@ -48,18 +50,21 @@ class _DamagedError(Exception):
 
 
 class Checkpoints:
-    """A run's checkpoints: saved in the background, the last `keep` of them kept.
+    """A run's checkpoints: saved in the background, the last `keep` and the best one kept.
 
-    Use it as a context manager: leaving it waits for the save under way.
+    The best is the one with the highest score of those that `rate` was told of; `best`, a
+    link beside the steps, leads to it. Use it as a context manager: leaving it waits for the
+    save under way.
     """
 
     def __init__(self, folder: Path, *, keep: int, config: Config):
         self._folder = folder.resolve()
         self._about = {"config": config_to_dict(config), "versions": _versions()}
         self._saving: int | None = None
+        self._scores = Scores(self._folder / "scores.json")
         self._orbax = ocp.training.Checkpointer(
             self._folder,
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+            preservation_policy=LatestAndBest(keep, self._scores),
             cleanup_tmp_directories=True,
         )
 
@@ -80,6 +85,25 @@ class Checkpoints:
         """The folder of the newest complete checkpoint, without waiting for one under way."""
         steps = _steps(self._folder)
         return self._folder / str(steps[-1]) if steps else None
+
+    def rate(self, step: int, score: float) -> None:
+        """Notes how good the state after `step` is, saved already or about to be."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._scores.add(step, score)
+        self._link_best()
+
+    def _link_best(self) -> None:
+        best, link = self._scores.best(_steps(self._folder)), self._folder / "best"
+        if (
+            best is None
+            or not is_main()
+            or (link.is_symlink() and link.readlink().name == str(best))
+        ):
+            return
+        partial = self._folder / "best.partial"
+        partial.unlink(missing_ok=True)
+        partial.symlink_to(str(best), target_is_directory=True)
+        partial.replace(link)
 
     def check_space(self, state: TrainState) -> None:
         """Raises `CheckpointError` when the disk has no room for one more checkpoint."""
@@ -113,7 +137,9 @@ class Checkpoints:
         """Waits for the save under way; raises `CheckpointError` when it failed."""
         with self._explained():
             self._orbax.wait()
-        self._saving = None
+        if self._saving is not None:
+            self._saving = None
+            self._link_best()
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

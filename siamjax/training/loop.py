@@ -158,11 +158,19 @@ def train(
                 return 0
             return largest(stop.number or 0)
 
+        def run_validation(done: int) -> None:
+            """Validates the state, which takes its place among the checkpoints."""
+            score = watch.validate(done, state, stop)
+            # In millionths, so that all processes come to keep the same checkpoints.
+            score = largest(-1 if score is None else round(1e6 * score))
+            if score >= 0:
+                checkpoints.rate(done, score / 1e6)
+
         # --- Steps
         stacked = config.train.parallel == "pmap"
         stop = stack.enter_context(StopRequest())
         if watch.owes_validation(start):
-            watch.validate(start, state, stop)
+            run_validation(start)
         began, done, saved, failure = time.perf_counter(), start, start, None
         stopped_by = 0
         while done < total and not (stopped_by := asked_to_stop(done)):
@@ -184,7 +192,7 @@ def train(
             if done % config.train.log_every == 0 or validates or saves:
                 record(done)
             if validates:
-                watch.validate(done, state, stop)
+                run_validation(done)
                 meter.restart()
             if watch.owes_picture(done):
                 watch.picture(done, batch, state)

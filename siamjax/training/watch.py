@@ -96,16 +96,20 @@ class Watch:
         every = self._config.validation.every or self._config.train.steps_per_epoch
         return step % every == 0 or step == self._config.train.steps
 
-    def validate(self, step: int, state: TrainState, stop: StopRequest) -> None:
-        """Tracks with the parameters as they are, unless a signal ends it."""
+    def validate(self, step: int, state: TrainState, stop: StopRequest) -> float | None:
+        """Tracks with the parameters as they are, unless a signal ends it.
+
+        Returns the success AUC, if there is one; in processes other than the first, None.
+        """
         if not is_main() or stop.number:
-            return
+            return None
         values: dict[str, float] = {}
         with stop.at_once():
             values = self._validate(on_one_device(state.variables))
         if values:
             self.scalars(step, {_VALIDATION + name: value for name, value in values.items()})
             self._validated.add(step)
+        return values.get("success_auc")
 
     def owes_picture(self, step: int) -> bool:
         """Whether `picture` is due after `step`."""
