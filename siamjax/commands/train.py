@@ -24,6 +24,7 @@ class Arguments:
 
     config: Path  # a configuration file, or the config.json of a run
     workdir: Path  # where the run lives; made when it does not exist
+    dry_run: bool  # says what a training would take, draws its first pairs, and trains nothing
     # First and last step of a profiler's trace, which goes to `profile/` in the work directory
     profile: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="FIRST LAST")]
     # Several processes that no launcher has started: where number 0 is to be met, how many
@@ -45,7 +46,9 @@ def main(arguments: list[str], usage: str) -> int:
         print(usage)
         return 0 if {"-h", "--help"} & set(arguments) else 2
     try:
-        defaults = Arguments(path, tyro.MISSING, None, None, None, None, load_config(path))
+        defaults = Arguments(
+            path, tyro.MISSING, False, None, None, None, None, load_config(path)
+        )
         parsed = tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py")
         _run(parsed)
     except KeyboardInterrupt:
@@ -68,6 +71,11 @@ def _run(arguments: Arguments) -> None:
     from siamjax.training.loop import train
 
     config = arguments.overrides
+    if arguments.dry_run:
+        from siamjax.training.dry_run import dry_run
+
+        dry_run(config, arguments.workdir)
+        return
     validate = None
     if config.validation.data:
         validate = make_validation(config) if is_main() else dict  # the others only wait

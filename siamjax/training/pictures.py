@@ -45,7 +45,9 @@ def _row(batch: Batch, model: ModelConfig, prediction, i: int) -> np.ndarray:
         scores = foreground_scores(prediction.cls_logits[i])
         best = np.unravel_index(scores.argmax(), scores.shape)
         if prediction.loc is not None:
-            _outline(search, decode(prediction.loc[i][best], anchors[best]), FOUND, 2)
+            with np.errstate(over="ignore"):  # a box beyond all bounds is not drawn
+                box = decode(prediction.loc[i][best], anchors[best])
+            _outline(search, box, FOUND, 2)
         columns.append(_enlarged(_heat(scores.max(-1)), side))
     return _stacked(columns, axis=1)
 

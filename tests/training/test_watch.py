@@ -82,6 +82,12 @@ def test_a_picture_shows_the_network_s_best_box_and_its_scores():
     assert (scores[10:19, 29:38, 0] == 255).all() and scores[:9, :, 0].max() == 0
 
 
+def test_a_box_without_bounds_is_not_drawn():
+    loc = np.full((1, 5, 5, 2, 4), 1e3, np.float32)
+    picture = draw_pairs(one_pair(), MODEL, Prediction(np.zeros((1, 5, 5, 2, 2)), loc))
+    assert where(picture[:, 52:100], FOUND) is None
+
+
 def test_boxes_beyond_the_image_are_cut_at_its_border():
     pair = one_pair(box_xyxy=np.array([[-20, 40, 10, 90]], np.float32))
     search = draw_pairs(pair, MODEL)[:, 52:100]
