@@ -138,5 +138,7 @@ def test_bad_arguments(prepared, tmp_path, capsys):
     ):
         assert main(["check", *arguments]) == 1
         assert message in capsys.readouterr().err
-    (prepared / "dataset_info.json").unlink()
-    assert main(["check", str(prepared)]) == 1
+    for file, message in (("dataset_info.json", "cannot be opened"), ("index.npz", "no index")):
+        (prepared / file).unlink()
+        assert main(["check", str(prepared)]) == 1
+        assert message in capsys.readouterr().err

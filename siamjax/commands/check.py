@@ -30,11 +30,11 @@ def check(
         sheet: picture of random samples with their boxes; by default NAME_check.jpg here
     """
     from siamjax.data.inspection import inspect_prepared, inspect_raw
-    from siamjax.data.sources import INDEX_FILE
+    from siamjax.data.sources import is_prepared
 
     if limit < 1:
         raise ValueError(f"`--limit` (={limit}) must be at least 1")
-    if (folder / INDEX_FILE).is_file():
+    if is_prepared(folder):
         if layout is not None:
             raise ValueError(f"`--layout` is for raw folders, and {folder} is a prepared set")
         report = inspect_prepared(folder, limit=limit, seed=seed)

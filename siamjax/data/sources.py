@@ -128,6 +128,12 @@ def _parse(content: bytes) -> tuple:
     return fields["image"].bytes_list.value[0], box_xyxy, *numbers
 
 
+def is_prepared(path: Path) -> bool:
+    """Whether a folder is a prepared set, be it a damaged one."""
+    signs = (INDEX_FILE, DESCRIPTION_FILE, "*.array_record*")
+    return any(any(path.glob(sign)) for sign in signs)
+
+
 def read_index(path: Path) -> Index:
     """The index of a prepared set; raises `SourceError`."""
     if not path.is_dir():

@@ -1,4 +1,8 @@
-"""A small rendered set, prepared once for all tests of this room."""
+"""A small rendered set, prepared once for all tests of this room; a disk that is full."""
+
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -15,6 +19,7 @@ from siamjax.config import (
     TrainConfig,
 )
 from siamjax.data.builders.synthetic import prepare_synthetic
+from tests.conftest import ROOT
 
 TINY = SyntheticConfig(sequences=4, frames=12, frame_step=2, width=128, height=96)
 
@@ -60,3 +65,23 @@ def prepared(cache_dir):
     """The folder of the small prepared set; not to be changed, copy it first."""
     (folder,) = cache_dir.iterdir()
     return folder
+
+
+@pytest.fixture
+def run_on_full_disk():
+    """Runs a program of the given lines, whose files cannot grow; returns what it complains."""
+    pytest.importorskip("resource")
+
+    def run(limit: int, *lines: str) -> str:
+        limits = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
+        program = "\n".join([limits.format(limit), *lines])
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    return run

@@ -112,19 +112,19 @@ def test_a_killed_run_leaves_what_a_later_one_uses(many, tmp_path):
     assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
 
 
-def test_full_disk_keeps_what_is_whole(many, tmp_path):
+def test_full_disk_keeps_what_is_whole(many, tmp_path, run_on_full_disk):
     """Files may not grow beyond the small second file of records."""
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="records cannot be written to"):
-            prepare("otb", many, tmp_path / "out", Settings(crop_size=255, template_size=63))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    settings = Settings(crop_size=255, template_size=63)
+    told = run_on_full_disk(
+        60_000,
+        "from siamjax.data.builders.prepare import Settings, prepare",
+        "settings = Settings(crop_size=255, template_size=63)",
+        f"prepare('otb', {str(many)!r}, {str(tmp_path / 'out')!r}, settings)",
+    )
+    assert "OSError: records cannot be written to" in told and "the same command" in told
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.rglob("*.partial"))
-    done = prepare("otb", many, tmp_path / "out", Settings(crop_size=255, template_size=63))
+    done = prepare("otb", many, tmp_path / "out", settings)
     assert done.targets == 40
 
 

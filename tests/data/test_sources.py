@@ -92,16 +92,16 @@ def test_interrupted_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
     assert len(RecordSource(prepare_synthetic(SMALL, 127, 31, tmp_path))) == 4
 
 
-def test_full_disk_leaves_nothing_behind(tmp_path):
+def test_full_disk_leaves_nothing_behind(tmp_path, run_on_full_disk):
     """Files may not grow beyond a few pictures."""
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
-    try:
-        with pytest.raises(OSError, match="cannot be written to"):
-            prepare_synthetic(dataclasses.replace(SMALL, sequences=8), 255, 63, tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told = run_on_full_disk(
+        50_000,
+        "from siamjax.config import SyntheticConfig",
+        "from siamjax.data.builders.synthetic import prepare_synthetic",
+        "config = SyntheticConfig(sequences=8, frames=4, frame_step=2, width=128, height=96)",
+        f"prepare_synthetic(config, 255, 63, {str(tmp_path)!r})",
+    )
+    assert "cannot be written to" in told
     assert not list(tmp_path.iterdir())
 
 

@@ -90,8 +90,13 @@ def prepare(
     parts = out.with_name(f".{out.name}-{digest}.parts")
     parts.mkdir(parents=True, exist_ok=True)
     _remove_partial(parts)
-    with tqdm(total=len(clips), desc=f"preparing {layout}", unit="clip") as bar:
-        write_parts(shards, parts, jobs=jobs, progress=bar.update)
+    try:
+        with tqdm(total=len(clips), desc=f"preparing {layout}", unit="clip") as bar:
+            write_parts(shards, parts, jobs=jobs, progress=bar.update)
+    except OSError as error:
+        raise OSError(
+            f"{error}\nwhat is done is kept; when there is room, the same command goes on"
+        ) from error
     drops = read_drops(shards, parts)
     if not any(json.loads(f.read_bytes())["records"] for f in parts.glob("part-*.json")):
         reasons = "\n".join(drops.lines())
