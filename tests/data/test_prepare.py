@@ -11,12 +11,14 @@ import time
 import numpy as np
 import pytest
 
+from siamjax.config import Config, DataConfig, SourceConfig, TrainConfig
 from siamjax.data.builders import cutting, writer
 from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import Settings
 from siamjax.data.builders.layouts import LAYOUTS
 from siamjax.data.builders.prepare import prepare
 from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
 from siamjax.video import read_image
 from tests.data import trees
@@ -228,6 +230,22 @@ def test_real_training_crops(shared, tmp_path):
         file = next(e["file"] for e in map(json.loads, opened) if e["source"] == "amenity")
     away = np.abs(decode_jpeg(source.read(0)["image"]).astype(int) - read_image(root / file))
     assert away.mean() < 1  # encoded once more
+
+    names = ["blackswan", "camel"]
+    prepare("otb", root / "davis", tmp_path / "davis", Settings(frame_step=20), only=names)
+    sources = (
+        SourceConfig(path=str(tmp_path / "out"), frame_range=0, weight=3),
+        SourceConfig(path=str(tmp_path / "davis")),
+    )
+    config = Config(
+        name="real", data=DataConfig(sources=sources), train=TrainConfig(batch_size=8)
+    )
+    with make_batches(config, cache_dir=tmp_path) as batches:
+        batch = next(batches)
+    assert np.isfinite(batch.search).all() and (batch.label_cls == 1).any()
+    assert (batch.records[:, 0] < 62).sum() == 6  # three quarters
+    still = ~batch.is_negative_pair & (batch.records[:, 0] < 62)
+    np.testing.assert_array_equal(*batch.records[still].T)
 
 
 def test_real_training_videos(shared, tmp_path):
