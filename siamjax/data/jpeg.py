@@ -63,8 +63,10 @@ class TiledJpeg:
         marks = marks[(scan[marks + 1] & 0xF8) == 0xD0]
         if len(marks) != rows * self._columns - 1:
             raise ValueError("a picture is damaged")
-        self._stops = np.append(marks + place, len(data) - 2)
-        self._starts = np.insert(self._stops[:-1] + 2, 0, place)
+        self._stops = np.empty(len(marks) + 1, np.int64)
+        self._stops[:-1], self._stops[-1] = marks + place, len(data) - 2
+        self._starts = np.empty_like(self._stops)
+        self._starts[0], self._starts[1:] = place, self._stops[:-1] + 2
 
     def decode(self, x0: int, y0: int, x1: int, y1: int) -> tuple[np.ndarray, int, int]:
         """The pixels from (x0, y0) to (x1, y1), inclusive, and some around them.
