@@ -258,6 +258,7 @@ def main() -> None:
 
     by_stage, both, memory, throughput = [], [], [], []
     for path in configs:
+        print(f"{path.stem} ...", file=sys.stderr, flush=True)
         before = resident()
         model = Contender(path, frames[0])
         name = model.config.name

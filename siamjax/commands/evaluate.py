@@ -99,6 +99,7 @@ def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
     from siamjax.evaluation.fingerprint import fingerprint
     from siamjax.evaluation.runner import Entrant
     from siamjax.models.build import init_variables
+    from siamjax.models.folding import fold_batch_norm
     from siamjax.tracking.adapters import Tracker
     from siamjax.tracking.batch import BatchTracker
 
@@ -109,10 +110,8 @@ def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
         networks[f"{config.name}-untrained"] = untrained(jax.random.key(config.train.seed))
     entrants = []
     for name, variables in networks.items():
-        if slots:
-            tracker = BatchTracker(model.network, variables, config, slots)
-        else:
-            tracker = Tracker(model.network, variables, config)
+        parts = (*fold_batch_norm(config.model, jax.device_get(variables)), config)
+        tracker = BatchTracker(*parts, slots) if slots else Tracker(*parts)
         mark = fingerprint(config, variables, siamjax.__version__)
         entrants.append(Entrant(name, tracker, mark, slots))
     if controls:

@@ -75,6 +75,7 @@ def search(
     loaded, problems = load_sequences(data, conventions, sequences)
     model = siamjax.load_model(settings, weights)
     made = fingerprint(settings, model.variables, siamjax.__version__)
+    model = model.folded()
 
     def make(chosen, tolerance=0.0):
         parts = (model.network, model.variables, settings)

@@ -1,0 +1,118 @@
+"""The whole jitted step against section 6 in NumPy: crop, maps, choice, box."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from siamjax.config import Config
+from siamjax.models.siamese import Prediction, TemplateFeatures
+from siamjax.tracking import tracker
+from siamjax.tracking.frames import pad_frame
+from siamjax.tracking.state import TrackerState
+from tests.tracking import oracle
+
+CONFIG = Config(name="test")
+CELLS, WIDTH, HEIGHT = 25, 200, 150
+
+
+class MapsOfTheCrop:
+    """Given maps, to which every cell adds what the crop shows there."""
+
+    def apply(self, variables, *arguments, method):
+        return method(variables, *arguments)
+
+    def predict(self, variables, features, search):
+        assert search.shape == (1, 255, 255, 3)
+        # 25 cells of 8 pixels, the middle one on the middle of the crop.
+        cells = search[:, 27:227, 27:227].reshape(1, CELLS, 8, CELLS, 8, 3).mean(axis=(2, 4))
+        shown = (cells.mean(axis=-1)[..., None, None] - 128) / 16
+        foreground = jnp.array([0.0, 1.0])
+        return Prediction(variables["cls"][None] + shown * foreground, variables["loc"][None])
+
+
+NETWORK = MapsOfTheCrop()
+
+
+def in_numpy(frame, mean, center, size, cls_logits, loc):
+    side = oracle.context(*size)
+    crop = oracle.subwindow(frame, center, round(side * 255 / 127), 255, mean)
+    shown = crop[27:227, 27:227].reshape(CELLS, 8, CELLS, 8, 3).mean(axis=(1, 3, 4))
+    logits = cls_logits.astype(float)
+    logits[..., 1] += (shown[..., None] - 128) / 16
+    rules = CONFIG.tracker
+    return oracle.choose(
+        logits,
+        loc,
+        center,
+        size,
+        127 / side,
+        (WIDTH, HEIGHT),
+        penalty_k=rules.penalty_k,
+        influence=rules.window_influence,
+        rate=rules.size_lr,
+    )
+
+
+@functools.cache
+def picture():
+    rng = np.random.default_rng(5)
+    coarse = rng.integers(0, 256, (HEIGHT // 5, WIDTH // 5, 1), dtype=np.uint8)
+    return np.kron(coarse, np.ones((5, 5, 3), np.uint8))
+
+
+# Sixteenths, so that no corner of a crop lies within a rounding error of two pixels.
+sixteenths = functools.partial(lambda low, high: st.integers(low * 16, high * 16))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    x=sixteenths(0, WIDTH),
+    y=sixteenths(0, HEIGHT),
+    width=sixteenths(10, 300),
+    height=sixteenths(10, 300),
+)
+@example(seed=0, x=0, y=0, width=160, height=160)  # a tiny target in the corner
+@example(seed=1, x=WIDTH * 16, y=HEIGHT * 16, width=640, height=320)  # the other corner
+@example(seed=2, x=100 * 16, y=75 * 16, width=WIDTH * 16, height=HEIGHT * 16)  # all there is
+@example(seed=3, x=100 * 16, y=0, width=160, height=2400)  # ten times as high as wide
+def test_the_step_is_the_plain_version(seed, x, y, width, height):
+    rng = np.random.default_rng(seed)
+    cls_logits = 2 * rng.standard_normal((CELLS, CELLS, 5, 2), dtype=np.float32)
+    loc = 0.3 * rng.standard_normal((CELLS, CELLS, 5, 4), dtype=np.float32)
+    center, size = (x / 16, y / 16), (width / 16, height / 16)
+    frame = picture()
+    mean = frame.mean(axis=(0, 1))
+    # A side within a rounding error of two whole numbers may be rounded to either.
+    assume(abs(oracle.context(*size) * 255 / 127 % 1 - 0.5) > 1e-3)
+    *expected, score, ranks = in_numpy(frame, mean, center, size, cls_logits, loc)
+    assume(ranks[-1] - ranks[-2] > 4e-3)  # crops agree to a grey level, not exactly
+
+    state = TrackerState(
+        jnp.array(center, jnp.float32),
+        jnp.array(size, jnp.float32),
+        jnp.array(np.floor(mean), jnp.float32),
+        TemplateFeatures(()),
+    )
+    after, output = tracker.update(
+        {"cls": cls_logits, "loc": loc},
+        state,
+        jnp.asarray(pad_frame(frame)),
+        jnp.array([WIDTH, HEIGHT], jnp.float32),
+        network=NETWORK,
+        config=CONFIG,
+    )
+    np.testing.assert_allclose(output.score, score, atol=5e-3)
+    np.testing.assert_allclose(after.center, expected[0], rtol=1e-4, atol=2e-2)
+    # The size follows by the score, which a grey level changes.
+    np.testing.assert_allclose(after.size, expected[1], rtol=1e-2)
+    left, top, w, h = np.asarray(output.box_xywh, np.float64)
+    np.testing.assert_allclose((left + w / 2, top + h / 2), after.center, atol=1e-3)
+    np.testing.assert_array_equal((w, h), after.size)
+    assert 10 <= w <= WIDTH and 10 <= h <= HEIGHT
+    assert jax.tree.all(jax.tree.map(lambda leaf: math.isfinite(leaf.sum()), output))
