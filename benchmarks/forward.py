@@ -3,7 +3,8 @@
     python benchmarks/forward.py [--models siamrpnpp_r50 siamfc] [--batch 1 8] [--quick]
 
 Milliseconds, medians; "folded" is the network without batch norms (`fold_batch_norm`), and
-PyTorch (eager, NCHW) keeps the template's kernels as we do, which PySOT does not. "differs"
+PyTorch (eager, NCHW) keeps the template's kernels as we do, which PySOT does not. SiamMask
+correlates for its masks too, and makes none: a tracker makes one of them a frame. "differs"
 is the relative error between the two; compile time stands apart. On a GPU or TPU the table
 has float32 and bfloat16 instead of PyTorch. Run it on an idle machine.
 """
@@ -26,6 +27,7 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 MODELS = (
     "siamrpnpp_r50",
     "siamrpnpp_r50_lt",
+    "siammask_r50",
     "siamrpnpp_mobilenetv2",
     "siamrpnpp_alexnet",
     "dasiamrpn",

@@ -143,11 +143,15 @@ class TorchNetwork:
         if self.config.correlation == "plain":
             return levels
         if self.config.correlation == "depthwise":
-            return {
+            kernels = {
                 (level, branch): self._layer(x, f"head/{level}/{branch}/kernel").relu_()
                 for level, x in levels.items()
                 for branch in ("cls", "loc")
             }
+            if self.config.mask:
+                (x,) = levels.values()
+                kernels["mask"] = self._layer(x, "mask_head/kernel").relu_()
+            return kernels
         return {
             (level, branch): self._layer(x, f"head/{level}", (f"template_{branch}", ""))
             for level, x in levels.items()
@@ -168,15 +172,21 @@ class TorchNetwork:
             if "fusion" in self.params:
                 weights = self.params["fusion"][f"{name}_weight"].softmax(0)
             fused.append(sum(w * x for w, x in zip(weights, maps, strict=True)))
+        if self.config.mask:
+            (x,) = levels.values()
+            self.mask_correlation = self._correlation(kernels["mask"], x, "mask_head")
         return tuple(fused)
 
-    def _depthwise(self, kernel, x, level, name):
-        path = f"head/{level}/{name}"
+    def _correlation(self, kernel, x, path):
         x = self._layer(x, f"{path}/search").relu_()
         b, c, h, w = x.shape
         folded = kernel.reshape(b * c, 1, *kernel.shape[2:])
         x = F.conv2d(x.reshape(1, b * c, h, w), folded, groups=b * c)
-        x = x.reshape(b, c, *x.shape[2:])
+        return x.reshape(b, c, *x.shape[2:])
+
+    def _depthwise(self, kernel, x, level, name):
+        path = f"head/{level}/{name}"
+        x = self._correlation(kernel, x, path)
         x = self._layer(x, f"{path}/output", ("conv0", "bn0")).relu_()
         return self._layer(x, f"{path}/output", ("conv1", ""))
 

@@ -20,6 +20,7 @@ from siamjax.config import (
     TrainConfig,
 )
 from siamjax.config_files import config_from_dict, config_to_dict, differences, load_config
+from tests.conftest import ROOT
 
 QUICK = Config(
     name="quick",
@@ -123,6 +124,43 @@ def test_differences_name_the_dotted_field():
         data=DataConfig(sources=(SourceConfig(synthetic=SyntheticConfig(sequences=4)),)),
     )
     assert differences(QUICK, longer) == {"data.sources.0.synthetic.sequences": (3, 4)}
+
+
+# Of PySOT's and DaSiamRPN's releases and siamfc-pytorch: penalty, window, rate, search size,
+# cells of the score map there.
+TRACKERS = {
+    "siamrpnpp_alexnet": (0.16, 0.40, 0.30, 287, 21),
+    "siamrpnpp_r50": (0.05, 0.42, 0.38, 255, 25),
+    "siamrpnpp_r50_8gpu": (0.04, 0.44, 0.33, 255, 25),
+    "siamrpnpp_r50_16gpu": (0.01, 0.40, 0.38, 255, 25),
+    "siamrpnpp_r50_otb": (0.24, 0.5, 0.25, 255, 25),
+    "siamrpnpp_mobilenetv2": (0.04, 0.4, 0.5, 255, 25),
+    "siamrpnpp_r50_lt": (0.05, 0.28, 0.22, 255, 25),
+    "siammask_r50": (0.10, 0.41, 0.32, 255, 25),
+    "siamrpn_vot2018": (0.055, 0.42, 0.295, 271, 19),
+    "dasiamrpn": (0.04, 0.44, 0.45, 271, 19),
+    "siamfc": (0.04, 0.176, 0.59, 255, 17),  # it has no penalty: the default
+}
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_the_published_trackers(name):
+    config = load_config(ROOT / "configs" / f"{name}.py")
+    tracker, size = config.tracker, config.tracker.search_size
+    values = (tracker.penalty_k, tracker.window_influence, tracker.size_lr, size)
+    assert (config.name, *values, config.model.score_size_for(size)) == (name, *TRACKERS[name])
+
+
+def test_what_sets_the_published_trackers_apart():
+    tracker = {name: load_config(ROOT / "configs" / f"{name}.py").tracker for name in TRACKERS}
+    long_term = tracker["siamrpnpp_r50_lt"].long_term
+    assert (long_term.search_size, long_term.window_influence) == (831, 0.001)
+    assert (long_term.confidence_low, long_term.confidence_high) == (0.8, 0.998)
+    assert tracker["siammask_r50"].mask_threshold == 0.15
+    big = tracker["siamrpn_vot2018"]
+    assert (big.small_target_search_size, big.small_target) == (287, 0.004)
+    theirs = {name for name in TRACKERS if tracker[name].arithmetic == "dasiamrpn"}
+    assert theirs == {"dasiamrpn", "siamrpn_vot2018"}
 
 
 def test_configs_are_hashable():

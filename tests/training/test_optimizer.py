@@ -37,6 +37,7 @@ def pysot_rates(start, end, epochs, factor=1.0):
 
 PUBLISHED = {
     "siamrpnpp_r50": R50,
+    "siamrpnpp_r50_8gpu": R50,
     "siamrpnpp_r50_16gpu": R50,
     "siamrpnpp_r50_otb": [*R50[:5], *pysot_rates(0.005, 0.0025, 15)],
     "siamrpnpp_alexnet": [*ALEXNET_WARMUP, *pysot_rates(0.01, 0.0005, 45, 0.5)],
@@ -55,6 +56,7 @@ def test_rates_of_the_published_recipes(name):
     ("name", "gpus", "steps"),
     [
         ("siamrpnpp_r50", 8, 2678),
+        ("siamrpnpp_r50_8gpu", 8, 2678),
         ("siamrpnpp_r50_16gpu", 16, 1562),
         ("siamrpnpp_r50_otb", 8, 4687),
         ("siamrpnpp_alexnet", 16, 292),
