@@ -14,6 +14,7 @@ import pytest
 
 from siamjax.commands.render import render
 from siamjax.config import SyntheticConfig
+from siamjax.data.rendering import objects
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.data.synthetic import write_otb
@@ -194,3 +195,20 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
         write_otb(one, out)
         assert not stale.exists() and mine.exists() and elsewhere.exists()
     assert not mine.exists()
+
+
+def test_objects_of_one_category_are_of_one_kind():
+    """A body plan is known by its limbs, anything else by the shape of its body."""
+    rng = np.random.default_rng(3)
+    seen = set()
+    for _ in range(200):
+        design = objects.draw_design(rng)
+        name = objects.CATEGORIES[objects.category_of(design)]
+        similar = objects.similar_design(rng, design)
+        if name in ("figure", "vehicle", "face"):
+            assert objects.category_of(similar) == objects.category_of(design)
+            assert len(design.limbs) == 5
+        else:
+            assert name == design.looks[0].shape
+        seen.add(name)
+    assert seen == set(objects.CATEGORIES)

@@ -22,7 +22,7 @@ from siamjax.data.schema import Record
 from siamjax.data.scratch import scratch_folder
 from siamjax.data.sources import INDEX_FILE
 
-_FORMAT = 2  # raise it when the same pictures are stored as other bytes
+_FORMAT = 3  # raise it when the same pictures are stored as other bytes
 
 
 def render_records(
@@ -40,7 +40,7 @@ def render_records(
                 video=video,
                 track=0,
                 frame=frame,
-                category=-1,
+                category=sequence.category,
             )
 
 

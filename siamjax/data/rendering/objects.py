@@ -71,6 +71,18 @@ _FACE = (  # hair, head, eyes, mouth
 _PLANS = {"figure": (_FIGURE, 0.45), "vehicle": (_VEHICLE, 1.9), "face": (_FACE, 0.8)}
 
 
+# What an object may be: a body plan, or else the shape of its body.
+CATEGORIES = (*sprites.SHAPES, *_PLANS)
+
+
+def category_of(design: Design) -> int:
+    """The place of the design's kind in `CATEGORIES`."""
+    for plan, (limbs, _) in _PLANS.items():
+        if design.limbs is limbs:
+            return CATEGORIES.index(plan)
+    return CATEGORIES.index(design.looks[0].shape)
+
+
 def draw_design(rng: np.random.Generator, palette: np.ndarray | None = None) -> Design:
     """A design at random: one shape, a shape with limbs, or one of the body plans."""
     body = sprites.draw_look(rng, palette)

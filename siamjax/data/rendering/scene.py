@@ -22,7 +22,12 @@ _NOISE_SIDE = 1024
 
 
 class Sequence:
-    """One rendered sequence; `render(frame)` gives its frames in any order."""
+    """One rendered sequence; `render(frame)` gives its frames in any order.
+
+    Attributes:
+        width, height: of a frame, pixels.
+        category: what the target is, a place in `objects.CATEGORIES`.
+    """
 
     def __init__(self, config: SyntheticConfig, index: int):
         """Draws everything that stays the same over the sequence (tens of milliseconds)."""
@@ -56,6 +61,7 @@ class Sequence:
             pixels = self._background.reshape(-1, 3)
             palette = pixels[rng.integers(0, len(pixels), 4)].astype(np.float32)
         design = self._draw_visible_design(rng, palette)
+        self.category = objects.category_of(design)
         swing = rng.choice([0.05, 0.15, 0.25])
         low, high = _SIZES[0], min(_SIZES[1], 0.55 * min(self.width, self.height))
         size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
