@@ -19,6 +19,7 @@ from siamjax.config import AnchorConfig, BackboneConfig, Config, InitConfig
 from siamjax.config_files import load_config
 from siamjax.studies.small import SMALL_ALEXNET, SMALL_RESNET
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.variants import with_levels
 
 MODELS = Path(__file__).parents[1]
 MOBILE_LEVELS = ("layer3", "layer5", "layer7")
@@ -36,7 +37,7 @@ def _small() -> Study:
         return changed(base, {"model.backbone": BackboneConfig(name=name, **backbone)})
 
     mobile = changed(of("mobilenetv2"), {"model.levels": MOBILE_LEVELS})
-    conv4 = changed(base, {"model.levels": ("layer3",), "model.channels": (64,)})
+    conv4 = with_levels(base, ("layer3",))
     undilated = {
         "model.backbone.dilated": False,
         "model.anchors": AnchorConfig(stride=16, scales=(2.0,)),
@@ -64,8 +65,7 @@ def _full() -> Study:
     base = changed(load_config(MODELS / "siamrpnpp_r50.py"), _imagenet("resnet50_imagenet.pth"))
     alexnet = load_config(MODELS / "siamrpnpp_alexnet.py")
     mobile = load_config(MODELS / "siamrpnpp_mobilenetv2.py")
-    conv4 = changed(base, {"optim.backbone_train_stages": ("layer2", "layer3")})
-    conv4 = changed(conv4, {"model.levels": ("layer3",), "model.channels": (256,)})
+    conv4 = with_levels(base, ("layer3",))
     undilated = {
         "model.backbone.dilated": False,
         "model.anchors": AnchorConfig(stride=16, scales=(4.0,)),
@@ -79,7 +79,7 @@ def _full() -> Study:
         "resnet50_scratch": changed(
             base,
             {
-                "init.path": "",
+                "init": InitConfig(),
                 "optim.backbone_train_epoch": 0,
                 "optim.backbone_train_stages": None,
                 "optim.backbone_lr_scale": 1.0,

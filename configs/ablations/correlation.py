@@ -17,8 +17,9 @@ from pathlib import Path
 
 from siamjax.config import Config
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_ALEXNET, SMALL_RESNET, plain
+from siamjax.studies.small import SMALL_ALEXNET, SMALL_RESNET
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.variants import plain
 
 MODELS = Path(__file__).parents[1]
 

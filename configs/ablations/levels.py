@@ -15,6 +15,7 @@ from pathlib import Path
 from siamjax.config_files import load_config
 from siamjax.studies.small import SMALL_RESNET
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.variants import with_levels
 
 PUBLISHED = {
     "3": "EAO 0.331, AUC 0.669",
@@ -40,16 +41,11 @@ def get_study(size: Size) -> Study:
             StudyBenchmark(name="otb", data="datasets/OTB100"),
         )
         published = PUBLISHED
-    width = base.model.channels[0]
     variants = [
         Variant(
             name=name,
-            config=changed(
-                base,
-                {
-                    "model.levels": tuple(f"layer{int(conv) - 1}" for conv in name.split("+")),
-                    "model.channels": (width,) * len(name.split("+")),
-                },
+            config=with_levels(
+                base, tuple(f"layer{int(conv) - 1}" for conv in name.split("+"))
             ),
             published=published.get(name, ""),
         )

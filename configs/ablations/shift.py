@@ -22,8 +22,9 @@ from pathlib import Path
 
 from siamjax.config import Config, SourceConfig
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_RESNET, plain, probe_source, shallow
+from siamjax.studies.small import SMALL_RESNET, probe_source
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.variants import plain, shallow
 
 RANGES = (0, 8, 16, 32, 64)
 

@@ -1,4 +1,4 @@
-"""The networks of the small studies, and how a network becomes another kind of itself."""
+"""What the small studies train, on rendered sequences, and the pairs they are probed with."""
 
 import dataclasses
 
@@ -67,58 +67,6 @@ SMALL_ALEXNET = changed(
         "data.search.shift": 64.0,
     },
 )
-
-
-def plain(config: Config) -> Config:
-    """SiamFC on the same backbone: its last level, one response, three scales when tracking.
-
-    Labels, window and size rate are SiamFC's. (Bertinetto et al., ECCV 2016 workshops)
-    """
-    model = config.model
-    score_size = (model.search_size - model.template_size) // model.anchors.stride + 1
-    return changed(
-        config,
-        {
-            "model.levels": model.levels[-1:],
-            "model.channels": model.channels[-1:],
-            "model.neck": False,
-            "model.template_crop": None,
-            "model.correlation": "plain",
-            "model.anchors": AnchorConfig(stride=model.anchors.stride, ratios=(1.0,)),
-            "model.base_size": 0,
-            "model.score_size": score_size,
-            "tracker": TrackerConfig(
-                search_size=model.search_size, window_influence=0.176, size_lr=0.59
-            ),
-            "data.labels": "response",
-            "data.response_radius": 16.0 * model.context_pixels / 127,
-            "data.negative_prob": 0.0,
-        },
-    )
-
-
-def shallow(config: Config, padding: str, margin: int) -> Config:
-    """The same network up to its second stage alone, with zero padding or without any.
-
-    Without, every image has `margin` pixels more on a side, at the same scale, so that real
-    surroundings stand where zeros stood: as many cells, and the same ones, are left.
-    """
-    model = config.model
-    added = 2 * margin if padding == "cropped" else 0
-    width = model.channels[0]
-    return changed(
-        config,
-        {
-            "model.backbone": dataclasses.replace(model.backbone, padding=padding),
-            "model.levels": ("layer2",),
-            "model.channels": (width,),
-            "model.context_size": model.context_pixels,
-            "model.template_size": model.template_size + added,
-            "model.search_size": model.search_size + added,
-            "tracker.search_size": config.tracker.search_size + added,
-            "data.crop_size": config.data.crop_size + 2 * margin,
-        },
-    )
 
 
 def probe_source(config: Config) -> SourceConfig:
