@@ -2,6 +2,7 @@
 
 import os
 import sys
+from typing import NoReturn
 
 import tyro
 from absl import flags
@@ -54,5 +55,15 @@ def main(arguments: list[str] | None = None) -> int:
     return code or 0
 
 
+def command() -> NoReturn:
+    """What the installed `siamjax` runs: `main`, and then the end of the process."""
+    code = main()
+    if code == 130:
+        # After a compilation that was cut short the interpreter may crash in its own end.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()
