@@ -1,4 +1,4 @@
-"""Every command in the README and in the configurations' docstrings is one that exists."""
+"""Every command in the README, the docs and the configurations' docstrings exists."""
 
 import functools
 import re
@@ -13,7 +13,8 @@ from tests.conftest import ROOT
 
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 STUDIES = sorted((ROOT / "configs" / "ablations").glob("*.py"))
-SOURCES = [ROOT / "README.md", *CONFIGS, *STUDIES]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+SOURCES = [ROOT / "README.md", *DOCS, *CONFIGS, *STUDIES]
 PROGRAMS = (
     "python train.py",
     "python eval.py",
