@@ -16,6 +16,7 @@ ALLOWED = {
     "config_files": {"config"},
     "geometry": set(),
     "video": set(),
+    "display": set(),
     "models": {"geometry"},
     "weights": {"models", "geometry", "config"},
     "data": {"geometry", "config", "video"},
@@ -43,6 +44,7 @@ FENCES = {
     "flax": ["models/", "training/state.py"],
     "cv2": [
         "data/",
+        "display.py",
         "evaluation/sequences.py",
         "evaluation/strips.py",
         "tracking/outline.py",

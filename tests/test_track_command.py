@@ -292,7 +292,7 @@ def test_long_term_looks_for_a_lost_target(folder, weights, tmp_path, capsys):
 def test_there_is_no_window_without_a_display(folder, weights, monkeypatch, capsys):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("siamjax.video.sys.platform", "linux")
+    monkeypatch.setattr("siamjax.display.sys.platform", "linux")
     message = refused(capsys, folder, BOX, "--weights", weights, "--show")
     assert "needs a display" in message
 
@@ -314,9 +314,9 @@ def test_the_window_shows_every_frame_until_q_is_pressed(
             shown.append("closed")
 
     rates = []
-    monkeypatch.setattr("siamjax.video.Window", Window)
+    monkeypatch.setattr("siamjax.display.Window", Window)
     monkeypatch.setattr(
-        "siamjax.video.draw_text", lambda frame, text: rates.append(text) or frame
+        "siamjax.display.draw_text", lambda frame, text: rates.append(text) or frame
     )
     assert run(folder, weights, "--show", "--boxes", tmp_path / "boxes.txt") == 0
     assert len(shown) == 5 and shown[-1] == "closed"

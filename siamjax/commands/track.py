@@ -52,9 +52,10 @@ def track(
         lost_below: the score below which a target is said to be lost; --long-term has its own
         show: show the frames while tracking; q or Esc ends
     """
+    from siamjax.display import Window, draw_text
     from siamjax.tracking.frames import as_box_xywh
     from siamjax.training.interrupts import StopRequest
-    from siamjax.video import ImageError, VideoWriter, Window, draw_text, open_frames
+    from siamjax.video import ImageError, VideoWriter, open_frames
 
     # All that can be wrong with the arguments is found before the network is loaded.
     starts = parse_boxes(init)
@@ -190,7 +191,7 @@ class _Run:
 
     def _give(self, image, targets: list[TargetReport]) -> bool:
         """Draws and shows; the target's number where there are several."""
-        from siamjax.video import draw_box, draw_polygon
+        from siamjax.display import draw_box, draw_polygon
 
         if not self.sinks:
             return True

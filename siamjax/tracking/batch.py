@@ -100,6 +100,15 @@ class _Target(NamedTuple):
     steps_lost: int
 
 
+def _batch_of(chosen: list[int], room: int) -> np.ndarray:
+    """The numbers `chosen`, filled up with `room`, which is nobody's, to a power of two.
+
+    There are few sizes to compile then, and little is wasted; never more than `room`.
+    """
+    size = min(1 << (len(chosen) - 1).bit_length(), room)
+    return np.array(chosen + [room] * (size - len(chosen)), np.int32)
+
+
 class BatchTracker:
     """Follows one target in each of many sequences, in lock-step.
 
@@ -185,13 +194,12 @@ class BatchTracker:
         return frame
 
     def _update(self, slots: list[int], frames: list, search_size: int) -> dict:
-        # A batch of the next power of two: few sizes to compile, and little to waste.
-        missing = min(1 << (len(slots) - 1).bit_length(), self.slots) - len(slots)
-        frames = frames + frames[:1] * missing
+        numbers = _batch_of(slots, self.slots)
+        frames = frames + frames[:1] * (len(numbers) - len(slots))
         self._states, output, steps_lost = _advance(
             self.variables,
             self._states,
-            np.array(slots + [self.slots] * missing, np.int32),
+            numbers,
             jax.device_put(pad_frames(frames)),
             np.stack([size_of(frame) for frame in frames]),
             network=self.network,
@@ -286,19 +294,19 @@ class MultiTracker:
             self._states, output, steps_lost = _advance(
                 self.variables,
                 self._states,
-                np.array(chosen, np.int32),
+                _batch_of(chosen, len(self._targets)),
                 padded,
                 frame_size,
                 network=self.network,
                 config=self.config,
                 search_size=size,
             )
-            self._boxes[chosen], self._scores[chosen], masks = jax.device_get(output)
+            (boxes, scores, masks), steps_lost = jax.device_get((output, steps_lost))
             for i, k in enumerate(chosen):
+                self._boxes[k], self._scores[k] = boxes[i], scores[i]
                 self._masks[k] = jax.tree.map(itemgetter(i), masks)
-            if steps_lost is not None:
-                for k, steps in zip(chosen, jax.device_get(steps_lost), strict=True):
-                    self._targets[k] = self._targets[k]._replace(steps_lost=int(steps))
+                if steps_lost is not None:
+                    self._targets[k] = self._targets[k]._replace(steps_lost=int(steps_lost[i]))
 
     @property
     def boxes_xywh(self) -> np.ndarray:
