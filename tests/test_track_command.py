@@ -418,6 +418,7 @@ def test_a_stream_that_stops_half_way_is_told_and_the_output_finished(
     assert 1 < count < 12 and len(boxes.read_text().splitlines()) == 1 + count
 
 
+@pytest.mark.slow
 def test_a_signal_finishes_the_frame_and_all_outputs(folder, weights, tmp_path):
     """In a process of its own, which it is sent to while frames are written."""
     program = f"""

@@ -74,7 +74,10 @@ def as_bgr(frame, color: Color = "bgr") -> Frame:
     if frame is None:
         raise FrameError("`frame` is None: it could not be read")
     if not isinstance(frame, jax.Array):
-        frame = np.asarray(frame)
+        try:
+            frame = np.asarray(frame)
+        except (TypeError, ValueError) as error:  # rows of different lengths, for one
+            raise FrameError(f"`frame` is no array: {error}") from error
     if frame.dtype != np.uint8:
         raise FrameError(
             f"`frame` is {frame.dtype} and must be uint8, grey levels 0..255; convert it "

@@ -58,6 +58,7 @@ BAD_FRAMES = [
     (np.zeros(5, np.uint8), "must be \\(height, width, 3\\)"),
     (None, "could not be read"),
     ("frame.jpg", "must be uint8"),
+    ([[1, 2], [3]], "is no array"),
 ]
 
 
