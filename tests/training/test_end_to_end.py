@@ -1,7 +1,5 @@
 """The real pipeline, network and loop together, at the smallest size."""
 
-import dataclasses
-import functools
 import signal
 
 import jax
@@ -22,14 +20,10 @@ from siamjax.config import (
     TrainConfig,
 )
 from siamjax.data.pipeline import make_batches
-from siamjax.models.build import build_network, init_variables
-from siamjax.training import loop, parallel
+from siamjax.training import loop
 from siamjax.training.checkpoints import load_variables
 from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import train
-from siamjax.training.optimizer import build_optimizer
-from siamjax.training.state import create_state
-from siamjax.training.step import make_step
 
 SMALL = Config(
     name="small",
@@ -95,24 +89,3 @@ def test_a_run_cut_off_and_taken_up_again_equals_one_that_was_not(
     jax.tree.map(
         np.testing.assert_array_equal, again.variables, load_variables(workdir, abstract)
     )
-
-
-def test_four_fixed_pairs_are_learnt(workdir):
-    positive = dataclasses.replace(
-        SMALL, data=dataclasses.replace(SMALL.data, negative_prob=0.0)
-    )
-    with make_batches(positive, cache_dir=workdir / "data") as batches:
-        batch = next(batches)
-    assert (batch.label_cls == 1).any((1, 2, 3)).all()
-    mesh = parallel.make_mesh()
-    network = build_network(SMALL.model)
-    optimizer = build_optimizer(SMALL)
-    init = functools.partial(init_variables, network, config=SMALL.model)
-    state = parallel.create_on(mesh, functools.partial(create_state, init, optimizer, 0))
-    step = parallel.jit_step(make_step(SMALL, network), mesh)
-    batch = parallel.put_batch(batch, mesh)
-    losses = []
-    for _ in range(100):
-        state, metrics = step(state, batch)
-        losses.append(float(jax.device_get(metrics["loss"])))
-    assert losses[-1] < losses[0] / 10

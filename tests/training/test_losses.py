@@ -8,7 +8,12 @@ import pytest
 from siamjax.config import LossConfig
 from siamjax.data.schema import Batch
 from siamjax.models.siamese import Prediction
-from siamjax.training.losses import classification_loss, location_loss, pair_losses
+from siamjax.training.losses import (
+    classification_loss,
+    location_loss,
+    pair_losses,
+    response_loss,
+)
 
 LN2 = float(np.log(2))
 
@@ -56,6 +61,57 @@ def test_values_and_gradients_equal_pytorch(rng):
     np.testing.assert_allclose(total, (cls + 1.2 * loc_loss).item(), rtol=1e-6)
     np.testing.assert_allclose(gradient.cls_logits, their_logits.grad.numpy(), atol=1e-7)
     np.testing.assert_allclose(gradient.loc, their_loc.grad.numpy(), atol=1e-7)
+
+
+def test_smooth_l1_equals_pytorch(rng):
+    torch = pytest.importorskip("torch")
+    _, _, loc, label_loc, weight = random_case(rng)
+    their_loc = torch.from_numpy(loc).requires_grad_()
+    each = torch.nn.functional.smooth_l1_loss(
+        their_loc, torch.from_numpy(label_loc), reduction="none"
+    )
+    theirs = (each.sum(-1) * torch.from_numpy(weight)).sum() / len(loc)
+    theirs.backward()
+    ours, gradient = jax.value_and_grad(location_loss)(loc, label_loc, weight, smooth=True)
+    np.testing.assert_allclose(ours, theirs.item(), rtol=1e-6)
+    np.testing.assert_allclose(gradient, their_loc.grad.numpy(), atol=1e-7)
+    batch = Batch(None, None, np.zeros((3, 5, 5, 4), int), label_loc, weight, None, None, None)
+    prediction = Prediction(np.zeros((3, 5, 5, 4, 2), np.float32), loc)
+    smooth = pair_losses(prediction, batch, LossConfig(loc_distance="smooth_l1"))
+    np.testing.assert_allclose(smooth.loc, theirs.item(), rtol=1e-6)
+
+
+def test_the_response_s_loss_equals_pytorch(rng):
+    """Weights of 1 / positives and 1 / negatives, divided by their sum: SiamFC's balance."""
+    torch = pytest.importorskip("torch")
+    logits = rng.normal(0, 4, (3, 5, 5, 1, 1)).astype(np.float32)
+    label = rng.choice([-1, 0, 1], (3, 5, 5, 1), p=[0.2, 0.6, 0.2]).astype(np.int32)
+    weight = np.zeros(label.shape, np.float32)
+    for kind in (0, 1):
+        weight[label == kind] = 1 / (label == kind).sum()
+    weight /= weight.sum()
+    their_logits = torch.from_numpy(logits[..., 0]).requires_grad_()
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(
+        their_logits,
+        torch.from_numpy((label == 1).astype(np.float32)),
+        torch.from_numpy(weight),
+        reduction="sum",
+    )
+    theirs.backward()
+
+    batch = Batch(None, None, label, None, None, None, None, None)
+
+    def ours(logits):
+        losses = pair_losses(Prediction(logits, None), batch, LossConfig())
+        return losses.total, losses
+
+    (total, losses), gradient = jax.value_and_grad(ours, has_aux=True)(jnp.asarray(logits))
+    np.testing.assert_allclose(total, theirs.item(), rtol=1e-6)
+    assert losses.cls == total and losses.loc == 0
+    np.testing.assert_allclose(gradient[..., 0], their_logits.grad.numpy(), atol=1e-7)
+    assert np.isfinite(response_loss(1e4 * logits, label))
+    with pytest.raises(ValueError, match="`label_cls` has shape"):
+        response_loss(logits, label[:, :4])
 
 
 def labels(**chosen):
