@@ -47,7 +47,10 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     # A JPEG cut short decodes to a picture with a grey end; its last marker is missing.
     if data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9":
         raise ValueError("a picture is cut short")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:  # sides of ten thousands of pixels, say
+        raise ValueError("a picture cannot be decoded") from error
     if image is None:
         raise ValueError("a picture cannot be decoded")
     return image

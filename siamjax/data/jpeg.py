@@ -95,7 +95,10 @@ class TiledJpeg:
         marks = (stops - starts[:, None] + begins[:, None]).ravel()
         content[marks + 1] = 0xD0 + np.arange(len(marks)) % 8
         content[-1] = 0xD9
-        part = cv2.imdecode(content, cv2.IMREAD_COLOR)
+        try:
+            part = cv2.imdecode(content, cv2.IMREAD_COLOR)
+        except cv2.error as error:
+            raise ValueError("a picture cannot be decoded") from error
         if part is None or part.shape[:2] != (height, width):
             raise ValueError("a picture cannot be decoded")
         return part, left * pw, top * ph

@@ -72,6 +72,8 @@ def test_jpeg_round_trip_and_damage(rng):
     image = cv2.GaussianBlur(rng.integers(0, 256, (64, 48, 3)).astype(np.uint8), (0, 0), 3)
     data = encode_jpeg(image)
     assert np.abs(decode_jpeg(data).astype(int) - image).mean() < 3
-    for damaged in (data[: len(data) // 2], b"", b"not a picture", data[:20]):
+    place = data.find(b"\xff\xc0")  # where the sides are: 65,535 pixels each
+    vast = data[: place + 5] + b"\xff" * 4 + data[place + 9 :]
+    for damaged in (data[: len(data) // 2], b"", b"not a picture", data[:20], vast):
         with pytest.raises(ValueError, match="picture"):
             decode_jpeg(damaged)

@@ -214,6 +214,17 @@ def test_damaged_annotations_spare_the_rest(tmp_path):
         find_clips("coco", tmp_path / "c")
 
 
+@pytest.mark.parametrize("row", ["nan,1,5,5,20,20,1,1,1", "1,inf,5,5,20,20,1,1,1"])
+def test_numbers_that_are_none(row, tmp_path):
+    """A frame or a track without a number: the clip is left out, and named."""
+    trees.mot(tmp_path)
+    file = tmp_path / "train/MOT17-02/gt/gt.txt"
+    file.write_text(file.read_text() + row + "\n")
+    pictures, drops = cut("mot", tmp_path)
+    assert not pictures and drops.counts == {"the annotation cannot be read": 1}
+    assert "MOT17-02: cannot convert" in drops.examples["the annotation cannot be read"][0]
+
+
 def test_xml_that_expands_is_refused(tmp_path):
     """A file of a few lines must not become gigabytes."""
     trees.pascal_voc(tmp_path)

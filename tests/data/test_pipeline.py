@@ -228,7 +228,7 @@ def test_hosts_read_their_own_rows(config, cache_dir, batches, hosts):
 
 
 def test_two_processes_as_two_hosts(config, cache_dir, batches, tmp_path):
-    """Two programs that know nothing of each other."""
+    """Two programs that know nothing of each other; one has a worker of its own."""
     (tmp_path / "config.json").write_text(json.dumps(config_to_dict(config)))
     program = tmp_path / "host.py"
     program.write_text(
@@ -237,11 +237,12 @@ def test_two_processes_as_two_hosts(config, cache_dir, batches, tmp_path):
         "from absl import flags\n"
         "from siamjax.config_files import load_config\n"
         "from siamjax.data.pipeline import make_batches\n"
-        "flags.FLAGS.mark_as_parsed()\n"
-        "config, cache, host, out = sys.argv[1:]\n"
-        "options = {'cache_dir': cache, 'host': int(host), 'hosts': 2}\n"
-        "with make_batches(load_config(config), **options) as batches:\n"
-        "    np.savez(out, **next(batches)._asdict())\n"
+        "if __name__ == '__main__':\n"
+        "    flags.FLAGS.mark_as_parsed()\n"
+        "    config, cache, host, out = sys.argv[1:]\n"
+        "    options = {'host': int(host), 'hosts': 2, 'num_workers': int(host)}\n"
+        "    with make_batches(load_config(config), cache_dir=cache, **options) as batches:\n"
+        "        np.savez(out, **next(batches)._asdict())\n"
     )
     running = [
         subprocess.Popen(
@@ -262,6 +263,8 @@ def test_two_processes_as_two_hosts(config, cache_dir, batches, tmp_path):
     for name in Batch._fields:
         expected = getattr(batches[0], name)
         np.testing.assert_array_equal(np.concatenate([h[name] for h in halves]), expected)
+    pairs = [set(map(tuple, half["records"].tolist())) for half in halves]
+    assert pairs[0].isdisjoint(pairs[1])
 
 
 def test_hosts_that_make_no_sense(config, cache_dir):

@@ -21,6 +21,7 @@ from siamjax.data.crops import crop_target, decode_jpeg
 from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
 from siamjax.video import read_image
+from tests.conftest import ROOT
 from tests.data import trees
 
 SMALL = Settings(crop_size=127, template_size=31)
@@ -88,26 +89,31 @@ def test_goes_on_where_it_stopped(many, tmp_path, monkeypatch):
     assert digests(tmp_path / "out") == digests(tmp_path / "whole")
 
 
-def test_a_killed_run_leaves_what_a_later_one_uses(many, tmp_path):
-    """kill -9 of the parent: the workers end by themselves, the next run is whole."""
+@pytest.mark.parametrize("signals", [[signal.SIGKILL], [signal.SIGINT, signal.SIGINT]])
+def test_an_ended_run_leaves_what_a_later_one_uses(signals, many, tmp_path):
+    """kill -9, or an impatient Ctrl-C: the workers end, too, and the next run is whole."""
     program = (
-        "import sys\n"
+        "import signal, sys\n"
         "from siamjax.data.builders import prepare as p, cutting\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    p.prepare('otb', sys.argv[1], sys.argv[2], cutting.Settings(), jobs=2)\n"
     )
     file = tmp_path / "program.py"
     file.write_text(program)
     running = subprocess.Popen(
         [sys.executable, str(file), str(many), str(tmp_path / "out")],
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".out-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    for number in signals:
+        os.kill(running.pid, number)
+        time.sleep(0.1)
+    running.communicate(timeout=60)  # until the workers have closed the pipe as well
     assert not (tmp_path / "out").exists()
     prepare("otb", many, tmp_path / "out", Settings())
     prepare("otb", many, tmp_path / "fresh", Settings())

@@ -90,8 +90,10 @@ def cut_clips(
     for video, clip in enumerate(clips, first_video):
         try:
             sightings = clip.read()
-        except (LayoutError, OSError) as error:
-            drops.add("the annotation cannot be read", str(error))
+        except (ValueError, OverflowError, OSError) as error:
+            # readers name the file in a `LayoutError`; a NaN for a frame's number is none
+            told = str(error) if isinstance(error, LayoutError) else f"{clip.name}: {error}"
+            drops.add("the annotation cannot be read", told)
             continue
         if not sightings:
             drops.add("nothing is annotated in it", clip.name)

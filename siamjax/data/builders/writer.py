@@ -13,7 +13,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -127,28 +126,34 @@ def write_parts(
             _write_part(shard, folder)
             progress(shard.steps)
         return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
     executor = ProcessPoolExecutor(
         min(jobs, len(todo)),
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         initializer=_start_worker,
-        initargs=(os.getpid(),),
+        initargs=(os.getpid(), stop),
     )
     try:
         running = {executor.submit(_write_part, shard, folder): shard for shard in todo}
         for future in as_completed(running):
             future.result()
             progress(running[future].steps)
+    except BaseException:
+        # Left to the executor, a second Ctrl-C would leave workers that wait for ever.
+        stop.set()
+        raise
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _start_worker(parent):
-    """Ctrl-C is the parent's to handle; a worker whose parent was killed ends itself."""
+def _start_worker(parent, stop):
+    """Ctrl-C is the parent's to handle; a worker ends when told to, or without its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
+        while os.getppid() == parent and not stop.wait(1):
+            pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -58,7 +58,7 @@ def _labels_of(root, picture):
 def _class_names(root):
     for name in _NAMES:
         if (root / name).is_file():
-            return tuple((root / name).read_text().splitlines())
+            return tuple((root / name).read_text(errors="replace").splitlines())
     return ()
 
 
