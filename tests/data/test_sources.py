@@ -44,8 +44,9 @@ def test_records_are_the_rendered_crops(prepared, config):
         record = source.read(number)
         video, frame = divmod(number, 6)
         assert (record["video"], record["frame"]) == (video, 2 * frame)
-        assert (record["track"], record["category"]) == (0, -1)
-        picture, box = Sequence(settings, video).render(2 * frame)
+        sequence = Sequence(settings, video)
+        assert (record["track"], record["category"]) == (0, sequence.category)
+        picture, box = sequence.render(2 * frame)
         crop, box_xyxy = crop_target(picture, box, 255, 63)
         np.testing.assert_allclose(record["box_xyxy"], box_xyxy, rtol=1e-6)
         assert np.abs(decode_jpeg(record["image"]).astype(int) - crop).mean() < 8
