@@ -13,6 +13,7 @@ FREE = (
     "train.log_every",
     "train.checkpoint_every",
     "train.keep_checkpoints",
+    "train.max_skipped",
     "train.tensorboard",
     "train.picture_every",
     "data.num_workers",
