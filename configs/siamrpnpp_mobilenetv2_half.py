@@ -70,12 +70,12 @@ def get_config() -> Config:
             end_lr=0.001,
             warmup_lr=0.005,
             warmup_epochs=1,
-            backbone_train_epoch=4,
+            backbone_train_epoch=3,
             backbone_train_stages=("layer5", "layer6", "layer7"),
             backbone_lr_scale=0.1,
         ),
         train=TrainConfig(
-            batch_size=16, epochs=8, pairs_per_epoch=1600, checkpoint_every=100, seed=0
+            batch_size=16, epochs=6, pairs_per_epoch=1600, checkpoint_every=100, seed=0
         ),
         validation=ValidationConfig(max_frames=100),
     )
