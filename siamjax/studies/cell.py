@@ -52,7 +52,7 @@ def run_cell(folder: Path) -> None:
             outcome["probes"]["response"] = measured
         if "equivariance" in plan["probes"]:
             outcome["probes"]["equivariance"] = equivariance.measure(model, pairs.search)
-    outcome |= {**cost.of_network(config), "frame_ms": cost.frame_ms(model)}
+    outcome |= {**cost.of_network(config), "frame_ms": cost.frame_ms(model.folded())}
     outcome["training_seconds"] = cost.training_seconds(run, config.train.batch_size)
     write_atomically(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
 
