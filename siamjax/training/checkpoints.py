@@ -7,16 +7,10 @@ travels with it names the configuration and the versions that wrote it, and a ch
 each tree, since the array format has none.
 """
 
-import asyncio
 import contextlib
-import gc
 import importlib.metadata
-import inspect
 import logging
-import os
 import shutil
-import sys
-import types
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +23,7 @@ from orbax.checkpoint import v1 as ocp
 import siamjax
 from siamjax.config import Config
 from siamjax.config_files import config_to_dict
+from siamjax.training.orphans import ORBAX, collect_orphans, orphans_in_silence
 from siamjax.training.processes import is_main
 from siamjax.training.scores import LatestAndBest, Scores
 from siamjax.training.state import TrainState
@@ -37,8 +32,7 @@ from siamjax.training.workdir import write_config
 
 logger = logging.getLogger(__name__)
 # Orbax logs, with traceback, what it raises as well; our errors say it once.
-_ORBAX = os.sep + "orbax" + os.sep
-logging.getLogger("absl").addFilter(lambda record: _ORBAX not in record.pathname)
+logging.getLogger("absl").addFilter(lambda record: ORBAX not in record.pathname)
 
 
 class CheckpointError(ValueError):
@@ -288,50 +282,15 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 def _reading(folder: Path) -> Iterator[None]:
     """Turns whatever goes wrong inside into `_DamagedError`."""
     problem = None
-    with _orphans_in_silence():
+    with orphans_in_silence():
         try:
             yield
         except Exception as error:
             problem = _first_line(error)
         if problem is not None:
-            _collect_orphans()
+            collect_orphans()
     if problem is not None:
         raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
-
-
-@contextlib.contextmanager
-def _orphans_in_silence() -> Iterator[None]:
-    """Lets the coroutines that Orbax abandons when a read fails be collected unreported."""
-    hook, asyncio_logger = sys.unraisablehook, logging.getLogger("asyncio")
-    sys.unraisablehook, asyncio_logger.disabled = lambda _: None, True
-    try:
-        yield
-    finally:
-        sys.unraisablehook, asyncio_logger.disabled = hook, False
-
-
-def _collect_orphans() -> None:
-    """Ends the coroutines that a failed read left waiting in an event loop that is over.
-
-    Left alone, each complains whenever Tensorstore's own threads let go of it.
-    """
-    gc.collect()
-    for thing in gc.get_objects():
-        # By type: isinstance asks the object, and other packages' proxies answer with warnings.
-        if issubclass(type(thing), asyncio.Task):
-            abandoned = not thing.get_loop().is_running()
-            coroutine = thing.get_coro()
-        elif issubclass(type(thing), types.CoroutineType):
-            abandoned = inspect.getcoroutinestate(thing) == inspect.CORO_CREATED
-            coroutine = thing
-        else:
-            continue
-        if abandoned and _ORBAX in coroutine.cr_code.co_filename:
-            if coroutine is not thing:
-                thing._log_destroy_pending = False
-            with contextlib.suppress(Exception):
-                coroutine.close()
-    gc.collect()
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

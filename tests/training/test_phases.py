@@ -162,6 +162,17 @@ def test_what_is_frozen_stays_bit_by_bit_and_the_tree_is_one():
     assert last.opt_state.trace["backbone"]["layer2"]["conv"]["kernel"].any()
 
 
+def test_nothing_is_computed_backwards_for_what_is_frozen():
+    state, batch = history()[0], make_batch(0)._replace(records=None)
+
+    def flops(frozen):
+        lowered = jax.jit(make_step(STAGED, NETWORK, frozen)).lower(state, batch)
+        return lowered.compile().cost_analysis()["flops"]
+
+    every = BACKBONE_STAGES["alexnet"]
+    assert flops(every) < flops(every[:1]) < 0.9 * flops(())
+
+
 def test_steps_equal_pytorch_across_the_joining():
     """Losses, summed gradients, clip, decay, momentum, rates of groups, a new optimiser."""
     torch = pytest.importorskip("torch")

@@ -2,9 +2,11 @@
 
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.parallel import (
@@ -17,7 +19,7 @@ from siamjax.training.parallel import (
 )
 from siamjax.training.state import create_state
 from siamjax.training.step import train_step
-from tests.training.tiny import CONFIG, TinyNet, init_tiny, make_batch
+from tests.training.tiny import CONFIG, TinyNet, init_tiny, make_batch, with_train
 
 NETWORK = TinyNet()
 OPTIMIZER = build_optimizer(CONFIG)
@@ -98,6 +100,42 @@ def test_a_step_descends_and_moves_batch_statistics():
         metrics["loss"], metrics["cls_loss"] + 1.2 * metrics["loc_loss"], rtol=1e-6
     )
     assert not np.allclose(after.batch_stats["bn"]["mean"], state.batch_stats["bn"]["mean"])
+
+
+class Steep(nn.Module):
+    """A network whose loss is finite and whose gradient is not: the root of a zero."""
+
+    @nn.compact
+    def __call__(self, template, search, *, train=False, frozen=()):
+        prediction = TinyNet(name="net")(template, search, train=train)
+        root = jnp.sqrt(self.param("steep", nn.initializers.zeros, ()))
+        return prediction._replace(cls_logits=prediction.cls_logits * (1 + root))
+
+
+def without_numbers(batch):
+    return batch._replace(search=np.full_like(batch.search, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("network", "change", "max_loss"),
+    [
+        (NETWORK, without_numbers, 1e4),
+        (Steep(), lambda batch: batch, 1e4),
+        (NETWORK, lambda batch: batch, 0.1),
+    ],
+)
+def test_a_step_that_is_not_sound_changes_nothing_and_counts(network, change, max_loss):
+    config = with_train(max_loss=max_loss)
+    init = partial(init_tiny, network, config=CONFIG.model)
+    state = create_on(make_mesh(jax.devices()[:1]), partial(create_state, init, OPTIMIZER, 0))
+    momentum = jax.tree.map(jnp.ones_like, state.opt_state)
+    state = state.replace(step=jnp.int32(5), opt_state=momentum)
+    step = jax.jit(partial(STEP, network=network, config=config))
+    after, metrics = step(state, change(make_batch(0)._replace(records=None)))
+    assert metrics["skipped"] == 1 and after.skipped == 1 and after.step == 6
+    assert np.isfinite(metrics["loss"]) == (change is not without_numbers)
+    for kind in ("params", "batch_stats", "opt_state"):
+        jax.tree.map(np.testing.assert_array_equal, getattr(after, kind), getattr(state, kind))
 
 
 def test_abstract_state_is_what_create_on_returns():
