@@ -67,9 +67,8 @@ def vot(root):
 def got10k(root):
     folder = root / "train" / "GOT-10k_Train_000001"
     frames(folder, [f"{n:08d}.jpg" for n in range(1, 5)])
-    text(
-        folder / "groundtruth.txt", [",".join(f"{v:.4f}" for v in moving(n)) for n in range(4)]
-    )
+    rows = [(x + 1, y + 1, w, h) for x, y, w, h in map(moving, range(4))]
+    text(folder / "groundtruth.txt", [",".join(f"{v:.4f}" for v in row) for row in rows])
     text(folder / "absence.label", ["0", "0", "1", "0"])
     text(folder / "cover.label", ["8", "5", "0", "0"])
     text(folder / "meta_info.ini", ["[METAINFO]", "url: x", "object_class: Water Buffalo"])

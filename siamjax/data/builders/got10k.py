@@ -1,7 +1,7 @@
 """GOT-10k's layout, train and val.
 
 [train/]<name>/00000001.jpg ...
-[train/]<name>/groundtruth.txt    x, y, w, h a line
+[train/]<name>/groundtruth.txt    x, y, w, h a line; the first pixel is 1, 1
 [train/]<name>/absence.label      1: the target is not in the frame
 [train/]<name>/cover.label        0 to 8: how much of it is to be seen
 [train/]<name>/meta_info.ini      object_class
@@ -53,6 +53,7 @@ def _read(folder: Path) -> list[Sighting]:
         read_rows(folder / "groundtruth.txt"),
         category=_category(folder / "meta_info.ini"),
         flags=flags,
+        first=1,
     )
 
 
