@@ -6,9 +6,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from siamjax.models.winograd import winograd_conv
+
 # Input times output channels from which one matrix product for each tap beats XLA's
 # convolution on CPU.
 _WIDE = 1024 * 2048
+# Input times output channels, and output cells of the batch, from which fewer products of a
+# 3x3 convolution are worth the additions that they cost, and a second of compilation (see
+# `winograd.py`). Half as many channels still gain, but too little for that second.
+_MANY_CHANNELS = 512 * 512
+_MANY_CELLS = 512
 # Narrower maps lose more by the additional column than they win (see `_conv2d_on_cpu`).
 _NARROW = 8
 
@@ -63,9 +70,14 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
         parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
         maps = [_conv2d_on_cpu(*part, stride, padding, dilation) for part in parts]
         return jnp.concatenate(maps, -1)
+    width = (x.shape[2] + 2 * padding - dilation * (taps_x - 1) - 1) // stride + 1
+    if (taps_y, taps_x, stride) == (3, 3, 1) and x.dtype == jnp.float32:
+        height = x.shape[1] + 2 * padding - 2 * dilation
+        cells = x.shape[0] * height * width
+        if inputs * outputs >= _MANY_CHANNELS and cells >= _MANY_CELLS:
+            return winograd_conv(x, kernel, padding=padding, dilation=dilation)
     if inputs * outputs >= _WIDE:
         return _sum_over_taps(x, kernel, stride, padding, dilation, jnp.matmul)
-    width = (x.shape[2] + 2 * padding - dilation * (taps_x - 1) - 1) // stride + 1
     if padding > 0 or width < _NARROW:
         return _xla(x, kernel, stride, padding, padding, dilation)
     # Without any padding XLA's convolution takes a path that is up to five times slower, so

@@ -12,6 +12,7 @@ from siamjax.models.mobilenetv2 import InvertedResidual
 from siamjax.models.pool import max_pool
 from siamjax.models.resnet import ResidualBlock
 from siamjax.models.siamese import SiamFC
+from siamjax.models.winograd import winograd_conv
 from tests.models.networks import quick_jit
 from tests.models.variables import randomised, relative_error
 
@@ -51,6 +52,53 @@ def make(module, rng, *inputs):
 
 def image(rng, *shape):
     return jnp.asarray(rng.standard_normal(shape), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "padding", "dilation"),
+    [(9, 9, 0, 1), (8, 11, 1, 1), (13, 10, 2, 2), (15, 31, 4, 4), (9, 12, 0, 4), (7, 8, 3, 2)],
+)
+def test_a_3x3_convolution_with_fewer_products(rng, height, width, padding, dilation):
+    """Every remainder of tiles, and more padding than the kernel asks for."""
+    x, kernel = image(rng, 2, height, width, 5), image(rng, 3, 3, 5, 6)
+    spatial = {"padding": padding, "dilation": dilation}
+    inputs = [nchw(x).requires_grad_(), torch.from_numpy(np.array(kernel)).requires_grad_()]
+    reference = F.conv2d(inputs[0], inputs[1].permute(3, 2, 0, 1), **spatial)
+    weight = image(rng, *nhwc(reference.detach()).shape)
+    d_x, d_kernel = torch.autograd.grad(reference, inputs, nchw(weight))
+
+    @quick_jit
+    def forward_and_gradient(x, kernel, weight):
+        out, pull = jax.vjp(lambda x, k: winograd_conv(x, k, **spatial), x, kernel)
+        return out, *pull(weight)
+
+    ours = forward_and_gradient(x, kernel, weight)
+    for got, expected in zip(
+        ours, (nhwc(reference.detach()), nhwc(d_x), d_kernel.numpy()), strict=True
+    ):
+        assert relative_error(got, expected) < 2e-6
+
+
+def test_wide_3x3_convolutions_are_computed_with_fewer_products(rng):
+    """The same function, whatever it chooses; bfloat16 is left to XLA, for it loses more."""
+    x, kernel = image(rng, 1, 25, 25, 512), image(rng, 3, 3, 512, 512)
+    ours = quick_jit(lambda x, k: conv2d(x, k, padding=2, dilation=2))(x, kernel)
+    reference = F.conv2d(
+        nchw(x),
+        torch.from_numpy(np.array(kernel)).permute(3, 2, 0, 1),
+        padding=2,
+        dilation=2,
+    )
+    assert relative_error(ours, nhwc(reference)) < 2e-6
+
+    def products(dtype):
+        x = jax.ShapeDtypeStruct((1, 25, 25, 512), dtype)
+        kernel = jax.ShapeDtypeStruct((3, 3, 512, 512), dtype)
+        text = jax.jit(lambda x, k: conv2d(x, k, padding=2, dilation=2)).lower(x, kernel)
+        return text.as_text().count("dot_general")
+
+    assert products(jnp.float32) == (16 if jax.default_backend() == "cpu" else 0)
+    assert products(jnp.bfloat16) == 0
 
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
