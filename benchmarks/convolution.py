@@ -3,9 +3,10 @@
     python benchmarks/convolution.py [--batch 1 8] [--gradient] [--repeat 10] [--quick]
 
 Milliseconds, medians, of the search branch's shapes at 255 pixels. "xla" is XLA's convolution,
-"taps" a matrix product for each tap, "rows" one for each row of taps, "all" one for all taps;
-"ours" is what `conv2d` does with the shape. The forms take turns, so that other work on the
-machine falls on all of them. Run it on an idle machine.
+"taps" a matrix product for each tap, "rows" one for each row of taps, "all" one for all taps,
+"winograd" the 16 products of `winograd.py`; "ours" is what `conv2d` does with the shape. The
+forms take turns, so that other work on the machine falls on all of them. Run it on an idle
+machine.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from harness import print_table
 from jax import lax
 
 from siamjax.models.conv import conv2d
+from siamjax.models.winograd import winograd_conv
 
 # Where in the network, side of the map, input and output channels, padding, dilation.
 SHAPES = (
@@ -65,6 +67,7 @@ FORMS = {
     "taps": lambda *a: products(*a, joined=1),
     "rows": lambda *a: products(*a, joined=3),
     "all": lambda *a: products(*a, joined=9),
+    "winograd": lambda x, k, p, d: winograd_conv(x, k, padding=p, dilation=d),
 }
 
 
