@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from siamjax.models.depthwise import shifted_products
 from siamjax.models.winograd import winograd_conv
 
 # Input times output channels from which one matrix product for each tap beats XLA's
@@ -63,8 +64,7 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
         flat = x.reshape(-1, inputs) @ kernel[0, 0]
         return flat.reshape(*x.shape[:3], outputs)
     if group_inputs == 1 and outputs == inputs:
-        depthwise = kernel[:, :, 0]
-        return _sum_over_taps(x, depthwise, stride, padding, dilation, jnp.multiply)
+        return shifted_products(x, kernel[None, :, :, 0], stride, padding, dilation)
     if group_inputs < inputs:
         groups = inputs // group_inputs
         parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)

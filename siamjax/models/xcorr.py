@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from siamjax.models.depthwise import shifted_products
+
 Implementation = Literal["auto", "shift", "conv"]
 
 
@@ -74,11 +76,7 @@ def xcorr_depthwise(
         folded = kernel.transpose(1, 2, 0, 3).reshape(kh, kw, 1, b * c)
         out = _grouped(_fold_batch(search), folded, b * c)
         return out.reshape(h, w, b, c).transpose(2, 0, 1, 3)
-    return sum(
-        search[:, i : i + h, j : j + w] * kernel[:, i, None, j, None]
-        for i in range(kh)
-        for j in range(kw)
-    )
+    return shifted_products(search, kernel)
 
 
 def xcorr_up_channel(

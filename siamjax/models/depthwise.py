@@ -1,0 +1,91 @@
+"""Channel by channel convolution as a sum of shifted products, and its gradient as another.
+
+JAX would derive the gradient of each shifted product by itself: a map padded back for every
+tap, and for the kernel a copy of the map for every tap before it is summed. Here the output's
+gradient is padded once, and the kernel's is summed row by row, which CPUs do faster.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def shifted_products(
+    x: Array, kernel: Array, stride: int = 1, padding: int = 0, dilation: int = 1
+) -> Array:
+    """`x` `[b, h, w, c]` with `kernel` `[1 or b, kh, kw, c]`, to `[b, h', w', c]`."""
+    size = tuple(
+        (side + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
+        for side, taps in zip(x.shape[1:3], kernel.shape[1:3], strict=True)
+    )
+    x = _pad(x, padding, padding)
+    return sum(
+        _shifted(x, i * dilation, j * dilation, size, stride) * kernel[:, i, None, j, None]
+        for i in range(kernel.shape[1])
+        for j in range(kernel.shape[2])
+    )
+
+
+def _forward(x, kernel, stride, padding, dilation):
+    return shifted_products(x, kernel, stride, padding, dilation), (x, kernel)
+
+
+def _backward(stride, padding, dilation, saved, gradient):
+    x, kernel = saved
+    taps = kernel.shape[1:3]
+    return (
+        _of_input(gradient, kernel, x.shape[1:3], stride, padding, dilation).astype(x.dtype),
+        _of_kernel(gradient, _pad(x, padding, padding), kernel, taps, stride, dilation),
+    )
+
+
+def _of_input(gradient, kernel, size, stride, padding, dilation):
+    """The output's gradient, spread by the stride, with the kernel turned by half a turn."""
+    edges = [(0, 0, 0)]
+    for side, out, taps in zip(size, gradient.shape[1:3], kernel.shape[1:3], strict=True):
+        reach = dilation * (taps - 1)
+        before = reach - padding
+        after = side + reach - before - ((out - 1) * stride + 1)
+        edges.append((before, after, stride - 1))
+    spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [*edges, (0, 0, 0)])
+    turned = kernel[:, ::-1, ::-1]
+    return sum(
+        _shifted(spread, i * dilation, j * dilation, size, 1) * turned[:, i, None, j, None]
+        for i in range(kernel.shape[1])
+        for j in range(kernel.shape[2])
+    )
+
+
+def _of_kernel(gradient, x, kernel, taps, stride, dilation):
+    """Row by row of the output, so that what is multiplied and summed stays in the cache."""
+    axes = (0, 1, 2) if kernel.shape[0] == 1 else (1, 2)
+    height, width = gradient.shape[1:3]
+
+    def add_row(y, total):
+        row = lax.dynamic_slice_in_dim(gradient, y, 1, 1)
+        sums = []
+        for i in range(taps[0]):
+            line = lax.dynamic_slice_in_dim(x, y * stride + i * dilation, 1, 1)
+            for j in range(taps[1]):
+                shifted = _shifted(line, 0, j * dilation, (1, width), stride)
+                sums.append((shifted * row).astype(jnp.float32).sum(axes))
+        return total + jnp.stack(sums, -2).reshape(kernel.shape)
+
+    total = lax.fori_loop(0, height, add_row, jnp.zeros(kernel.shape, jnp.float32))
+    return total.astype(kernel.dtype)
+
+
+def _pad(x: Array, before: int, after: int) -> Array:
+    return jnp.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
+
+
+def _shifted(x: Array, top: int, left: int, size, stride: int) -> Array:
+    bottom = top + (size[0] - 1) * stride + 1
+    right = left + (size[1] - 1) * stride + 1
+    return x[:, top:bottom:stride, left:right:stride]
+
+
+shifted_products.defvjp(_forward, _backward)
