@@ -17,7 +17,7 @@ from pathlib import Path
 
 from siamjax.config import AnchorConfig, BackboneConfig, Config, InitConfig
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_ALEXNET, SMALL_RESNET
+from siamjax.studies.small import on_alexnet, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import with_levels
 
@@ -31,7 +31,7 @@ def get_study(size: Size) -> Study:
 
 
 def _small() -> Study:
-    base = SMALL_RESNET
+    base = shortened(load_config(MODELS / "quickstart.py"))
 
     def of(name: str, **backbone) -> Config:
         return changed(base, {"model.backbone": BackboneConfig(name=name, **backbone)})
@@ -49,7 +49,7 @@ def _small() -> Study:
         "resnet18": base,
         "resnet34": of("resnet34", width=0.25),
         "resnet50": of("resnet50", width=0.25),
-        "alexnet": SMALL_ALEXNET,
+        "alexnet": on_alexnet(base),
         "mobilenetv2": mobile,
         "mobilenetv2_imagenet": changed(mobile, _imagenet("mobilenetv2_1.0_imagenet.npz")),
         "mobilenetv2_frozen": changed(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from siamjax.config import Config
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_ALEXNET, SMALL_RESNET
+from siamjax.studies.small import on_alexnet, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import plain
 
@@ -27,7 +27,8 @@ MODELS = Path(__file__).parents[1]
 def get_study(size: Size) -> Study:
     """Two backbones, three correlations."""
     if size == "small":
-        alexnet, resnet = SMALL_ALEXNET, SMALL_RESNET
+        resnet = shortened(load_config(MODELS / "quickstart.py"))
+        alexnet = on_alexnet(resnet)
         benchmarks = (StudyBenchmark(name="synthetic"),)
         published = {}
     else:

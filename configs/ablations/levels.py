@@ -13,10 +13,11 @@ small: quickstart's ResNet-18, on rendered sequences.
 from pathlib import Path
 
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_RESNET
+from siamjax.studies.small import shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import with_levels
 
+MODELS = Path(__file__).parents[1]
 PUBLISHED = {
     "3": "EAO 0.331, AUC 0.669",
     "4": "EAO 0.374, AUC 0.678",
@@ -31,11 +32,11 @@ PUBLISHED = {
 def get_study(size: Size) -> Study:
     """Every non-empty set of the last three stages, and the mean of all three."""
     if size == "small":
-        base = SMALL_RESNET
+        base = shortened(load_config(MODELS / "quickstart.py"))
         benchmarks = (StudyBenchmark(name="synthetic"),)
         published = {}
     else:
-        base = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py")
+        base = load_config(MODELS / "siamrpnpp_r50.py")
         benchmarks = (
             StudyBenchmark(name="vot2018", data="datasets/VOT2018"),
             StudyBenchmark(name="otb", data="datasets/OTB100"),

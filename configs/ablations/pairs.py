@@ -15,14 +15,16 @@ from pathlib import Path
 
 from siamjax.config import SourceConfig, SyntheticConfig
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_RESNET
+from siamjax.studies.small import shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+
+MODELS = Path(__file__).parents[1]
 
 
 def get_study(size: Size) -> Study:
     """One addition to the pairs at a time."""
     if size == "small":
-        base = SMALL_RESNET
+        base = shortened(load_config(MODELS / "quickstart.py"))
         stills = SourceConfig(
             synthetic=SyntheticConfig(seed=1, sequences=1000, frames=1),
             frame_range=0,
@@ -30,7 +32,7 @@ def get_study(size: Size) -> Study:
         )
         benchmarks = (StudyBenchmark(name="synthetic"),)
     else:
-        base = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py")
+        base = load_config(MODELS / "siamrpnpp_r50.py")
         videos = (
             SourceConfig(path="prepared/imagenet_vid"),
             SourceConfig(path="prepared/got10k"),

@@ -22,21 +22,23 @@ from pathlib import Path
 
 from siamjax.config import Config, SourceConfig
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_RESNET, probe_source
+from siamjax.studies.small import probe_source, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import plain, shallow
 
+MODELS = Path(__file__).parents[1]
 RANGES = (0, 8, 16, 32, 64)
 
 
 def get_study(size: Size) -> Study:
     """The padded network over five ranges, and the controls at both ends."""
     if size == "small":
-        base, scale, margin = SMALL_RESNET, 0.5, 44
+        base = shortened(load_config(MODELS / "quickstart.py"))
+        scale, margin = 0.5, 44
         benchmarks = (StudyBenchmark(name="synthetic"),)
         probe = probe_source(base)
     else:
-        base = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py")
+        base = load_config(MODELS / "siamrpnpp_r50.py")
         scale, margin = 1.0, 42
         benchmarks = (StudyBenchmark(name="vot2018", data="datasets/VOT2018"),)
         probe = SourceConfig(path="prepared/got10k_val")

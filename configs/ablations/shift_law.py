@@ -14,18 +14,20 @@ from pathlib import Path
 
 from siamjax.config import SourceConfig
 from siamjax.config_files import load_config
-from siamjax.studies.small import SMALL_RESNET, probe_source
+from siamjax.studies.small import probe_source, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+
+MODELS = Path(__file__).parents[1]
 
 
 def get_study(size: Size) -> Study:
     """Three laws over one range."""
     if size == "small":
-        base = SMALL_RESNET
+        base = shortened(load_config(MODELS / "quickstart.py"))
         benchmarks = (StudyBenchmark(name="synthetic"),)
         probe = probe_source(base)
     else:
-        base = load_config(Path(__file__).parents[1] / "siamrpnpp_r50.py")
+        base = load_config(MODELS / "siamrpnpp_r50.py")
         benchmarks = (StudyBenchmark(name="vot2018", data="datasets/VOT2018"),)
         probe = SourceConfig(path="prepared/got10k_val")
     laws = ("uniform", "gaussian", "inverse_padding")

@@ -46,9 +46,17 @@ class Cell(NamedTuple):
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What came out, or None while it is not done."""
+        """What came out, or None while nothing has."""
         file = self.folder / OUTCOME_FILE
         return json.loads(file.read_text()) if file.is_file() else None
+
+    def is_done(self, study: Study) -> bool:
+        """Whether all came out that the study wants; benchmarks may be added to it later."""
+        outcome = self.outcome
+        return outcome is not None and (
+            {benchmark.name for benchmark in study.benchmarks} <= outcome["benchmarks"].keys()
+            and set(study.probes) <= outcome["probes"].keys()
+        )
 
 
 def cells_of(study: Study, workdir: Path) -> list[Cell]:
@@ -69,7 +77,7 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
     """Makes the folder this study's.
 
     Raises `ConfigError`, naming what differs, when it is another study's. More seeds,
-    variants or benchmarks may be added to one that is under way.
+    variants, benchmarks or probes may be added to one that is under way.
     """
     described = {
         "name": study.name,
@@ -90,6 +98,11 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
                     f"variant {name!r} of study {study.name!r} is not what it was when "
                     f"{workdir} was begun; choose another `--workdir`"
                 )
+        if before["probe_shift"] != study.probe_shift:
+            raise ConfigError(
+                f"`probe_shift` (={study.probe_shift}) of study {study.name!r} was "
+                f"{before['probe_shift']} when {workdir} was begun; choose another `--workdir`"
+            )
         described["variants"] = {**before["variants"], **described["variants"]}
     workdir.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps(described, indent=1) + "\n")
@@ -101,7 +114,7 @@ def run_cells(study: Study, cells: Sequence[Cell], workdir: Path, gpus: Sequence
     A cell that fails does not keep the others from running. Raises `StudyError` at the end
     if any did. Ctrl-C and SIGTERM stop the running cells, which save where they are.
     """
-    pending = [cell for cell in cells if cell.outcome is None]
+    pending = [cell for cell in cells if not cell.is_done(study)]
     slots: list[str | None] = list(gpus) or [None]
     running: dict[subprocess.Popen, None] = {}
     failed: list[Cell] = []

@@ -19,10 +19,11 @@ from siamjax.data.pipeline import make_batches
 from siamjax.data.schema import Batch
 
 PAIRS, BATCH = 512, 16
-# The centre is a square this far from the middle, as a share of the search image's side.
-CENTER = 1 / 16
+# The centre is a square this far from the middle, as a share of the target's context (18 of
+# the paper's 127 pixels), so that networks that see more at one scale are measured alike.
+CENTER = 1 / 7
 # Targets farther out than this share are elsewhere.
-ELSEWHERE = 1 / 8
+ELSEWHERE = 2 / 7
 OFFSET_BINS = 8
 
 
@@ -82,15 +83,25 @@ def measure(model: Model, pairs: Batch, shift: float) -> dict[str, Any]:
         responses(model, pairs),
         centers=(pairs.box_xyxy[:, :2] + pairs.box_xyxy[:, 2:]) / 2,
         search_size=config.search_size,
+        context=config.context_pixels,
         stride=config.anchors.stride,
         shift=shift,
     )
 
 
 def summarise(
-    response: np.ndarray, centers: np.ndarray, *, search_size: int, stride: int, shift: float
+    response: np.ndarray,
+    centers: np.ndarray,
+    *,
+    search_size: int,
+    context: int,
+    stride: int,
+    shift: float,
 ) -> dict[str, Any]:
     """What `n` responses `[n, h, w]` say about a bias; `centers` `[n, 2]` xy are the targets'.
+
+    `search_size`, `context` (what a target with its context takes), `stride` and `shift` (how
+    far targets lie from the centre) are pixels.
 
     Returns
       heat: `[h, w]`, the mean response.
@@ -109,9 +120,9 @@ def summarise(
     xs = middle + (np.arange(width) - (width - 1) / 2) * stride
     offset = np.abs(centers - middle).max(-1)
 
-    near = CENTER * search_size
+    near = CENTER * context
     in_center = (np.abs(ys - middle) <= near)[:, None] & (np.abs(xs - middle) <= near)
-    elsewhere = offset > ELSEWHERE * search_size
+    elsewhere = offset > ELSEWHERE * context
     share = (response * in_center).sum((1, 2)) / np.maximum(response.sum((1, 2)), 1e-12)
 
     row, column = np.unravel_index(

@@ -75,20 +75,18 @@ def rows_of(study: Study, cells: list[Cell]) -> list[Row]:
             (benchmark.name, key)
             for benchmark in study.benchmarks
             for key in HEADINGS
-            if any(key in o["benchmarks"][benchmark.name] for o in own.values())
+            if any(key in o["benchmarks"].get(benchmark.name, {}) for o in own.values())
         ]
         scores, differences = {}, {}
         for benchmark, key in keys:
-            values = {
-                seed: o["benchmarks"][benchmark][key]
-                for seed, o in own.items()
-                if key in o["benchmarks"][benchmark]
-            }
-            theirs = {
-                seed: o["benchmarks"][benchmark][key]
-                for seed, o in base.items()
-                if key in o["benchmarks"][benchmark]
-            }
+            values, theirs = (
+                {
+                    seed: outcome["benchmarks"][benchmark][key]
+                    for seed, outcome in each.items()
+                    if key in outcome["benchmarks"].get(benchmark, {})
+                }
+                for each in (own, base)
+            )
             scores[benchmark, key] = Spread.of(values.values())
             both = Spread.of(values[s] - theirs[s] for s in values.keys() & theirs.keys())
             if both is not None and variant.name != study.base:

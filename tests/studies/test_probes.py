@@ -6,7 +6,7 @@ import pytest
 from siamjax.studies.equivariance import position_error
 from siamjax.studies.response import summarise
 
-SIZE, STRIDE, CELLS = 143, 8, 13
+SIZE, CONTEXT, STRIDE, CELLS = 143, 63, 8, 13
 MIDDLE = 71.0
 
 
@@ -23,7 +23,9 @@ def bumps(centers):
 
 
 def measure(response, centers):
-    return summarise(response, centers, search_size=SIZE, stride=STRIDE, shift=32.0)
+    return summarise(
+        response, centers, search_size=SIZE, context=CONTEXT, stride=STRIDE, shift=32.0
+    )
 
 
 def test_a_network_that_sees_the_target_has_no_bias():
@@ -50,7 +52,7 @@ def test_a_network_that_answers_at_the_centre_is_found_out():
 def test_an_even_response_has_the_centre_s_share_of_the_cells():
     centers = targets(200)
     found = measure(np.ones((200, CELLS, CELLS)), centers)
-    # cells 8 pixels apart, 143 / 16 = 8.9 pixels about the middle: three by three of them
+    # cells 8 pixels apart, 63 / 7 = 9 pixels about the middle: three by three of them
     assert found["center_share_even"] == pytest.approx(9 / CELLS**2)
     assert found["center_share"] == pytest.approx(9 / CELLS**2)
 

@@ -1,0 +1,86 @@
+"""A study's table, against arithmetic by hand."""
+
+import dataclasses
+import json
+
+import pytest
+
+from siamjax.config import Config, ConfigError
+from siamjax.studies.cells import cells_of, prepare_workdir
+from siamjax.studies.study import Study, StudyBenchmark, Variant
+from siamjax.studies.table import as_csv, as_latex, as_markdown, rows_of
+
+STUDY = Study(
+    name="study",
+    question="?",
+    base="a",
+    variants=(
+        Variant(name="a", config=Config(name="a")),
+        Variant(name="b", config=Config(name="b"), published="EAO 0.4"),
+    ),
+    seeds=(0, 1, 2),
+    benchmarks=(StudyBenchmark(name="otb"),),
+)
+AUC = {("a", 0): 0.5, ("a", 1): 0.6, ("a", 2): 0.7, ("b", 0): 0.54, ("b", 2): 0.78}
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """Five of six cells are done; the last one, of b with seed 1, is not."""
+    cells = cells_of(STUDY, tmp_path)
+    for cell in cells:
+        if (cell.variant, cell.seed) in AUC:
+            outcome = {
+                "benchmarks": {"otb": {"success_auc": AUC[cell.variant, cell.seed]}},
+                "probes": {},
+                "parameters": 2_000_000,
+                "flops": 3e9,
+                "frame_ms": 4.0,
+                "training_seconds": 90.0,
+            }
+            cell.folder.mkdir(parents=True)
+            (cell.folder / "outcome.json").write_text(json.dumps(outcome))
+    return cells
+
+
+def test_rows_have_means_spreads_and_paired_differences(cells):
+    a, b = rows_of(STUDY, cells)
+    key = ("otb", "success_auc")
+    # deviations of 0.1, 0 and 0.1 from 0.6: sqrt(0.02 / 2)
+    assert a.scores[key] == pytest.approx((0.6, 0.1, 3))
+    # 0.54 and 0.78 are 0.12 from 0.66: sqrt(2 * 0.0144)
+    assert b.scores[key] == pytest.approx((0.66, 0.16971, 2), rel=1e-4)
+    # seeds 0 and 2: 0.04 and 0.08; 0.02 from 0.06: sqrt(2 * 0.0004)
+    assert b.differences[key] == pytest.approx((0.06, 0.028284, 2), rel=1e-4)
+    assert not a.differences
+    assert (b.done, b.planned) == (2, 3)
+
+
+def test_the_table_is_written_three_ways(cells):
+    rows = rows_of(STUDY, cells)
+    line = "2.00 | 3.00 | 4.0 | 1.5 |"
+    table = as_markdown(rows)
+    assert f"| a (base) | 3 of 3 | 0.600 ± 0.100 |  | {line} - |" in table
+    assert f"| b | 2 of 3 | 0.660 ± 0.170 | +0.060 ± 0.028 | {line} EAO 0.4 |" in table
+    assert r"0.660 $\pm$ 0.170 & +0.060 $\pm$ 0.028" in as_latex(rows)
+    lines = as_csv(STUDY, cells).splitlines()
+    assert len(lines) == 1 + 5
+    assert lines[0].startswith("study,variant,seed,otb/success_auc,parameters")
+    assert "study,b,2,0.78,2000000,3000000000.0,4.0,90.0" in lines
+
+
+def test_a_benchmark_may_be_added_to_what_is_done(cells):
+    assert [cell.is_done(STUDY) for cell in cells] == [True] * 3 + [False] + [True] * 2
+    both = (*STUDY.benchmarks, StudyBenchmark(name="vot2018", data="VOT2018"))
+    more = dataclasses.replace(STUDY, benchmarks=both)
+    assert not any(cell.is_done(more) for cell in cells)
+    assert "0.660 ± 0.170" in as_markdown(rows_of(more, cells))
+
+
+def test_a_folder_of_another_study_is_refused(tmp_path):
+    prepare_workdir(STUDY, tmp_path)
+    prepare_workdir(dataclasses.replace(STUDY, seeds=(0, 1, 2, 3)), tmp_path)
+    with pytest.raises(ConfigError, match="belongs to study 'study', not 'other'"):
+        prepare_workdir(dataclasses.replace(STUDY, name="other"), tmp_path)
+    with pytest.raises(ConfigError, match=r"`probe_shift` \(=8.0\) .* was 0.0"):
+        prepare_workdir(dataclasses.replace(STUDY, probe_shift=8.0), tmp_path)
