@@ -165,7 +165,8 @@ def stages(model: Contender, frame: np.ndarray, repeat: int) -> tuple[list, list
     milliseconds = [1e3 * time_call(f, repeat) for f in (crop, predict, select, step)]
     memory = compiled.memory_analysis()
     weights = sum(x.nbytes for x in jax.tree.leaves(variables))
-    sizes = [weights, memory.argument_size_in_bytes - weights, memory.temp_size_in_bytes]
+    # The step is not given the weights that only the template needs.
+    sizes = [weights, memory.argument_size_in_bytes, memory.temp_size_in_bytes]
     return [init_compile + step_compile, *milliseconds], [size / 1e6 for size in sizes]
 
 
@@ -283,7 +284,7 @@ def main() -> None:
     )
     header = ["model", "at once", "targets in one video", "sequences"]
     print_table(f"Many at once, results a second, frames of {size}", header, throughput)
-    header = ["model", "weights", "state and frame", "temporaries", "process grew by"]
+    header = ["model", "weights", "arguments", "temporaries", "process grew by"]
     print_table(f"Memory of a step, MB; the process's peak is {peak():.0f}", header, memory)
 
 

@@ -5,8 +5,8 @@ CVPR 2019. Everything that makes it is here at a quarter of the width and half t
 resolution: a dilated, padded ResNet, three fused levels, depthwise correlation, targets
 shifted uniformly from the centre.
 
-Expected (ours, measured with `make demo` on 2 CPU cores in six and a half minutes): success
-AUC 0.63 on the 60 rendered test sequences; 0.17 for a tracker that never moves, 0.11
+Expected (ours, measured with `make demo` on 2 CPU cores in five and a half minutes): success
+AUC 0.60 on the 60 rendered test sequences; 0.17 for a tracker that never moves, 0.11
 untrained. The tracker's settings were chosen on 24 rendered sequences of the training split
 that are neither trained nor tested on.
 
