@@ -85,12 +85,12 @@ def _bias_table(cells: list[Cell]) -> str:
     for variant, found in responses.items():
         measured = [each["response"] for each in found]
         share = Spread.of(m["center_share"] for m in measured)
-        nearest = Spread.of(m["errors"][0] for m in measured if m["errors"][0] is not None)
-        last = Spread.of(m["errors"][-1] for m in measured if m["errors"][-1] is not None)
+        nearest = Spread.of(m["errors"][0] for m in measured)
+        last = Spread.of(m["errors"][-1] for m in measured)
         even = np.mean([m["center_share_even"] for m in measured])
         cells_of_line = [
             variant,
-            share.text(),
+            share.text() if share else "-",
             f"{even:.3f}",
             nearest.text(1) if nearest else "-",
             last.text(1) if last else "-",

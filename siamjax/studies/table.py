@@ -19,9 +19,9 @@ class Spread(NamedTuple):
     count: int
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> "Spread | None":
-        """None where there is no value."""
-        values = list(values)
+    def of(cls, values: Iterable[float | None]) -> "Spread | None":
+        """Of the values that are there; None where there is none."""
+        values = [value for value in values if value is not None]
         if not values:
             return None
         deviation = statistics.stdev(values) if len(values) > 1 else None

@@ -8,7 +8,7 @@ import pytest
 from siamjax.config import Config, ConfigError
 from siamjax.studies.cells import cells_of, prepare_workdir
 from siamjax.studies.study import Study, StudyBenchmark, Variant
-from siamjax.studies.table import as_csv, as_latex, as_markdown, rows_of
+from siamjax.studies.table import Spread, as_csv, as_latex, as_markdown, rows_of
 
 STUDY = Study(
     name="study",
@@ -54,6 +54,14 @@ def test_rows_have_means_spreads_and_paired_differences(cells):
     assert b.differences[key] == pytest.approx((0.06, 0.028284, 2), rel=1e-4)
     assert not a.differences
     assert (b.done, b.planned) == (2, 3)
+
+
+def test_a_spread_is_of_what_was_measured():
+    assert Spread.of([0.25, None, 0.75]) == pytest.approx((0.5, 0.353553, 2), rel=1e-5)
+    assert Spread.of([0.25, None]) == (0.25, None, 1)
+    assert Spread.of([0.25]).text() == "0.250"
+    # pairs whose targets all lie near the centre have no share of "elsewhere"
+    assert Spread.of([None, None]) is None
 
 
 def test_the_table_is_written_three_ways(cells):
