@@ -1,6 +1,10 @@
-"""Two-dimensional convolution, and the forms of it that CPUs run fastest."""
+"""Two-dimensional convolution, and the forms of it that CPUs run fastest.
 
-from collections.abc import Callable
+XLA's gradient of a kernel takes CPUs two to three times as long as the convolution itself, so
+there it is written out as matrix products (benchmarks/convolution.py --gradient).
+"""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +23,10 @@ _MANY_CHANNELS = 512 * 512
 _MANY_CELLS = 512
 # Narrower maps lose more by the additional column than they win (see `_conv2d_on_cpu`).
 _NARROW = 8
+# Input times output channels from which matrix products beat XLA's gradient of the kernel; with
+# fewer input channels than the second, the taps of a row share one product.
+_PRODUCTS = 64 * 64
+_FEW_INPUTS = 128
 
 
 def conv2d(
@@ -57,7 +65,7 @@ def _xla(
 
 
 def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
-    """The fastest form for the shapes, each measured on two cores (benchmarks/forward.py)."""
+    """The fastest form for the groups, each measured on two cores (benchmarks/forward.py)."""
     taps_y, taps_x, group_inputs, outputs = kernel.shape
     inputs = x.shape[-1]
     if (taps_y, taps_x, group_inputs, stride, padding) == (1, 1, inputs, 1, 0):
@@ -70,6 +78,13 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
         parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
         maps = [_conv2d_on_cpu(*part, stride, padding, dilation) for part in parts]
         return jnp.concatenate(maps, -1)
+    return _dense_on_cpu(x, kernel, stride, padding, dilation)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _dense_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
+    """One group, in the fastest form for the shapes; its gradient is written out below."""
+    taps_y, taps_x, inputs, outputs = kernel.shape
     width = (x.shape[2] + 2 * padding - dilation * (taps_x - 1) - 1) // stride + 1
     if (taps_y, taps_x, stride) == (3, 3, 1) and x.dtype == jnp.float32:
         height = x.shape[1] + 2 * padding - 2 * dilation
@@ -77,7 +92,7 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
         if inputs * outputs >= _MANY_CHANNELS and cells >= _MANY_CELLS:
             return winograd_conv(x, kernel, padding=padding, dilation=dilation)
     if inputs * outputs >= _WIDE:
-        return _sum_over_taps(x, kernel, stride, padding, dilation, jnp.matmul)
+        return _sum_over_taps(x, kernel, stride, padding, dilation)
     if padding > 0 or width < _NARROW:
         return _xla(x, kernel, stride, padding, padding, dilation)
     # Without any padding XLA's convolution takes a path that is up to five times slower, so
@@ -85,25 +100,81 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
     return _xla(x, kernel, stride, 0, 1, dilation)[:, :, :width]
 
 
-def _sum_over_taps(
-    x: Array,
-    kernel: Array,
-    stride: int,
-    padding: int,
-    dilation: int,
-    product: Callable[[Array, Array], Array],
-) -> Array:
-    """The sum of `product(shifted map, kernel at that tap)` over the kernel's taps."""
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    taps_y, taps_x = kernel.shape[:2]
-    height = (x.shape[1] - dilation * (taps_y - 1) - 1) // stride + 1
-    width = (x.shape[2] - dilation * (taps_x - 1) - 1) // stride + 1
+def _dense_forward(x, kernel, stride, padding, dilation):
+    y = _dense_on_cpu(x.value, kernel.value, stride, padding, dilation)
+    # Nobody asks for the gradient of what enters the first trained layer. A flag would be
+    # traced like an array; an empty tuple is part of the structure.
+    wanted = () if x.perturbed else None
+    return y, (x.value, kernel.value, wanted)
 
-    def shifted(i: int, j: int) -> Array:
+
+def _dense_backward(stride, padding, dilation, saved, gradient):
+    x, kernel, wanted = saved
+    of_input = None
+    if wanted is not None:
+        of_input = _of_input(gradient, x, kernel, stride, padding, dilation)
+    return of_input, _of_kernel(gradient, x, kernel.shape[:2], stride, padding, dilation)
+
+
+_dense_on_cpu.defvjp(_dense_forward, _dense_backward, symbolic_zeros=True)
+
+
+def _of_input(gradient, x, kernel, stride, padding, dilation):
+    """The output's gradient, convolved with the kernel turned by half a turn."""
+    reach = {dilation * (taps - 1) - padding for taps in kernel.shape[:2]}
+    if stride == 1 and len(reach) == 1 and min(reach) >= 0:
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        return _dense_on_cpu(gradient, turned, 1, reach.pop(), dilation)
+    convolve = functools.partial(_xla, stride=stride, padding=padding, right=padding)
+    (of_input,) = jax.linear_transpose(lambda x: convolve(x, kernel, dilation=dilation), x)(
+        gradient
+    )
+    return of_input
+
+
+def _of_kernel(gradient, x, taps, stride, padding, dilation):
+    """The product of the shifted map with the output's gradient, for each tap."""
+    if x.shape[-1] * gradient.shape[-1] < _PRODUCTS:
+        shape = (*taps, x.shape[-1], gradient.shape[-1])
+        (of_kernel,) = jax.linear_transpose(
+            lambda k: _xla(x, k, stride, padding, padding, dilation),
+            jax.ShapeDtypeStruct(shape, x.dtype),
+        )(gradient)
+        return of_kernel
+    rows = _shifted(x, taps, stride, padding, dilation)
+    if x.shape[-1] < _FEW_INPUTS:
+        rows = [[jnp.concatenate(row, -1)] for row in rows]
+    flat = gradient.reshape(-1, gradient.shape[-1])
+    products = [
+        jnp.matmul(part.reshape(-1, part.shape[-1]).T, flat, preferred_element_type=jnp.float32)
+        for row in rows
+        for part in row
+    ]
+    of_kernel = jnp.concatenate(products)
+    return of_kernel.reshape(*taps, x.shape[-1], -1).astype(x.dtype)
+
+
+def _sum_over_taps(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
+    """The sum over the kernel's taps of a matrix product with the shifted map."""
+    rows = _shifted(x, kernel.shape[:2], stride, padding, dilation)
+    return sum(
+        part @ tap
+        for row, row_of_taps in zip(rows, kernel, strict=True)
+        for part, tap in zip(row, row_of_taps, strict=True)
+    )
+
+
+def _shifted(x, taps, stride, padding, dilation) -> list[list[Array]]:
+    """What each tap of a kernel sees of `x`, row by row: `[b, h', w', i]` each."""
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    height, width = (
+        (side - dilation * (count - 1) - 1) // stride + 1
+        for side, count in zip(x.shape[1:3], taps, strict=True)
+    )
+
+    def seen(i: int, j: int) -> Array:
         top, left = i * dilation, j * dilation
         bottom, right = top + (height - 1) * stride + 1, left + (width - 1) * stride + 1
         return x[:, top:bottom:stride, left:right:stride]
 
-    return sum(
-        product(shifted(i, j), kernel[i, j]) for i in range(taps_y) for j in range(taps_x)
-    )
+    return [[seen(i, j) for j in range(taps[1])] for i in range(taps[0])]

@@ -6,9 +6,7 @@ a dilation of d the map is d x d interleaved ones, each convolved so.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -18,11 +16,6 @@ def winograd_conv(x: Array, kernel: Array, *, padding: int, dilation: int) -> Ar
 
     `padding` zeros on every side. As exact as the definition in float32, and not in less.
     """
-    # The gradient needs the transformed inputs, four times the size of `x`: made again.
-    return jax.checkpoint(partial(_convolve, padding=padding, dilation=dilation))(x, kernel)
-
-
-def _convolve(x: Array, kernel: Array, *, padding: int, dilation: int) -> Array:
     b, h, w, i = x.shape
     height, width = (side + 2 * padding - 2 * dilation for side in (h, w))
     # Tiles of two outputs on a side, each `dilation` times; a last tile may reach beyond.

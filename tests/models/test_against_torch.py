@@ -101,15 +101,8 @@ def test_wide_3x3_convolutions_are_computed_with_fewer_products(rng):
     assert products(jnp.bfloat16) == 0
 
 
-@pytest.mark.parametrize("groups", [1, 2, 8])
-@pytest.mark.parametrize("size", [1, 3, 5])
-@pytest.mark.parametrize(
-    ("stride", "padding", "dilation"), [(1, 0, 1), (2, 0, 1), (1, 1, 1), (1, 2, 2), (2, 3, 2)]
-)
-def test_convolution(rng, groups, size, stride, padding, dilation):
-    x = image(rng, 2, 13, 12, 8)
-    kernel = image(rng, size, size, 8 // groups, 16)
-    spatial = {"stride": stride, "padding": padding, "dilation": dilation}
+def assert_convolves_like_torch(rng, x, kernel, groups=1, **spatial):
+    """The output, and the gradient of both inputs."""
     shape = jax.eval_shape(lambda x, k: conv2d(x, k, **spatial), x, kernel).shape
     weight = image(rng, *shape)
 
@@ -125,6 +118,44 @@ def test_convolution(rng, groups, size, stride, padding, dilation):
     assert relative_error(ours, nhwc(reference.detach())) < 1e-5
     assert relative_error(our_d_x, nhwc(d_x)) < 1e-5
     assert relative_error(our_d_kernel, d_kernel.numpy()) < 1e-5
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation"), [(1, 0, 1), (2, 0, 1), (1, 1, 1), (1, 2, 2), (2, 3, 2)]
+)
+def test_convolution(rng, groups, size, stride, padding, dilation):
+    x = image(rng, 2, 13, 12, 8)
+    kernel = image(rng, size, size, 8 // groups, 16)
+    spatial = {"stride": stride, "padding": padding, "dilation": dilation}
+    assert_convolves_like_torch(rng, x, kernel, groups, **spatial)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(64, 80), (136, 40)])
+@pytest.mark.parametrize(
+    ("size", "stride", "padding", "dilation"),
+    [(3, 1, 0, 1), (3, 2, 0, 1), (3, 1, 2, 2), (3, 1, 3, 1), (1, 2, 0, 1), (7, 2, 1, 1)],
+)
+def test_wide_convolution_whose_gradient_is_written_out(
+    rng, inputs, outputs, size, stride, padding, dilation
+):
+    """Few and many input channels; more padding than the kernel asks for; cells left over."""
+    x, kernel = image(rng, 2, 12, 11, inputs), image(rng, size, size, inputs, outputs)
+    spatial = {"stride": stride, "padding": padding, "dilation": dilation}
+    assert_convolves_like_torch(rng, x, kernel, **spatial)
+
+
+def test_the_gradient_of_an_image_is_not_computed_when_nobody_asks(rng):
+    """What enters the first trained layer; a convolution's kernel alone has one."""
+    x, kernel = image(rng, 2, 12, 12, 64), image(rng, 3, 3, 64, 64)
+
+    def flops(argnums):
+        loss = jax.grad(lambda x, k: conv2d(x, k, padding=1).sum(), argnums)
+        return jax.jit(loss).lower(x, kernel).cost_analysis()["flops"]
+
+    of_one_pass = 2 * 9 * 64 * 64 * 2 * 12 * 12
+    assert flops((0, 1)) - flops(1) > 0.7 * of_one_pass
 
 
 @pytest.mark.parametrize("padding", [0, 1])
