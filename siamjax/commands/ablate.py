@@ -16,6 +16,7 @@ def ablate(
     variants: tuple[str, ...] = (),
     seeds: tuple[int, ...] = (),
     gpus: tuple[str, ...] = (),
+    jobs: int = 1,
     dry_run: bool = False,
 ) -> None:
     """Trains and evaluates every variant of a study with every seed; stopped, it goes on.
@@ -30,16 +31,20 @@ def ablate(
         seeds: these instead of the study's own
         gpus: run one cell on each of these GPUs at once (numbers as CUDA counts them); one
             cell after the other when none is named
+        jobs: run so many cells at once on CPU, each on its share of the cores: sooner done
+            than one after the other on all of them
         dry_run: lists the cells and what they cost, and trains nothing
     """
     import dataclasses
 
     from siamjax.config import ConfigError, did_you_mean
     from siamjax.studies.cells import cells_of, prepare_workdir, run_cells
+    from siamjax.studies.places import places
     from siamjax.studies.plan import as_text
+    from siamjax.studies.rendered import render_shared
     from siamjax.studies.report import write_report
     from siamjax.studies.study import load_study
-    from siamjax.studies.table import as_markdown, rows_of
+    from siamjax.studies.table import as_cells, as_markdown, rows_of
 
     chosen = load_study(study, size)
     if seeds:
@@ -51,6 +56,7 @@ def ablate(
                 f"`variants` (={name!r}): study {chosen.name!r} has {known}"
                 f"{did_you_mean(name, known)}"
             )
+    where = places(gpus, jobs)
     workdir = workdir.resolve()
     cells = cells_of(chosen, workdir)
     wanted = [cell for cell in cells if not variants or cell.variant in variants]
@@ -58,9 +64,10 @@ def ablate(
         print(as_text(chosen, wanted))
         return
     prepare_workdir(chosen, workdir)
+    render_shared(chosen, wanted, workdir / "data")
     try:
-        run_cells(chosen, wanted, workdir, gpus)
+        run_cells(chosen, wanted, workdir, where)
     finally:
         page = write_report(chosen, cells, workdir)
-        print(as_markdown(rows_of(chosen, cells)))
+        print(as_markdown(as_cells(rows_of(chosen, cells))))
         print(f"report: {page}")

@@ -40,6 +40,7 @@ def evaluate(
         compare: folders of other trackers' results, for the report
     """
     import siamjax
+    from siamjax.data.synthetic import write_test_split
     from siamjax.evaluation.pack import pack
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.report import write_report
@@ -61,7 +62,7 @@ def evaluate(
     if real_time and speed is None:
         slots = 0  # the speed of one tracker cannot be measured while many run together
     if conventions.name == "synthetic" and not (data / "list.txt").is_file():
-        _render_test_split(data)
+        write_test_split(data)
     loaded, problems = load_sequences(data, conventions, sequences)
     slots = min(slots, len(loaded))
     truths = [sequence.truth for sequence in loaded]
@@ -117,11 +118,3 @@ def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
     if controls:
         entrants.append(Entrant("never-moves", StaticTracker(), {"control": "never moves"}))
     return entrants
-
-
-def _render_test_split(folder: Path) -> None:
-    """Renders the synthetic test split, the same one always, into a folder."""
-    from siamjax.config import SyntheticConfig
-    from siamjax.data.synthetic import write_otb
-
-    write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), folder)

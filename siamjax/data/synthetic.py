@@ -59,6 +59,11 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     return names
 
 
+def write_test_split(out: Path) -> None:
+    """Renders the 60 sequences of benchmark `synthetic` into `out`, the same ones always."""
+    write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), out)
+
+
 def _claim(config, out):
     described = dataclasses.asdict(config) | {"renderer": RENDERER}
     file = out / RENDERED_FILE

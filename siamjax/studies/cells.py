@@ -22,6 +22,7 @@ from tqdm import tqdm
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_to_dict
 from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.studies.places import Place
 from siamjax.studies.study import Study, changed
 
 CELL_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
@@ -108,14 +109,21 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
     write_atomically(file, json.dumps(described, indent=1) + "\n")
 
 
-def run_cells(study: Study, cells: Sequence[Cell], workdir: Path, gpus: Sequence[str]) -> None:
-    """Runs what is not done, one cell on each of `gpus`, or one after the other.
+def probe_config(study: Study, cell: Cell) -> Config | None:
+    """The cell's configuration over the pairs that it is probed with, or None."""
+    return study.probe_source and changed(cell.config, {"data.sources": (study.probe_source,)})
+
+
+def run_cells(
+    study: Study, cells: Sequence[Cell], workdir: Path, places: Sequence[Place]
+) -> None:
+    """Runs what is not done, one cell at a time in each of `places`.
 
     A cell that fails does not keep the others from running. Raises `StudyError` at the end
     if any did. Ctrl-C and SIGTERM stop the running cells, which save where they are.
     """
     pending = [cell for cell in cells if not cell.is_done(study)]
-    slots: list[str | None] = list(gpus) or [None]
+    free = list(places)
     running: dict[subprocess.Popen, None] = {}
     failed: list[Cell] = []
     bar = tqdm(
@@ -126,8 +134,8 @@ def run_cells(study: Study, cells: Sequence[Cell], workdir: Path, gpus: Sequence
         bar_format="{desc}: {n_fmt}/{total_fmt} cells {bar} {elapsed}, {remaining} left",
     )
 
-    def run(cell: Cell, gpu: str | None) -> int:
-        process = _start(study, cell, workdir, gpu)
+    def run(cell: Cell, place: Place) -> int:
+        process = _start(study, cell, workdir, place)
         running[process] = None
         try:
             return process.wait()
@@ -137,18 +145,18 @@ def run_cells(study: Study, cells: Sequence[Cell], workdir: Path, gpus: Sequence
     before = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began = time.perf_counter()
-    pool = ThreadPoolExecutor(len(slots))
+    pool = ThreadPoolExecutor(len(places))
     try:
-        waiting, busy = list(pending), dict[Future, tuple[Cell, str | None]]()
+        waiting, busy = list(pending), dict[Future, tuple[Cell, Place]]()
         while waiting or busy:
-            while waiting and slots:
-                cell, gpu = waiting.pop(0), slots.pop(0)
+            while waiting and free:
+                cell, place = waiting.pop(0), free.pop(0)
                 bar.set_description_str(cell.name)
-                busy[pool.submit(run, cell, gpu)] = cell, gpu
+                busy[pool.submit(run, cell, place)] = cell, place
             done, _ = wait(busy, return_when=FIRST_COMPLETED)
             for future in done:
-                cell, gpu = busy.pop(future)
-                slots.append(gpu)
+                cell, place = busy.pop(future)
+                free.append(place)
                 bar.update()
                 if future.result() != 0:
                     failed.append(cell)
@@ -174,11 +182,9 @@ def run_cells(study: Study, cells: Sequence[Cell], workdir: Path, gpus: Sequence
         )
 
 
-def _start(study: Study, cell: Cell, workdir: Path, gpu: str | None) -> subprocess.Popen:
+def _start(study: Study, cell: Cell, workdir: Path, place: Place) -> subprocess.Popen:
     cell.folder.mkdir(parents=True, exist_ok=True)
-    probe_source = study.probe_source and changed(
-        cell.config, {"data.sources": (study.probe_source,)}
-    )
+    probed = probe_config(study, cell)
     content = {
         "config": config_to_dict(cell.config),
         "data": str(workdir / "data"),
@@ -187,17 +193,17 @@ def _start(study: Study, cell: Cell, workdir: Path, gpu: str | None) -> subproce
             for b in study.benchmarks
         ],
         "probes": list(study.probes),
-        "probe_config": probe_source and config_to_dict(probe_source),
+        "probe_config": probed and config_to_dict(probed),
         "probe_shift": study.probe_shift,
     }
     write_atomically(cell.folder / CELL_FILE, json.dumps(content, indent=1) + "\n")
     environment = dict(os.environ)
-    if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    if place.gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = place.gpu
     # Seeds of one variant compile once.
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "data" / "compiled"))
     with (cell.folder / LOG_FILE).open("a") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "siamjax.studies.cell", str(cell.folder)],
             env=environment,
             stdout=log,
@@ -205,6 +211,10 @@ def _start(study: Study, cell: Cell, workdir: Path, gpu: str | None) -> subproce
             # Ctrl-C reaches it through us, once.
             start_new_session=True,
         )
+    if place.cores:
+        # Long before its threads are made, which are counted by the cores that it has.
+        os.sched_setaffinity(process.pid, place.cores)
+    return process
 
 
 def _last_line(cell: Cell) -> str:

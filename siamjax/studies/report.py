@@ -4,25 +4,25 @@ import base64
 from pathlib import Path
 
 import jinja2
-import numpy as np
 
 from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.studies import plots
 from siamjax.studies.cells import Cell
+from siamjax.studies.probe_tables import probe_tables
 from siamjax.studies.study import Study
-from siamjax.studies.table import Spread, as_cells, as_csv, as_latex, as_markdown, rows_of
+from siamjax.studies.table import as_cells, as_csv, as_latex, as_markdown, rows_of
 
 
 def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
     """Writes the report of what is done so far; returns the path of its `index.html`."""
     rows = rows_of(study, cells)
-    markdown = as_markdown(rows)
-    bias = _bias_table(cells)
+    probed = probe_tables(cells)
     pictures = {
         name: plots.write_png(workdir, name, content)
         for name, content in _pictures(cells).items()
     }
-    write_atomically(workdir / "table.md", markdown + ("\n" + bias if bias else ""))
+    markdown = "\n".join([as_markdown(as_cells(rows)), *map(as_markdown, probed.values())])
+    write_atomically(workdir / "table.md", markdown)
     write_atomically(workdir / "table.tex", as_latex(rows))
     write_atomically(workdir / "table.csv", as_csv(study, cells))
     environment = jinja2.Environment(
@@ -37,7 +37,7 @@ def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
         study=study,
         heading=heading,
         body=body,
-        bias=[line.strip("| ").split(" | ") for line in bias.splitlines()],
+        probed=probed,
         done=sum(row.done for row in rows),
         planned=sum(row.planned for row in rows),
         pictures={
@@ -70,30 +70,3 @@ def _pictures(cells: list[Cell]) -> dict[str, bytes]:
             plots.equivariance_maps(positions), label="equivariance error, relative"
         )
     return made
-
-
-def _bias_table(cells: list[Cell]) -> str:
-    """The numbers behind the heat-maps in Markdown; empty where nothing was probed."""
-    responses = plots.probes_of(cells, "response")
-    if not responses:
-        return ""
-    lines = [
-        "| variant | response in the centre, target elsewhere | of an even response | "
-        "error, target near the centre, px | error, target farthest out, px |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for variant, found in responses.items():
-        measured = [each["response"] for each in found]
-        share = Spread.of(m["center_share"] for m in measured)
-        nearest = Spread.of(m["errors"][0] for m in measured)
-        last = Spread.of(m["errors"][-1] for m in measured)
-        even = np.mean([m["center_share_even"] for m in measured])
-        cells_of_line = [
-            variant,
-            share.text() if share else "-",
-            f"{even:.3f}",
-            nearest.text(1) if nearest else "-",
-            last.text(1) if last else "-",
-        ]
-        lines.append(f"| {' | '.join(cells_of_line)} |")
-    return "\n".join(lines) + "\n"

@@ -135,9 +135,9 @@ def as_cells(rows: list[Row]) -> list[list[str]]:
     return table
 
 
-def as_markdown(rows: list[Row]) -> str:
-    """The table in Markdown."""
-    heading, *body = as_cells(rows)
+def as_markdown(table: list[list[str]]) -> str:
+    """A table of text, heading first, in Markdown."""
+    heading, *body = table
     rule = ["---", *["---:"] * (len(heading) - 1)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (heading, rule, *body))
 

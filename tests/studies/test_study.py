@@ -1,11 +1,13 @@
 """A study: its rules, and one that is run, interrupted, and goes on."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +113,21 @@ def ablate(folder, *more):
     )
 
 
+def cores_of_two_at_once(process):
+    """Whether two cells ran at once, and on different cores where a process can be bound."""
+    threads = Path(f"/proc/{process.pid}/task")
+    seen = not threads.is_dir() or len(os.sched_getaffinity(0)) < 2
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            children = " ".join(file.read_text() for file in threads.glob("*/children"))
+            cores = [os.sched_getaffinity(int(child)) for child in children.split()]
+            seen |= len(cores) == 2 and not cores[0] & cores[1]
+        time.sleep(0.05)
+    errors = process.communicate()[1]
+    assert process.returncode == 0, errors
+    return seen
+
+
 @pytest.mark.slow
 def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
     (tmp_path / "smallest.py").write_text(CONFIG_FILE)
@@ -153,6 +170,11 @@ def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
     assert page.count("data:image/png") == 4  # loss, response, localisation, equivariance
     assert (tmp_path / "out" / "table.tex").read_text().startswith("\\begin{tabular}")
     assert len((tmp_path / "out" / "table.csv").read_text().splitlines()) == 3
+
+    assert cores_of_two_at_once(ablate(tmp_path, "--seeds", "4", "--jobs", "2"))
+    for variant in ("shifted", "centred"):
+        cell = tmp_path / "out" / "cells" / variant / "seed4"
+        assert json.loads((cell / "outcome.json").read_text())["training_seconds"] > 0
 
     plan = as_text(study, cells_of(study, tmp_path / "out"))
     assert "about 0 minutes of training are left, by what is done" in plan
