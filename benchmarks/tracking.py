@@ -1,15 +1,18 @@
 """Tracking: milliseconds a frame by stage, targets and sequences at once, memory.
 
     python benchmarks/tracking.py [configs/siamfc.py ...] [--width 640] [--height 480] [--quick]
+        [--pysot DIR] [--only-beside]
 
-Batch 1 stands beside the same tracker in PyTorch, OpenCV and NumPy (`torch_tracker.py`), with
-the same weights on the same frames, in turns of a few frames each. A stage's time is that of
-its own compiled function; the step is all of them in one, as the tracker runs it. Everything
-is a median; compilation stands apart. The weights are random: they do not change the time.
-Run it on an idle machine.
+Batch 1 stands beside the same tracker in PyTorch, OpenCV and NumPy (`torch_tracker.py`) and,
+given a folder with its source, beside PySOT itself (`rival_pysot.py`) where it has such a
+network: the same weights on the same frames, in turns of a few frames each. A stage's time is
+that of its own compiled function; the step is all of them in one, as the tracker runs it.
+Everything is a median; compilation stands apart. The weights are random: they do not change
+the time. Run it on an idle machine.
 """
 
 import argparse
+import contextlib
 import gc
 import importlib.util
 import resource
@@ -33,6 +36,7 @@ from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import pad_frame
 from siamjax.video import VideoWriter, open_frames, read_image
+from siamjax.weights.errors import WeightsError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 MODELS = (
@@ -47,7 +51,8 @@ MODELS = (
 )
 MANY = ("siamrpnpp_alexnet", "quickstart")  # the models for many targets at once
 COUNTS = (1, 4, 16, 64)
-TURN = 6  # frames that one of two trackers gets before it is the other's turn
+RIVALS = ("PyTorch", "PySOT")
+TURN = 6  # frames that a tracker gets before it is the next one's turn
 
 
 def render(count: int, width: int, height: int) -> list[np.ndarray]:
@@ -170,25 +175,24 @@ def stages(model: Contender, frame: np.ndarray, repeat: int) -> tuple[list, list
     return [init_compile + step_compile, *milliseconds], [size / 1e6 for size in sizes]
 
 
-def beside(model: Contender, frames: list[np.ndarray], rounds: int) -> list[object]:
-    """Milliseconds of ours and of PyTorch's tracker, the ratio, and how far they are apart.
+def beside(
+    model: Contender, frames: list[np.ndarray], rounds: int, pysot: Path | None
+) -> list[object]:
+    """Ours, then for each rival milliseconds, their ratio to ours, and how far boxes differ.
 
-    They take turns on the same frames, so that whatever else the machine does befalls both;
-    a turn's first frame is not counted. Apart is what their first boxes differ by, in pixels.
+    All take turns on the same frames, so that whatever else the machine does befalls each; a
+    turn's first frame is not counted. What their first boxes differ by is in pixels.
     """
     ours = Tracker(*model.parts)
     ours.init(frames[0], first_box(frames[0]))
     ours.update(frames[1])
-    if importlib.util.find_spec("torch") is None:
-        contenders = {"ours": ours}
-        apart = float("nan")
-    else:
-        from torch_tracker import TorchTracker
-
-        theirs = TorchTracker(model.config, model.trained)
-        theirs.init(frames[0], first_box(frames[0]))
-        apart = float(np.abs(theirs.update(frames[1]) - ours.box_xywh).max())
-        contenders = {"ours": ours, "theirs": theirs}
+    first = np.array(ours.box_xywh)
+    theirs = rivals(model, pysot)
+    apart = []
+    for one in theirs.values():
+        one.init(frames[0], first_box(frames[0]))
+        apart.append(float(np.abs(one.update(frames[1]) - first).max()))
+    contenders = {"ours": ours, **theirs}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, one in contenders.items():
@@ -199,8 +203,31 @@ def beside(model: Contender, frames: list[np.ndarray], rounds: int) -> list[obje
                 _ = one.box_xywh if one is ours else None
                 if t > 1:
                     times[name].append(time.perf_counter() - start)
-    mine, other = (statistics.median(times.get(n, [float("nan")])) for n in ("ours", "theirs"))
-    return [1e3 * mine, 1 / mine, 1e3 * other, other / mine, apart]
+    medians = {name: statistics.median(each) for name, each in times.items()}
+    mine = medians["ours"]
+    row: list[object] = [1e3 * mine, 1 / mine]
+    found = dict(zip(theirs, apart, strict=True))
+    for name in RIVALS:
+        if name in found:
+            row += [1e3 * medians[name], medians[name] / mine, found[name]]
+        else:
+            row += ["-"] * 3
+    return row
+
+
+def rivals(model: Contender, pysot: Path | None) -> dict[str, object]:
+    """The same tracker elsewhere: eager PyTorch, and PySOT where it has the network."""
+    if importlib.util.find_spec("torch") is None:
+        return {}
+    from torch_tracker import TorchTracker
+
+    found: dict[str, object] = {"PyTorch": TorchTracker(model.config, model.trained)}
+    if pysot is not None:
+        from rival_pysot import PysotTracker
+
+        with contextlib.suppress(WeightsError):
+            found["PySOT"] = PysotTracker(pysot, model.config, model.trained)
+    return found
 
 
 def many_targets(model: Contender, frames: list[np.ndarray], count: int, repeat: int) -> float:
@@ -248,6 +275,8 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="a smoke test of small models")
+    parser.add_argument("--pysot", type=Path, help="a folder with PySOT's source")
+    parser.add_argument("--only-beside", action="store_true", help="only beside the rivals")
     options = parser.parse_args()
     names = ("siamfc", "quickstart") if options.quick else MODELS
     configs = options.configs or [CONFIGS / f"{name}.py" for name in names]
@@ -255,7 +284,9 @@ def main() -> None:
     counts = COUNTS[:2] if options.quick else COUNTS
     frames = render(30, options.width, options.height)
     size = f"{options.width} x {options.height}"
-    print_table(f"A frame of {size}, ms", ["stage", "ms"], decoding(frames, repeat))
+    whole = not options.only_beside
+    if whole:
+        print_table(f"A frame of {size}, ms", ["stage", "ms"], decoding(frames, repeat))
 
     by_stage, both, memory, throughput = [], [], [], []
     for path in configs:
@@ -263,11 +294,12 @@ def main() -> None:
         before = resident()
         model = Contender(path, frames[0])
         name = model.config.name
-        seconds, sizes = stages(model, frames[0], repeat)
-        by_stage.append([name, *seconds])
-        memory.append([name, *sizes, resident() - before])
-        both.append([name, *beside(model, frames, rounds)])
-        if options.configs or name in MANY:
+        if whole:
+            seconds, sizes = stages(model, frames[0], repeat)
+            by_stage.append([name, *seconds])
+            memory.append([name, *sizes, resident() - before])
+        both.append([name, *beside(model, frames, rounds, options.pysot)])
+        if whole and (options.configs or name in MANY):
             few = max(2, repeat // 7)
             for count in counts:
                 rates = [f(model, frames, count, few) for f in (many_targets, many_sequences)]
@@ -276,16 +308,19 @@ def main() -> None:
         jax.clear_caches()
         gc.collect()
     stage_header = ["model", "compile, s", "crop", "network", "selection", "step"]
-    print_table(f"Tracking step, frames of {size}, ms a frame", stage_header, by_stage)
-    print_table(
-        f"One target, Tracker.update and its box, frames of {size}",
-        ["model", "ms", "frames/s", "PyTorch, ms", "PyTorch / ours", "apart, px"],
-        both,
-    )
-    header = ["model", "at once", "targets in one video", "sequences"]
-    print_table(f"Many at once, results a second, frames of {size}", header, throughput)
-    header = ["model", "weights", "arguments", "temporaries", "process grew by"]
-    print_table(f"Memory of a step, MB; the process's peak is {peak():.0f}", header, memory)
+    beside_header = ["model", "ms", "frames/s"]
+    for name in RIVALS:
+        beside_header += [f"{name}, ms", f"{name} / ours", "apart, px"]
+    many_header = ["model", "at once", "targets in one video", "sequences"]
+    memory_header = ["model", "weights", "arguments", "temporaries", "process grew by"]
+    for title, header, rows in (
+        (f"Tracking step, frames of {size}, ms a frame", stage_header, by_stage),
+        (f"One target, Tracker.update and its box, frames of {size}", beside_header, both),
+        (f"Many at once, results a second, frames of {size}", many_header, throughput),
+        (f"Memory of a step, MB; process peak {peak():.0f}", memory_header, memory),
+    ):
+        if rows:
+            print_table(title, header, rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Pairs/s of training, where a step's time goes, and the same step in PyTorch.
 
     python benchmarks/training.py [configs/quickstart.py ...] [--batch-sizes 8 16] [--steps 10]
+        [--pysot DIR]
 
 "data", "to device" and "step" are medians of each on its own, "training" is all of them
 together, as the loop runs them: the next batch is prepared while the devices compute.
@@ -9,11 +10,12 @@ FLOPs are XLA's own count of the undivided step; "of peak" is their share of `--
 or, without it, of what one large matrix product reaches on a device in the same run.
 
 PyTorch (eager, NCHW) takes the same step on the same cores: network, losses, SGD, clip, and
-what is frozen in the last phase; "loss differs" compares the first losses. On a GPU, where
-PyTorch sees it too, it runs with TF32 or autocast as `--precision` says. Compilation is
-apart. Several simulated devices share the cores of one CPU: their growth shows what dividing
-costs, not what more hardware brings. Pairs come from a small rendered set. Run it on an idle
-machine.
+what is frozen in the last phase; "loss differs" compares the first losses. Given a folder
+with its source, PySOT's own step stands beside as well (`rival_pysot.py`), on CPU in float32.
+On a GPU, where PyTorch sees it too, it runs with TF32 or autocast as `--precision` says.
+Compilation is apart. Several simulated devices share the cores of one CPU: their growth shows
+what dividing costs, not what more hardware brings. Pairs come from a small rendered set. Run
+it on an idle machine.
 """
 
 import argparse
@@ -22,7 +24,9 @@ import functools
 import importlib.util
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -125,22 +129,26 @@ def measure(config: Config, devices: int, cache: Path, options, peak: float) -> 
         f"{values['data_wait']:.0%}",
         compile_seconds,
     ]
-    if options.torch:
-        seconds, torch_loss = torch_step(config, variables, batch, options, steps)
-        ours = float(losses[0])
+    ours = float(losses[0])
+    for rival in rivals(config, variables, batch, options):
+        first = rival.step()
+        seconds = time_call(rival.step, steps)
         row += [1e3 * seconds, train.batch_size / seconds, seconds / alone]
-        row.append(abs(torch_loss - ours) / abs(ours))
+        row.append(abs(first - ours) / abs(ours))
     return row
 
 
-def torch_step(config: Config, variables: dict, batch, options, steps: int):
-    """Median seconds of PyTorch's step, and the loss of its first one."""
-    from torch_training import TorchTraining
+def rivals(config: Config, variables: dict, batch, options) -> Iterator[Any]:
+    """The same training elsewhere, one at a time: eager PyTorch and PySOT."""
+    if options.torch:
+        from torch_training import TorchTraining
 
-    device = "cpu" if jax.default_backend() == "cpu" else "cuda"
-    training = TorchTraining(config, variables, batch, device, options.precision)
-    first = training.step()
-    return time_call(training.step, steps), first
+        device = "cpu" if jax.default_backend() == "cpu" else "cuda"
+        yield TorchTraining(config, variables, batch, device, options.precision)
+    if options.pysot:
+        from rival_pysot import PysotTraining
+
+        yield PysotTraining(options.pysot, config, variables, batch)
 
 
 def main():
@@ -160,6 +168,7 @@ def main():
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--peak", type=float, help="TFLOP/s of one device")
     parser.add_argument("--no-torch", dest="torch", action="store_false")
+    parser.add_argument("--pysot", type=Path, help="a folder with PySOT's source")
     options = parser.parse_args()
     flags.FLAGS.mark_as_parsed()
     options.torch &= importlib.util.find_spec("torch") is not None
@@ -173,8 +182,9 @@ def main():
     peak = options.peak * 1e12 if options.peak else matrix_rate(dtype)
     header = ["devices", "batch", "data, ms", "to device, ms", "step, ms", "step, pairs/s"]
     header += ["GFLOP/s", "of peak", "memory, MB", "training, pairs/s", "waiting", "compile, s"]
-    if options.torch:
-        header += ["PyTorch, ms", "PyTorch, pairs/s", "PyTorch / ours", "loss differs"]
+    names = ["PyTorch"] * options.torch + ["PySOT"] * bool(options.pysot)
+    for name in names:
+        header += [f"{name}, ms", f"{name}, pairs/s", f"{name} / ours", "loss differs"]
     for path in options.configs:
         config = load_config(path)
         with tempfile.TemporaryDirectory() as cache:
