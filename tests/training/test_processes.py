@@ -37,9 +37,12 @@ def act(step, batch):
     if os.environ.get("STOP_AT") == str(step):
         os.kill(os.getpid(), 15)
 feed(patch, act)
-config = with_train(parallel=parallel)
+class WorseEachTime(Validation):
+    def __call__(self, variables):
+        return {"success_auc": 1 / super().__call__(variables)["success_auc"]}
+config = with_train(parallel=parallel, keep_checkpoints=1)
 try:
-    train(config, workdir, validate=Validation())
+    train(config, workdir, validate=WorseEachTime())
 except Interrupted as stopped:
     print(stopped, flush=True)
 """
@@ -87,7 +90,7 @@ def assert_close(workdir, alone, monkeypatch, **settings):
     from siamjax.training.loop import train
 
     use_tiny(monkeypatch)
-    state = jax.device_get(train(with_train(**settings), workdir))
+    state = jax.device_get(train(with_train(keep_checkpoints=1, **settings), workdir))
     equal = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5)
     jax.tree.map(equal, state, alone)
 
@@ -102,6 +105,10 @@ def test_two_processes_equal_one(tmp_path, alone, monkeypatch, how):
     steps = [line["step"] for line in lines if "loss" in line]
     assert steps == [2, 4, 5, 6, 8, 10, 12]
     assert [line["step"] for line in lines if "validation/success_auc" in line] == [4, 8, 12]
+    # the newest one, and the one that validated best
+    kept = {each.name for each in (tmp_path / "checkpoints").iterdir() if each.name.isdecimal()}
+    assert kept == {"4", "12"}
+    assert (tmp_path / "checkpoints" / "best").resolve().name == "4"
     assert_close(tmp_path, alone, monkeypatch, parallel=how)
 
 
