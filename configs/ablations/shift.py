@@ -5,9 +5,10 @@ centre, a padded deep network answers at the centre; trained with uniform shifts
 pixels, it answers where the target is. The paper's figure has heat-maps for 0, 16 and 32
 pixels and a curve over the range, without a table: there are no published numbers to copy.
 
-The base has the paper's range. Controls: the same network up to its second stage, with
-padding ("shallow_...") and without any ("unpadded_..."), which sees real surroundings where
-the other has zeros; all stages would need more surroundings than videos have. And SiamFC's
+The base has the paper's range. Controls: the same network up to its third stage, with padding
+("middle_...") and without any ("middle_unpadded_..."), which sees real surroundings where the
+other has zeros; all stages would need more surroundings than videos have. The same up to its
+second stage ("shallow_...", "unpadded_..."), where padding does not reach far. And SiamFC's
 plain correlation on the padded network ("plain_..."). Every network is probed with targets
 anywhere within 64 pixels of the centre.
 
@@ -24,7 +25,7 @@ from siamjax.config import Config, SourceConfig
 from siamjax.config_files import load_config
 from siamjax.studies.small import probe_source, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
-from siamjax.studies.variants import plain, shallow
+from siamjax.studies.variants import plain, up_to
 
 MODELS = Path(__file__).parents[1]
 RANGES = (0, 8, 16, 32, 64)
@@ -34,21 +35,25 @@ def get_study(size: Size) -> Study:
     """The padded network over five ranges, and the controls at both ends."""
     if size == "small":
         base = shortened(load_config(MODELS / "quickstart.py"))
-        scale, margin = 0.5, 44
+        scale, second, third = 0.5, 44, 100
         benchmarks = (StudyBenchmark(name="synthetic"),)
         probe = probe_source(base)
     else:
         base = load_config(MODELS / "siamrpnpp_r50.py")
-        scale, margin = 1.0, 42
+        scale, second, third = 1.0, 42, 130
         benchmarks = (StudyBenchmark(name="vot2018", data="datasets/VOT2018"),)
         probe = SourceConfig(path="prepared/got10k_val")
     variants = [_at(f"shift_{pixels}", base, pixels * scale) for pixels in RANGES]
     for pixels in (0, 64):
         variants += [
             _at(f"plain_{pixels}", plain(base), pixels * scale),
-            _at(f"shallow_{pixels}", shallow(base, "zeros", margin), pixels * scale),
-            _at(f"unpadded_{pixels}", shallow(base, "cropped", margin), pixels * scale),
+            _at(f"shallow_{pixels}", up_to(base, "layer2", "zeros", second), pixels * scale),
+            _at(f"unpadded_{pixels}", up_to(base, "layer2", "cropped", second), pixels * scale),
         ]
+    variants += [
+        _at("middle_0", up_to(base, "layer3", "zeros", third), 0.0),
+        _at("middle_unpadded_0", up_to(base, "layer3", "cropped", third), 0.0),
+    ]
     return Study(
         name=f"shift_{size}",
         question="Does a padded deep network learn that the target is always in the centre, "

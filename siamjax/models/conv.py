@@ -17,9 +17,8 @@ from siamjax.models.winograd import winograd_conv
 # convolution on CPU.
 _WIDE = 1024 * 2048
 # Input times output channels, and output cells of the batch, from which fewer products of a
-# 3x3 convolution are worth the additions that they cost, and a second of compilation (see
-# `winograd.py`). Half as many channels still gain, but too little for that second.
-_MANY_CHANNELS = 512 * 512
+# 3x3 convolution are worth the additions and the compilation that they cost (`winograd.py`).
+_MANY_CHANNELS = 256 * 256
 _MANY_CELLS = 512
 # Narrower maps lose more by the additional column than they win (see `_conv2d_on_cpu`).
 _NARROW = 8

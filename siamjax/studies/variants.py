@@ -48,13 +48,13 @@ def plain(config: Config) -> Config:
     )
 
 
-def shallow(config: Config, padding: str, margin: int) -> Config:
-    """The same network up to its second stage alone, with zero padding or without any.
+def up_to(config: Config, level: str, padding: str, margin: int) -> Config:
+    """The same network up to one stage alone, with zero padding or without any.
 
     Without, every image has `margin` pixels more on a side, at the same scale, so that real
     surroundings stand where zeros stood: as many cells, and the same ones, are left.
     """
-    config = with_levels(config, ("layer2",))
+    config = with_levels(config, (level,))
     model = config.model
     added = 2 * margin if padding == "cropped" else 0
     return changed(
