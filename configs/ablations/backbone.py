@@ -7,7 +7,7 @@ VOT2018 / AUC on OTB2015, three levels, depthwise: ResNet-50 frozen 0.395 / 0.67
 Undilated networks have a stride of 16 at their third level and 32 at the last, so they are
 compared with a dilated one at that third level ("..._conv4").
 
-small: a quarter of the width (MobileNetV2 whole where it starts from ImageNet), on rendered
+small: an eighth of the width (MobileNetV2 whole where it starts from ImageNet), on rendered
 sequences; weights/mobilenetv2_1.0_imagenet.npz is any file of it that `siamjax convert` takes.
 
     siamjax ablate configs/ablations/backbone.py --workdir runs/backbone
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from siamjax.config import AnchorConfig, BackboneConfig, Config, InitConfig
 from siamjax.config_files import load_config
-from siamjax.studies.small import on_alexnet, shortened
+from siamjax.studies.small import WIDTH, on_alexnet, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import with_levels
 
@@ -47,8 +47,8 @@ def _small() -> Study:
     }
     variants = {
         "resnet18": base,
-        "resnet34": of("resnet34", width=0.25),
-        "resnet50": of("resnet50", width=0.25),
+        "resnet34": of("resnet34", width=WIDTH),
+        "resnet50": of("resnet50", width=WIDTH),
         "alexnet": on_alexnet(base),
         "mobilenetv2": mobile,
         "mobilenetv2_imagenet": changed(mobile, _imagenet("mobilenetv2_1.0_imagenet.npz")),

@@ -7,7 +7,7 @@ with three levels up-channel 0.390 / 0.684, depthwise 0.414 / 0.696.
 Plain correlation has one response and no boxes, so its rows are SiamFC networks: one level, no
 neck, three scales searched in each frame.
 
-small: quickstart's ResNet-18 and an AlexNet, a quarter as wide, on rendered sequences. AlexNet
+small: quickstart's ResNet-18 and an AlexNet, an eighth as wide, on rendered sequences. AlexNet
 sees twice the resolution, without which nothing of its template would be left.
 
     siamjax ablate configs/ablations/correlation.py --workdir runs/correlation

@@ -5,7 +5,7 @@ VOT2018 / AUC on OTB2015, ResNet-50, depthwise: conv3 0.331 / 0.669, conv4 0.374
 0.320 / 0.646, 3+4 0.346 / 0.677, 3+5 0.336 / 0.674, 4+5 0.383 / 0.683, 3+4+5 0.414 / 0.696.
 conv3 is our layer2.
 
-small: quickstart's ResNet-18, on rendered sequences.
+small: quickstart's ResNet-18 at half its width, on rendered sequences.
 
     siamjax ablate configs/ablations/levels.py --workdir runs/levels
 """

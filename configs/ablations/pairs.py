@@ -4,8 +4,8 @@ Papers: Zhu et al., "Distractor-aware Siamese Networks" (DaSiamRPN), ECCV 2018, 
 negatives of the same and of another category and for still images; PySOT for blur. What
 DaSiamRPN publishes about them belongs to another network and tracker, and is not copied here.
 
-small: quickstart's ResNet-18 on rendered sequences. Its categories are kinds of shapes, and its
-still images are sequences of one frame.
+small: quickstart's ResNet-18 at half its width, on rendered sequences. Its categories are kinds
+of shapes, and its still images are sequences of one frame.
 
     siamjax ablate configs/ablations/pairs.py --workdir runs/pairs
 """

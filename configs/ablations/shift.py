@@ -12,8 +12,9 @@ second stage ("shallow_...", "unpadded_..."), where padding does not reach far. 
 plain correlation on the padded network ("plain_..."). Every network is probed with targets
 anywhere within 64 pixels of the centre.
 
-small: quickstart's ResNet-18 at half the paper's resolution, so that its range of 32 pixels
-stands for 64; the names give the paper's pixels.
+small: quickstart's ResNet-18 at half its width and half the paper's resolution, so that its
+range of 32 pixels stands for 64; the names give the paper's pixels. Ours (docs/ablations.md):
+success AUC 0.17 with centred targets, 0.40 with the range of 64.
 
     siamjax ablate configs/ablations/shift.py --workdir runs/shift
 """

@@ -5,7 +5,7 @@ another law as the ideal and too complicated in practice: each offset weighted b
 frequency of the padding it causes. `siamjax/data/offsets.py` says how we read that. Nothing is
 published about the comparison.
 
-small: quickstart's ResNet-18, on rendered sequences.
+small: quickstart's ResNet-18 at half its width, on rendered sequences.
 
     siamjax ablate configs/ablations/shift_law.py --workdir runs/shift_law
 """

@@ -35,7 +35,7 @@ def loss_curves(cells: Sequence[Cell]) -> list[Curve]:
 
 def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:
     """One line a curve, with a band of one standard deviation over seeds."""
-    figure = Figure(figsize=(7, 4.2), dpi=110, layout="constrained")
+    figure = Figure(figsize=(8.2, 4.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for index, (name, x, y) in enumerate(curves):
@@ -53,7 +53,7 @@ def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(color="#e4e7eb", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
     return _png(figure)
 
 
