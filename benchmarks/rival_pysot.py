@@ -1,10 +1,12 @@
 """PySOT itself, from a checkout of it: its tracker and a training step, with our weights.
 
 Needs PyTorch, yacs and a folder with PySOT's source (STVIR/pysot); nothing of it is copied.
-Its own code runs, on all cores and, in tracking, without recording gradients: PySOT's test.py
-takes one core and records them. What PySOT moves to a GPU by name stays where it is.
+Its own code runs, on all cores and, in tracking, without recording gradients; or as its
+test.py runs it, which takes one core and records them. What PySOT moves to a GPU by name stays
+where it is.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -85,23 +87,38 @@ def _replace(settings, values: dict) -> None:
 
 
 class PysotTracker:
-    """`init` once, then `update` for every frame; boxes are left, top, width, height."""
+    """`init` once, then `update` for every frame; boxes are left, top, width, height.
 
-    def __init__(self, folder: Path, config: Config, variables: dict):
+    With `as_shipped` it runs as PySOT's test.py does: on one core, recording gradients.
+    """
+
+    def __init__(
+        self, folder: Path, config: Config, variables: dict, *, as_shipped: bool = False
+    ):
         model, _ = build_model(folder, config, variables)
         from pysot.tracker.siamrpn_tracker import SiamRPNTracker
 
-        self.tracker = SiamRPNTracker(model)
+        self.tracker, self.as_shipped = SiamRPNTracker(model), as_shipped
 
     def init(self, frame, box_xywh) -> None:
         """Remembers the target."""
-        with torch.no_grad():
+        with self._manner():
             self.tracker.init(frame, box_xywh)
 
     def update(self, frame) -> np.ndarray:
         """Where the target is now."""
-        with torch.no_grad():
+        with self._manner():
             return np.array(self.tracker.track(frame)["bbox"], float)
+
+    @contextlib.contextmanager
+    def _manner(self):
+        cores = torch.get_num_threads()
+        torch.set_num_threads(1 if self.as_shipped else cores)
+        try:
+            with torch.set_grad_enabled(self.as_shipped):
+                yield
+        finally:
+            torch.set_num_threads(cores)
 
 
 class PysotTraining:

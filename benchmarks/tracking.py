@@ -5,10 +5,10 @@
 
 Batch 1 stands beside the same tracker in PyTorch, OpenCV and NumPy (`torch_tracker.py`) and,
 given a folder with its source, beside PySOT itself (`rival_pysot.py`) where it has such a
-network: the same weights on the same frames, in turns of a few frames each. A stage's time is
-that of its own compiled function; the step is all of them in one, as the tracker runs it.
-Everything is a median; compilation stands apart. The weights are random: they do not change
-the time. Run it on an idle machine.
+network, on all cores and as its test.py runs it: the same weights on the same frames, in
+turns of a few frames each. A stage's time is that of its own compiled function; the step is
+all of them in one, as the tracker runs it. Everything is a median; compilation stands apart.
+The weights are random: they do not change the time. Run it on an idle machine.
 """
 
 import argparse
@@ -51,7 +51,7 @@ MODELS = (
 )
 MANY = ("siamrpnpp_alexnet", "quickstart")  # the models for many targets at once
 COUNTS = (1, 4, 16, 64)
-RIVALS = ("PyTorch", "PySOT")
+RIVALS = ("PyTorch", "PySOT", "PySOT's test.py")
 TURN = 6  # frames that a tracker gets before it is the next one's turn
 
 
@@ -226,7 +226,9 @@ def rivals(model: Contender, pysot: Path | None) -> dict[str, object]:
         from rival_pysot import PysotTracker
 
         with contextlib.suppress(WeightsError):
-            found["PySOT"] = PysotTracker(pysot, model.config, model.trained)
+            parts = pysot, model.config, model.trained
+            found["PySOT"] = PysotTracker(*parts)
+            found["PySOT's test.py"] = PysotTracker(*parts, as_shipped=True)
     return found
 
 
