@@ -117,12 +117,14 @@ def cores_of_two_at_once(process):
     """Whether two cells ran at once, and on different cores where a process can be bound."""
     threads = Path(f"/proc/{process.pid}/task")
     seen = not threads.is_dir() or len(os.sched_getaffinity(0)) < 2
-    while process.poll() is None:
+    deadline = time.monotonic() + 600
+    while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             children = " ".join(file.read_text() for file in threads.glob("*/children"))
             cores = [os.sched_getaffinity(int(child)) for child in children.split()]
             seen |= len(cores) == 2 and not cores[0] & cores[1]
         time.sleep(0.05)
+    process.kill()  # nothing, where it has ended
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
     return seen
