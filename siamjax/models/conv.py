@@ -20,7 +20,7 @@ _WIDE = 1024 * 2048
 # 3x3 convolution are worth the additions and the compilation that they cost (`winograd.py`).
 _MANY_CHANNELS = 256 * 256
 _MANY_CELLS = 512
-# Narrower maps lose more by the additional column than they win (see `_conv2d_on_cpu`).
+# Narrower maps lose more by the additional column than they win (see `_dense_on_cpu`).
 _NARROW = 8
 # Input times output channels from which matrix products beat XLA's gradient of the kernel; with
 # fewer input channels than the second, the taps of a row share one product.
