@@ -5,7 +5,8 @@ VOT2018 / AUC on OTB2015, ResNet-50, depthwise: conv3 0.331 / 0.669, conv4 0.374
 0.320 / 0.646, 3+4 0.346 / 0.677, 3+5 0.336 / 0.674, 4+5 0.383 / 0.683, 3+4+5 0.414 / 0.696.
 conv3 is our layer2.
 
-small: quickstart's ResNet-18 at half its width, on rendered sequences.
+small: quickstart's ResNet-18 at half its width, on rendered sequences; conv3 alone and all
+three also on four times the pairs ("..._longer"), since short training favours few levels.
 
     siamjax ablate configs/ablations/levels.py --workdir runs/levels
 """
@@ -18,6 +19,7 @@ from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import with_levels
 
 MODELS = Path(__file__).parents[1]
+LONGER = 4  # times the pairs
 PUBLISHED = {
     "3": "EAO 0.331, AUC 0.669",
     "4": "EAO 0.374, AUC 0.678",
@@ -52,12 +54,19 @@ def get_study(size: Size) -> Study:
         )
         for name in PUBLISHED
     ]
-    mean = Variant(name="3+4+5_mean", config=changed(base, {"model.fusion": "mean"}))
+    variants.append(Variant(name="3+4+5_mean", config=changed(base, {"model.fusion": "mean"})))
+    if size == "small":
+        longer = {"train.pairs_per_epoch": LONGER * base.train.pairs_per_epoch}
+        variants += [
+            Variant(name=f"{each.name}_longer", config=changed(each.config, longer))
+            for each in variants
+            if each.name in ("3", "3+4+5")
+        ]
     return Study(
         name=f"levels_{size}",
         question="Do the outputs of several stages track better together than each alone, and "
         "do their weights need to be learned?",
         base="3+4+5",
-        variants=(*variants, mean),
+        variants=tuple(variants),
         benchmarks=benchmarks,
     )

@@ -5,21 +5,27 @@ there it is written out as matrix products (benchmarks/convolution.py --gradient
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from siamjax.models.depthwise import shifted_products
-from siamjax.models.winograd import winograd_conv
+from siamjax.models.winograd import winograd_conv, winograd_kernel_gradient
 
 # Input times output channels from which one matrix product for each tap beats XLA's
 # convolution on CPU.
 _WIDE = 1024 * 2048
-# Input times output channels, and output cells of the batch, from which fewer products of a
-# 3x3 convolution are worth the additions and the compilation that they cost (`winograd.py`).
-_MANY_CHANNELS = 256 * 256
+# Input times output channels, by the kernel's taps on a side, and output cells of the batch,
+# from which fewer products are worth the additions and the compilation that they cost
+# (`winograd.py`): of the convolution, and of its kernel's gradient.
+_MANY_CHANNELS = {3: 256 * 256, 5: 192 * 512}
+_MANY_CHANNELS_IN_GRADIENT = {3: 128 * 128, 5: 192 * 512}
 _MANY_CELLS = 512
+# Output cells from which a kernel's gradient is faster in tiles of 4 x 4; the convolution itself
+# is not, and rounds more in them.
+_LARGE_TILES = 2048
 # Narrower maps lose more by the additional column than they win (see `_dense_on_cpu`).
 _NARROW = 8
 # Input times output channels from which matrix products beat XLA's gradient of the kernel; with
@@ -83,20 +89,30 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _dense_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
     """One group, in the fastest form for the shapes; its gradient is written out below."""
-    taps_y, taps_x, inputs, outputs = kernel.shape
-    width = (x.shape[2] + 2 * padding - dilation * (taps_x - 1) - 1) // stride + 1
-    if (taps_y, taps_x, stride) == (3, 3, 1) and x.dtype == jnp.float32:
-        height = x.shape[1] + 2 * padding - 2 * dilation
-        cells = x.shape[0] * height * width
-        if inputs * outputs >= _MANY_CHANNELS and cells >= _MANY_CELLS:
-            return winograd_conv(x, kernel, padding=padding, dilation=dilation)
-    if inputs * outputs >= _WIDE:
+    height, width = (
+        (side + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
+        for side, taps in zip(x.shape[1:3], kernel.shape, strict=False)
+    )
+    output_shape = (x.shape[0], height, width, kernel.shape[3])
+    if _fewer_products(x, kernel.shape[:2], stride, output_shape, _MANY_CHANNELS):
+        return winograd_conv(x, kernel, padding=padding, dilation=dilation)
+    if kernel.shape[2] * kernel.shape[3] >= _WIDE:
         return _sum_over_taps(x, kernel, stride, padding, dilation)
     if padding > 0 or width < _NARROW:
         return _xla(x, kernel, stride, padding, padding, dilation)
     # Without any padding XLA's convolution takes a path that is up to five times slower, so
     # it gets one column of zeros, and what that adds to the output is cut off.
     return _xla(x, kernel, stride, 0, 1, dilation)[:, :, :width]
+
+
+def _fewer_products(x, taps, stride, output_shape, many_channels: dict[int, int]) -> bool:
+    """Whether `winograd.py` is faster; in less than float32 it would round too much."""
+    *cells, outputs = output_shape
+    return (
+        (stride, x.dtype, taps[0]) == (1, jnp.float32, taps[1])
+        and x.shape[-1] * outputs >= many_channels.get(taps[0], math.inf)
+        and math.prod(cells) >= _MANY_CELLS
+    )
 
 
 def _dense_forward(x, kernel, stride, padding, dilation):
@@ -132,7 +148,12 @@ def _of_input(gradient, x, kernel, stride, padding, dilation):
 
 
 def _of_kernel(gradient, x, taps, stride, padding, dilation):
-    """The product of the shifted map with the output's gradient, for each tap."""
+    """Matrix products of the map with the output's gradient, in the fastest form."""
+    if _fewer_products(x, taps, stride, gradient.shape, _MANY_CHANNELS_IN_GRADIENT):
+        outputs = 4 if taps[0] == 3 and math.prod(gradient.shape[:3]) >= _LARGE_TILES else 2
+        return winograd_kernel_gradient(
+            x, gradient, taps=taps[0], padding=padding, dilation=dilation, outputs=outputs
+        )
     if x.shape[-1] * gradient.shape[-1] < _PRODUCTS:
         shape = (*taps, x.shape[-1], gradient.shape[-1])
         (of_kernel,) = jax.linear_transpose(

@@ -1,58 +1,135 @@
-"""3x3 convolution with 16 products where the definition takes 36.
+"""Convolution at a stride of 1, and the gradient of its kernel, with fewer products.
 
-Four outputs, two by two, are a linear map of 4 x 4 inputs times a transformed kernel. (Lavin
-and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016: F(2 x 2, 3 x 3)) With
-a dilation of d the map is d x d interleaved ones, each convolved so.
+Outputs of a tile are a linear map of the products of its transformed inputs with the
+transformed kernel: along each axis `outputs + taps - 1` products instead of `outputs * taps`.
+(Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the maps are
+those of Cook and Toom) With a dilation of d the map is d x d interleaved ones, each convolved
+so. Larger tiles need fewer products and round more.
 """
 
+import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+# Where the polynomials of inputs and kernel are evaluated, besides at infinity; the first few.
+_POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 
-def winograd_conv(x: Array, kernel: Array, *, padding: int, dilation: int) -> Array:
-    """Cross-correlation of `x` `[b, h, w, i]` with `kernel` `[3, 3, i, o]` at a stride of 1.
 
-    `padding` zeros on every side. As exact as the definition in float32, and not in less.
+class _Maps(NamedTuple):
+    """Linear maps along one axis, `y = outputs @ ((inputs @ x) * (kernel @ k))`."""
+
+    inputs: np.ndarray  # [n, n], where n = outputs + taps - 1
+    kernel: np.ndarray  # [n, taps]
+    outputs: np.ndarray  # [outputs, n]
+
+
+def winograd_conv(
+    x: Array, kernel: Array, *, padding: int, dilation: int, outputs: int = 2
+) -> Array:
+    """Cross-correlation of `x` `[b, h, w, i]` with `kernel` `[k, k, i, o]` at a stride of 1.
+
+    `padding` zeros on every side; tiles of `outputs` on a side.
     """
-    b, h, w, i = x.shape
-    height, width = (side + 2 * padding - 2 * dilation for side in (h, w))
-    # Tiles of two outputs on a side, each `dilation` times; a last tile may reach beyond.
-    rows, columns = (-(-side // (2 * dilation)) for side in (height, width))
-    below, beyond = (
-        2 * dilation * (tiles + 1) - side - padding for tiles, side in ((rows, h), (columns, w))
-    )
-    x = jnp.pad(x, ((0, 0), (padding, below), (padding, beyond), (0, 0)))
-
-    # The four inputs of a tile are two of its own and the next one's two.
-    x = x.reshape(b, rows + 1, 2, dilation, -1, i)
-    lines = _inputs([x[:, q // 2 : q // 2 + rows, q % 2] for q in range(4)])
-    lines = [line.reshape(b, rows, dilation, columns + 1, 2, dilation, i) for line in lines]
+    taps = kernel.shape[0]
+    maps = _maps(outputs, taps)
+    height, width = (side + 2 * padding - dilation * (taps - 1) for side in x.shape[1:3])
+    lines = _input_tiles(x, padding, dilation, maps)
+    b, rows, _, columns, _, _ = lines[0][0].shape
     products = []
-    for line, taps in zip(lines, _kernel(kernel), strict=True):
-        tiles = _inputs([line[:, :, :, q // 2 : q // 2 + columns, q % 2] for q in range(4)])
-        pairs = zip(tiles, _kernel(taps), strict=True)
-        products.append(_outputs([tile @ tap for tile, tap in pairs]))
-    # [b, rows, dilation, columns, dilation, o] for each of two rows and columns of a tile
-    left, right = (_outputs([line[s] for line in products]) for s in range(2))
-    y = jnp.stack([jnp.stack([left[r], right[r]], axis=4) for r in range(2)], axis=2)
-    y = y.reshape(b, 2 * dilation * rows, 2 * dilation * columns, -1)
+    for tiles, line in zip(lines, _mapped(maps.kernel, kernel), strict=True):
+        pairs = zip(tiles, _mapped(maps.kernel, line), strict=True)
+        products.append(_mapped(maps.outputs, [tile @ tap for tile, tap in pairs]))
+    # By row and column of a tile: [b, rows, dilation, columns, dilation, o]
+    columns_of = [_mapped(maps.outputs, line) for line in zip(*products, strict=True)]
+    y = jnp.stack([jnp.stack(row, axis=4) for row in zip(*columns_of, strict=True)], axis=2)
+    y = y.reshape(b, outputs * dilation * rows, outputs * dilation * columns, -1)
     return y[:, :height, :width]
 
 
-def _inputs(x: Sequence[Array]) -> tuple[Array, ...]:
-    return x[0] - x[2], x[1] + x[2], x[2] - x[1], x[1] - x[3]
-
-
-def _kernel(taps: Array) -> tuple[Array, ...]:
-    """Along the first axis, of three taps."""
-    outer, inner = (taps[0] + taps[2]) * 0.5, taps[1] * 0.5
-    return taps[0], outer + inner, outer - inner, taps[2]
-
-
-def _outputs(products: Sequence[Array]) -> tuple[Array, ...]:
-    return (
-        products[0] + products[1] + products[2],
-        products[1] - products[2] - products[3],
+def winograd_kernel_gradient(
+    x: Array, gradient: Array, *, taps: int, padding: int, dilation: int, outputs: int = 2
+) -> Array:
+    """Gradient `[k, k, i, o]` of the kernel, given that of the output, `[b, h', w', o]`."""
+    maps = _maps(outputs, taps)
+    lines = _input_tiles(x, padding, dilation, maps)
+    b, rows, _, columns, _, _ = lines[0][0].shape
+    below, beyond = (
+        outputs * dilation * tiles - side
+        for tiles, side in zip((rows, columns), gradient.shape[1:3], strict=True)
     )
+    gradient = jnp.pad(gradient, ((0, 0), (0, below), (0, beyond), (0, 0)))
+    gradient = gradient.reshape(b, rows, outputs, dilation, columns, outputs, dilation, -1)
+    of_lines = []
+    of_products = _mapped(maps.outputs.T, [gradient[:, :, r] for r in range(outputs)])
+    for tiles, line in zip(lines, of_products, strict=True):
+        of_tiles = _mapped(maps.outputs.T, [line[:, :, :, :, s] for s in range(outputs)])
+        pairs = zip(tiles, of_tiles, strict=True)
+        products = [_flat(tile).T @ _flat(of_tile) for tile, of_tile in pairs]
+        of_lines.append(jnp.stack(_mapped(maps.kernel.T, products)))
+    return jnp.stack(_mapped(maps.kernel.T, of_lines))
+
+
+@functools.cache
+def _maps(outputs: int, taps: int) -> _Maps:
+    points = _POINTS[: outputs + taps - 2]
+    n = len(points) + 1
+    others = [[b for b in points if b != a] for a in points]
+    inputs = np.zeros((n, n))
+    for row, roots in enumerate([*others, points]):
+        coefficients = np.poly(roots)[::-1]  # of the polynomial that is zero at the others
+        inputs[row, : len(coefficients)] = coefficients
+    at_points = np.vander(points, n, increasing=True)
+    scales = [np.prod([a - b for b in rest]) for a, rest in zip(points, others, strict=True)]
+    kernel, result = np.zeros((n, taps)), np.zeros((n, outputs))
+    kernel[:-1] = at_points[:, :taps] / np.array(scales)[:, None]
+    result[:-1] = at_points[:, :outputs]
+    kernel[-1, -1] = result[-1, -1] = 1.0
+    return _Maps(inputs, kernel, result.T)
+
+
+def _mapped(matrix: np.ndarray, parts: Sequence[Array] | Array) -> list[Array]:
+    """The matrix times a vector of arrays."""
+    return [
+        sum(
+            (part if factor == 1.0 else factor * part)
+            for factor, part in zip(row.tolist(), parts, strict=True)
+            if factor
+        )
+        for row in matrix
+    ]
+
+
+def _input_tiles(x: Array, padding: int, dilation: int, maps: _Maps) -> list[list[Array]]:
+    """Transformed inputs by line and column of a tile: `[b, rows, d, columns, d, i]` each.
+
+    Tiles reach beyond the map where it is no multiple of theirs.
+    """
+    outputs, n = maps.outputs.shape
+    b, h, w, i = x.shape
+    valid = (side + 2 * padding - dilation * (n - outputs) for side in (h, w))
+    rows, columns = (-(-side // (outputs * dilation)) for side in valid)
+    # The inputs of a tile are its own and the first of the next ones.
+    ahead = -(-(n - outputs) // outputs)
+    below, beyond = (
+        outputs * dilation * (tiles + ahead) - side - padding
+        for tiles, side in ((rows, h), (columns, w))
+    )
+    x = jnp.pad(x, ((0, 0), (padding, below), (padding, beyond), (0, 0)))
+    x = x.reshape(b, rows + ahead, outputs, dilation, -1, i)
+    places = [divmod(q, outputs) for q in range(n)]
+    lines = _mapped(maps.inputs, [x[:, tile : tile + rows, q] for tile, q in places])
+    lines = [
+        line.reshape(b, rows, dilation, columns + ahead, outputs, dilation, i) for line in lines
+    ]
+    return [
+        _mapped(maps.inputs, [line[:, :, :, tile : tile + columns, q] for tile, q in places])
+        for line in lines
+    ]
+
+
+def _flat(tiles: Array) -> Array:
+    return tiles.reshape(-1, tiles.shape[-1])
