@@ -8,7 +8,9 @@ Plain correlation has one response and no boxes, so its rows are SiamFC networks
 neck, three scales searched in each frame.
 
 small: quickstart's ResNet-18 and an AlexNet, an eighth as wide, on rendered sequences. AlexNet
-sees twice the resolution, without which nothing of its template would be left.
+sees twice the resolution, without which nothing of its template would be left. ResNet with
+up-channel correlation also on four times the pairs; its counterpart with depthwise correlation
+is "3+4+5_longer" of levels.py.
 
     siamjax ablate configs/ablations/correlation.py --workdir runs/correlation
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from siamjax.config import Config
 from siamjax.config_files import load_config
-from siamjax.studies.small import on_alexnet, shortened
+from siamjax.studies.small import longer, on_alexnet, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import plain
 
@@ -52,6 +54,8 @@ def get_study(size: Size) -> Study:
         "resnet_up_channel": _up_channel(resnet),
         "resnet_depthwise": resnet,
     }
+    if size == "small":
+        variants["resnet_up_channel_longer"] = longer(variants["resnet_up_channel"])
     return Study(
         name=f"correlation_{size}",
         question="Does depthwise correlation track as well as up-channel correlation, with a "

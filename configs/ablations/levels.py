@@ -14,12 +14,11 @@ three also on four times the pairs ("..._longer"), since short training favours 
 from pathlib import Path
 
 from siamjax.config_files import load_config
-from siamjax.studies.small import shortened
+from siamjax.studies.small import longer, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
 from siamjax.studies.variants import with_levels
 
 MODELS = Path(__file__).parents[1]
-LONGER = 4  # times the pairs
 PUBLISHED = {
     "3": "EAO 0.331, AUC 0.669",
     "4": "EAO 0.374, AUC 0.678",
@@ -56,9 +55,8 @@ def get_study(size: Size) -> Study:
     ]
     variants.append(Variant(name="3+4+5_mean", config=changed(base, {"model.fusion": "mean"})))
     if size == "small":
-        longer = {"train.pairs_per_epoch": LONGER * base.train.pairs_per_epoch}
         variants += [
-            Variant(name=f"{each.name}_longer", config=changed(each.config, longer))
+            Variant(name=f"{each.name}_longer", config=longer(each.config))
             for each in variants
             if each.name in ("3", "3+4+5")
         ]

@@ -19,12 +19,11 @@ from siamjax.models.winograd import winograd_conv, winograd_kernel_gradient
 _WIDE = 1024 * 2048
 # Input times output channels, by the kernel's taps on a side, and output cells of the batch,
 # from which fewer products are worth the additions and the compilation that they cost
-# (`winograd.py`): of the convolution, and of its kernel's gradient.
+# (`winograd.py`), in the convolution and in its kernel's gradient.
 _MANY_CHANNELS = {3: 256 * 256, 5: 192 * 512}
-_MANY_CHANNELS_IN_GRADIENT = {3: 128 * 128, 5: 192 * 512}
 _MANY_CELLS = 512
-# Output cells from which a kernel's gradient is faster in tiles of 4 x 4; the convolution itself
-# is not, and rounds more in them.
+# Output cells from which a kernel's gradient is faster in tiles of 4 x 4; the convolution
+# itself is not, and rounds more in them.
 _LARGE_TILES = 2048
 # Narrower maps lose more by the additional column than they win (see `_dense_on_cpu`).
 _NARROW = 8
@@ -94,7 +93,7 @@ def _dense_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: 
         for side, taps in zip(x.shape[1:3], kernel.shape, strict=False)
     )
     output_shape = (x.shape[0], height, width, kernel.shape[3])
-    if _fewer_products(x, kernel.shape[:2], stride, output_shape, _MANY_CHANNELS):
+    if _fewer_products(x, kernel.shape[:2], stride, output_shape):
         return winograd_conv(x, kernel, padding=padding, dilation=dilation)
     if kernel.shape[2] * kernel.shape[3] >= _WIDE:
         return _sum_over_taps(x, kernel, stride, padding, dilation)
@@ -105,12 +104,12 @@ def _dense_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: 
     return _xla(x, kernel, stride, 0, 1, dilation)[:, :, :width]
 
 
-def _fewer_products(x, taps, stride, output_shape, many_channels: dict[int, int]) -> bool:
+def _fewer_products(x, taps, stride, output_shape) -> bool:
     """Whether `winograd.py` is faster; in less than float32 it would round too much."""
     *cells, outputs = output_shape
     return (
         (stride, x.dtype, taps[0]) == (1, jnp.float32, taps[1])
-        and x.shape[-1] * outputs >= many_channels.get(taps[0], math.inf)
+        and x.shape[-1] * outputs >= _MANY_CHANNELS.get(taps[0], math.inf)
         and math.prod(cells) >= _MANY_CELLS
     )
 
@@ -149,7 +148,7 @@ def _of_input(gradient, x, kernel, stride, padding, dilation):
 
 def _of_kernel(gradient, x, taps, stride, padding, dilation):
     """Matrix products of the map with the output's gradient, in the fastest form."""
-    if _fewer_products(x, taps, stride, gradient.shape, _MANY_CHANNELS_IN_GRADIENT):
+    if _fewer_products(x, taps, stride, gradient.shape):
         outputs = 4 if taps[0] == 3 and math.prod(gradient.shape[:3]) >= _LARGE_TILES else 2
         return winograd_kernel_gradient(
             x, gradient, taps=taps[0], padding=padding, dilation=dilation, outputs=outputs

@@ -21,6 +21,11 @@ def shortened(quickstart: Config) -> Config:
     )
 
 
+def longer(config: Config) -> Config:
+    """The same training on four times the pairs, to tell a short training's effects apart."""
+    return changed(config, {"train.pairs_per_epoch": 4 * config.train.pairs_per_epoch})
+
+
 def on_alexnet(config: Config) -> Config:
     """The same training of a narrow AlexNet, at twice the resolution.
 

@@ -161,6 +161,13 @@ def test_wide_convolution_whose_gradient_is_written_out(
     assert_convolves_like_torch(rng, x, kernel, **spatial)
 
 
+@pytest.mark.parametrize("batch", [1, 4])
+def test_gradients_of_a_wide_3x3_convolution_with_fewer_products(rng, batch):
+    """Enough channels and cells for them; four images are enough for the larger tiles."""
+    x, kernel = image(rng, batch, 24, 24, 256), image(rng, 3, 3, 256, 256)
+    assert_convolves_like_torch(rng, x, kernel, padding=2, dilation=2)
+
+
 def test_the_gradient_of_an_image_is_not_computed_when_nobody_asks(rng):
     """What enters the first trained layer; a convolution's kernel alone has one."""
     x, kernel = image(rng, 2, 12, 12, 64), image(rng, 3, 3, 64, 64)
