@@ -57,3 +57,16 @@ def position_error(here: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.
     righter = np.linalg.norm(here[:, :-1, 1:] - right[:, :-1, :-1], axis=-1)
     size = np.linalg.norm(here[:, :-1, :-1], axis=-1).mean()
     return (lower + righter).mean(0) / 2 / max(float(size), 1e-12)
+
+
+def in_middle(error: np.ndarray) -> float:
+    """The mean over the innermost cells of `[h, w]`: one, or two on a side of even length."""
+    rows, columns = (slice((side - 1) // 2, side // 2 + 1) for side in error.shape)
+    return float(error[rows, columns].mean())
+
+
+def at_border(error: np.ndarray) -> float:
+    """The mean over the outermost cells of `[h, w]`."""
+    ring = np.ones(error.shape, bool)
+    ring[1:-1, 1:-1] = False
+    return float(error[ring].mean())

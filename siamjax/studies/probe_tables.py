@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from siamjax.studies.cells import Cell
+from siamjax.studies.equivariance import at_border, in_middle
 from siamjax.studies.plots import probes_of
 from siamjax.studies.table import Spread
 
@@ -50,22 +51,9 @@ def _equivariance(cells: Sequence[Cell]) -> Lines:
     for variant, found in probes_of(cells, "equivariance").items():
         for level in found[0]["equivariance"]:
             maps = [np.array(each["equivariance"][level]) for each in found]
-            middle = _text(_middle(each) for each in maps)
-            lines.append([variant, level, middle, _text(_border(each) for each in maps)])
+            middle = _text(in_middle(each) for each in maps)
+            lines.append([variant, level, middle, _text(at_border(each) for each in maps)])
     return lines
-
-
-def _middle(error: np.ndarray) -> float:
-    """The mean over the innermost cells of `[h, w]`: one, or two on a side of even length."""
-    rows, columns = (slice((side - 1) // 2, side // 2 + 1) for side in error.shape)
-    return float(error[rows, columns].mean())
-
-
-def _border(error: np.ndarray) -> float:
-    """The mean over the outermost cells of `[h, w]`."""
-    ring = np.ones(error.shape, bool)
-    ring[1:-1, 1:-1] = False
-    return float(error[ring].mean())
 
 
 def _text(values, digits: int = 3) -> str:
