@@ -150,13 +150,13 @@ def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
     while begun.poll() is None and not (second / "cell.json").is_file():
         time.sleep(0.1)
     begun.send_signal(signal.SIGINT)
-    errors = begun.communicate(timeout=900)[1]
+    errors = begun.communicate(timeout=300)[1]
     assert begun.returncode == 130, errors
     assert (first / "outcome.json").is_file() and not (second / "outcome.json").is_file()
     kept = (first / "outcome.json").stat().st_mtime_ns
 
     resumed = ablate(tmp_path)
-    errors = resumed.communicate(timeout=900)[1]
+    errors = resumed.communicate(timeout=300)[1]
     assert resumed.returncode == 0, errors
     assert (first / "outcome.json").stat().st_mtime_ns == kept
     outcomes = [json.loads((each / "outcome.json").read_text()) for each in (first, second)]
