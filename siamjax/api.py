@@ -12,6 +12,7 @@ from jax import Array
 
 from siamjax.config import Config, ConfigError, LongTermConfig
 from siamjax.config_files import load_config
+from siamjax.errors import InputError
 from siamjax.models.build import build_network, init_variables
 from siamjax.models.folding import fold_batch_norm
 from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
@@ -47,7 +48,7 @@ class Model:
         images = _images(images, "images", color)
         side = self.config.model.template_size
         if images.shape[1:3] != (side, side):
-            raise ValueError(
+            raise InputError(
                 f"`images` has shape {images.shape}, but templates of `{self.config.name}` are "
                 f"(b, {side}, {side}, 3)"
             )
@@ -64,7 +65,7 @@ class Model:
         search = _images(search, "search", color)
         count = jax.tree.leaves(template)[0].shape[0]
         if search.shape[1] != search.shape[2] or search.shape[0] != count:
-            raise ValueError(
+            raise InputError(
                 f"`search` has shape {search.shape}, but {count} square images, one for each "
                 f"template, are expected: ({count}, n, n, 3)"
             )
@@ -78,7 +79,7 @@ class Model:
         a network without masks, and for a cell that the score map does not have.
         """
         if prediction.mask is None:
-            raise ValueError(
+            raise InputError(
                 f"`{self.config.name}` has no masks; use a configuration with `model.mask`, "
                 "such as configs/siammask_r50.py"
             )
@@ -88,7 +89,7 @@ class Model:
             or cell.dtype.kind not in "iu"
             or not ((cell >= 0) & (cell < shape[1:3])).all()
         ):
-            raise ValueError(
+            raise InputError(
                 f"`cell` (={cell.tolist()}) must give a row and a column, whole numbers, in "
                 f"the {shape[1]} x {shape[2]} cells of each of {shape[0]} score maps"
             )
@@ -175,10 +176,10 @@ def _predict_mask(variables, mask, cell, *, network):
 
 def _images(images, name: str, color: Color) -> Array:
     if color not in ("bgr", "rgb"):
-        raise ValueError(f'`color` (={color!r}) must be "bgr" or "rgb"')
+        raise InputError(f'`color` (={color!r}) must be "bgr" or "rgb"')
     images = jnp.asarray(images)
     if images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f"`{name}` has shape {images.shape} and must be (b, n, n, 3)")
+        raise InputError(f"`{name}` has shape {images.shape} and must be (b, n, n, 3)")
     images = images.astype(jnp.float32)
     return images if color == "bgr" else images[..., ::-1]
 
@@ -240,8 +241,8 @@ def _load_variables(
     return variables
 
 
-def _missing(weights: Path) -> ValueError:
-    return ValueError(
+def _missing(weights: Path) -> InputError:
+    return InputError(
         f"`weights` (={str(weights)!r}) does not exist; give a training's work directory, a "
         "checkpoint in it, or a .pth or .npz file"
     )

@@ -12,6 +12,8 @@ import re
 import typing
 from typing import Literal
 
+from siamjax.errors import InputError
+
 # The stages that each backbone returns, in order; `ModelConfig.levels` picks from them.
 BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
     "resnet18": ("stem", "layer1", "layer2", "layer3", "layer4"),
@@ -27,7 +29,7 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 _SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A configuration breaks a rule; the message names the field, its value and the rule."""
 
 

@@ -14,13 +14,15 @@ import av
 import cv2
 import numpy as np
 
+from siamjax.errors import InputError
+
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 
 
-class ImageError(ValueError):
+class ImageError(InputError):
     """An image, a frame or a video cannot be read; the message names the file."""
 
 
@@ -225,7 +227,7 @@ class VideoWriter:
     def __init__(self, path: str | Path, frame_rate: float | Fraction = FOLDER_RATE):
         self.path = Path(path)
         if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ValueError(
+            raise InputError(
                 f"a video cannot be written to {str(path)!r}: its name must end in one of "
                 f"{' '.join(sorted(VIDEO_SUFFIXES))}"
             )
@@ -253,7 +255,7 @@ class VideoWriter:
             height, width = frame.shape[:2]
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
         if frame.shape != self._shape:
-            raise ValueError(
+            raise InputError(
                 f"{self.path}: a frame of shape {frame.shape} does not fit a video of "
                 f"{self._shape}"
             )

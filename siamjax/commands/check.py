@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from siamjax.commands.prepare import Source
+from siamjax.errors import InputError
 
 NOT_FIT = 2
 
@@ -33,10 +34,10 @@ def check(
     from siamjax.data.sources import is_prepared
 
     if limit < 1:
-        raise ValueError(f"`--limit` (={limit}) must be at least 1")
+        raise InputError(f"`--limit` (={limit}) must be at least 1")
     if is_prepared(folder):
         if layout is not None:
-            raise ValueError(f"`--layout` is for raw folders, and {folder} is a prepared set")
+            raise InputError(f"`--layout` is for raw folders, and {folder} is a prepared set")
         report = inspect_prepared(folder, limit=limit, seed=seed)
     else:
         report = inspect_raw(folder, layout, limit=limit, seed=seed)

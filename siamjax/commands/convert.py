@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from siamjax.errors import InputError
+
 
 def convert(
     file: Annotated[Path, tyro.conf.Positional],
@@ -33,7 +35,7 @@ def convert(
     from siamjax.weights.state_dict import read_state_dict
 
     if (config is None) != (out is None):
-        raise ValueError("`--config` and `--out` go together: the network, and where to write")
+        raise InputError("`--config` and `--out` go together: the network, and where to write")
     if config is None or out is None:
         recognition = recognise(read_state_dict(file))
         fitting = " or ".join(f"configs/{name}.py" for name in recognition.configs)
@@ -41,7 +43,7 @@ def convert(
         print(f"{file}: {recognition}; {use} {fitting or 'no published configuration'}")
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ValueError(f"`--out` (={str(out)!r}) holds something already; choose another")
+        raise InputError(f"`--out` (={str(out)!r}) holds something already; choose another")
     settings = load_config(config)
     variables, report = load(file, settings)
     out.parent.mkdir(parents=True, exist_ok=True)

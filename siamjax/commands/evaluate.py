@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from siamjax.errors import InputError
+
 
 def evaluate(
     *,
@@ -54,7 +56,7 @@ def evaluate(
     settings = siamjax.load_config(config)
     conventions = get_benchmark(benchmark)
     if slots < 0 or repetitions < 1:
-        raise ValueError(
+        raise InputError(
             f"`slots` (={slots}) must not be negative, and `repetitions` (={repetitions}) at "
             "least 1"
         )

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from siamjax.errors import InputError
+
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
 
@@ -34,15 +36,15 @@ def export(
         platforms: where the programs are to run
     """
     if out.exists():
-        raise ValueError(f"`--out` (={out}) exists; name another folder, or remove it")
+        raise InputError(f"`--out` (={out}) exists; name another folder, or remove it")
     if min(width, height) < 1:
-        raise ValueError(f"`--width` (={width}) and `--height` (={height}) must be positive")
+        raise InputError(f"`--width` (={width}) and `--height` (={height}) must be positive")
     if not platforms:
-        raise ValueError("`--platforms` is empty; name at least one")
+        raise InputError("`--platforms` is empty; name at least one")
     try:
         import flatbuffers  # noqa: F401
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             "`siamjax export` needs the package flatbuffers: pip install 'siamjax[export]'"
         ) from error
     import jax

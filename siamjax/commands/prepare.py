@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from siamjax.errors import InputError
+
 Source = Literal[
     "imagenet_vid",
     "imagenet_det",
@@ -75,7 +77,7 @@ def prepare(
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     if jobs < 1:
-        raise ValueError(f"`--jobs` (={jobs}) must be at least 1")
+        raise InputError(f"`--jobs` (={jobs}) must be at least 1")
     done = preparing.prepare(source, input, out, settings, only=only, jobs=jobs)
     print(
         f"{out}: {done.targets} targets, {done.tracks} tracks, {done.videos} videos or images"

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import tyro
 
+from siamjax.errors import InputError
+
 _POINTS = 400  # of a curve: means over equally many lines of metrics
 
 
@@ -25,7 +27,7 @@ def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None =
 
     lines = read_metrics(workdir / "metrics.jsonl")
     if not lines:
-        raise ValueError(
+        raise InputError(
             f"{str(workdir)!r} holds no metrics.jsonl with metrics; give the work directory "
             "of a training that has taken `train.log_every` steps"
         )

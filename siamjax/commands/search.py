@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from siamjax.errors import InputError
 from siamjax.evaluation.proposals import Method
 
 
@@ -58,7 +59,7 @@ def search(
     from siamjax.tracking.candidates import CandidateTracker
 
     if candidates < 1 or batch < 1:
-        raise ValueError(
+        raise InputError(
             f"`candidates` (={candidates}) and `batch` (={batch}) must be at least 1"
         )
     settings = siamjax.load_config(config)

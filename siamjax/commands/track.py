@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from siamjax.commands.track_report import Report, TargetReport, write_boxes
+from siamjax.errors import InputError
 
 RATE_OVER = 30  # frames over which the rate in the window is taken
 
@@ -60,7 +61,7 @@ def track(
     # All that can be wrong with the arguments is found before the network is loaded.
     starts = parse_boxes(init)
     if not 0 <= lost_below <= 1:
-        raise ValueError(f"`--lost-below` (={lost_below}) must lie between 0 and 1")
+        raise InputError(f"`--lost-below` (={lost_below}) must lie between 0 and 1")
     frames = open_frames(source)
     images = iter(frames)
     first = next(images, None)
@@ -71,7 +72,7 @@ def track(
     for box in starts:
         as_box_xywh(box, first.shape[1], first.shape[0])
     if not weights.exists():
-        raise ValueError(
+        raise InputError(
             f"`--weights` (={weights}) does not exist; name a training's work directory or a "
             ".pth or .npz file (`make demo` trains runs/quickstart)"
         )
@@ -81,7 +82,7 @@ def track(
     for name, path in {"out": out, "boxes": boxes}.items():
         _check_output(name, path, source)
     if boxes is not None and boxes.suffix.lower() not in (".txt", ".csv", ".json"):
-        raise ValueError(f"`--boxes` (={boxes}) must end in .txt, .csv or .json")
+        raise InputError(f"`--boxes` (={boxes}) must end in .txt, .csv or .json")
 
     report = Report(source, starts)
     with contextlib.ExitStack() as stack:
@@ -110,7 +111,7 @@ def track(
 def parse_boxes(texts: tuple[str, ...]) -> list[tuple[float, float, float, float]]:
     """The boxes of every `--init`; raises `ValueError` without one."""
     if not texts:
-        raise ValueError("give `--init x,y,w,h` at least once: where is the target?")
+        raise InputError("give `--init x,y,w,h` at least once: where is the target?")
     return [parse_box(text) for text in texts]
 
 
@@ -121,7 +122,7 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
     except ValueError:
         numbers = ()
     if len(numbers) != 4:
-        raise ValueError(
+        raise InputError(
             f"`--init` (={text!r}) must be four numbers x,y,w,h: left, top, width and height "
             "of the target in the first frame, in pixels, such as --init 120,80,64,48"
         )
@@ -258,7 +259,7 @@ def _check_output(name: str, path: Path | None, source: str) -> None:
     if path is None:
         return
     if path.is_dir():
-        raise ValueError(f"`--{name}` (={path}) is a folder; give the name of a file")
+        raise InputError(f"`--{name}` (={path}) is a folder; give the name of a file")
     if path.resolve() == Path(source).resolve():
-        raise ValueError(f"`--{name}` (={path}) is the video to track; give another name")
+        raise InputError(f"`--{name}` (={path}) is the video to track; give another name")
     path.parent.mkdir(parents=True, exist_ok=True)

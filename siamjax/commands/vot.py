@@ -4,6 +4,8 @@ import math
 from functools import partial
 from pathlib import Path
 
+from siamjax.errors import InputError
+
 
 def vot(*, weights: Path, config: Path | None = None) -> None:
     """Serves a tracker to the VOT toolkit over standard input and output, until it quits.
@@ -25,7 +27,7 @@ def vot(*, weights: Path, config: Path | None = None) -> None:
     try:
         import trax
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             "`siamjax vot` needs the package vot-trax: pip install vot-trax"
         ) from error
     from siamjax.api import load_tracker

@@ -21,6 +21,7 @@ from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.crops import decode_jpeg
 from siamjax.data.sources import Index, RecordError, RecordSource, read_description
+from siamjax.errors import InputError
 
 _SAMPLES, _COLUMNS, _TILE = 24, 6, 192
 _TOLERATED = 0.01  # share of targets that may be damaged in a set that is fit
@@ -145,7 +146,7 @@ class Report:
         try:
             done, encoded = cv2.imencode(path.suffix or ".jpg", np.vstack(rows))
         except cv2.error as error:
-            raise ValueError(f"`--sheet` (={path}) must end in .jpg or .png") from error
+            raise InputError(f"`--sheet` (={path}) must end in .jpg or .png") from error
         if done:
             path.write_bytes(encoded.tobytes())
         return bool(done)

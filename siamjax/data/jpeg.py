@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from siamjax.data.crops import JPEG_QUALITY
+from siamjax.errors import InputError
 
 _BLOCK = 16  # pixels, with colour at half the resolution
 _BLOCKS = 4  # between two markers, at most; 0.5 % larger files
@@ -35,7 +36,7 @@ class TiledJpeg:
         self._frame_at = restart = 0
         place = 2
         if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
-            raise ValueError("a picture is cut short")
+            raise InputError("a picture is cut short")
         while True:
             marker, length = struct.unpack_from(">xBH", data, place)
             if marker == _SOF0:
@@ -48,13 +49,13 @@ class TiledJpeg:
             if marker == _SOS:
                 break
         if not (self._frame_at and restart):
-            raise ValueError("a picture has no restart markers")
+            raise InputError("a picture has no restart markers")
         self._piece_height = 8 * max(f & 15 for f in factors)
         block = 8 * max(f >> 4 for f in factors)
         self._piece_width = block * restart
         blocks = -(-self.width // block)
         if blocks % restart:
-            raise ValueError("the pieces of a picture do not align")
+            raise InputError("the pieces of a picture do not align")
         self._columns = blocks // restart
         rows = -(-self.height // self._piece_height)
         self._scan = place
@@ -62,7 +63,7 @@ class TiledJpeg:
         marks = np.flatnonzero(scan[:-1] == 0xFF)
         marks = marks[(scan[marks + 1] & 0xF8) == 0xD0]
         if len(marks) != rows * self._columns - 1:
-            raise ValueError("a picture is damaged")
+            raise InputError("a picture is damaged")
         self._stops = np.empty(len(marks) + 1, np.int64)
         self._stops[:-1], self._stops[-1] = marks + place, len(data) - 2
         self._starts = np.empty_like(self._stops)
@@ -98,9 +99,9 @@ class TiledJpeg:
         try:
             part = cv2.imdecode(content, cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise ValueError("a picture cannot be decoded") from error
+            raise InputError("a picture cannot be decoded") from error
         if part is None or part.shape[:2] != (height, width):
-            raise ValueError("a picture cannot be decoded")
+            raise InputError("a picture cannot be decoded")
         return part, left * pw, top * ph
 
 

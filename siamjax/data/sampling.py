@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
+
 
 class TrackIndex(NamedTuple):
     """The records of one source, by track and by video.
@@ -207,7 +209,7 @@ def _draw_other_video(rng, indices, source, video):
         s for s, index in enumerate(indices) if index.num_videos > (1 if s == source else 0)
     ]
     if not possible:
-        raise ValueError("negative pairs need at least two videos, and there is only one")
+        raise InputError("negative pairs need at least two videos, and there is only one")
     chosen = possible[rng.integers(len(possible))]
     if chosen != source:
         return chosen, int(rng.integers(indices[chosen].num_videos))

@@ -22,6 +22,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from siamjax.data.sampling import TrackIndex, make_track_index
 from siamjax.data.schema import Record
+from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
 
 INDEX_FILE = "index.npz"
@@ -31,11 +32,11 @@ _FIELDS = ("box_xyxy", "video", "track", "frame", "category")
 _REMEDY = "remove the folder and prepare it again"
 
 
-class SourceError(ValueError):
+class SourceError(InputError):
     """A prepared set cannot be used; the message says why and what to do."""
 
 
-class RecordError(ValueError):
+class RecordError(InputError):
     """One record cannot be read."""
 
 

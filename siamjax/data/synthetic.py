@@ -24,6 +24,7 @@ from siamjax.config import SyntheticConfig
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
+from siamjax.errors import InputError
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
@@ -71,13 +72,13 @@ def _claim(config, out):
         there = json.loads(file.read_text())
         if there != described:
             changed = sorted(k for k in described if there.get(k) != described[k])
-            raise ValueError(
+            raise InputError(
                 f"{str(out)!r} holds a rendered set that differs in {changed}; choose another "
                 "folder or remove that one"
             )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(
+        raise InputError(
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
     out.mkdir(parents=True, exist_ok=True)

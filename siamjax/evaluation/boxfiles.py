@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from siamjax.errors import InputError
+
 _SEPARATORS = str.maketrans(",;\t", "   ")
 
 
-class BoxFileError(ValueError):
+class BoxFileError(InputError):
     """A text file holds no boxes; the message names the file, the line and the rule."""
 
 

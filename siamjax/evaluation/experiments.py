@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.overlap import raster_overlap
 from siamjax.evaluation.protocols import VotProtocol
 from siamjax.evaluation.regions import (
@@ -63,7 +64,7 @@ class Clock:
     def __init__(self, fps: float, grace: int, speed: float | None = None):
         """`speed` in frames a second stands for the measured one where it is given."""
         if fps <= 0 or (speed is not None and speed <= 0):
-            raise ValueError(f"`fps` (={fps}) and `speed` (={speed}) must be positive")
+            raise InputError(f"`fps` (={fps}) and `speed` (={speed}) must be positive")
         self._interval = 1 / fps
         self._grace = grace
         self._seconds = None if speed is None else 1 / speed

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.protocols import GOT10K_SUCCESS_AT, GOT10K_THRESHOLDS
 from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
 
@@ -40,11 +41,11 @@ def frame_overlaps(
     if visible is not None:
         counted &= visible
     if not counted.any():
-        raise ValueError("no frame after the first has a true box to compare with")
+        raise InputError("no frame after the first has a true box to compare with")
     found = []
     for run in runs_xywh:
         if len(run) != len(gt_xywh):
-            raise ValueError(f"{len(run)} predicted boxes for {len(gt_xywh)} of ground truth")
+            raise InputError(f"{len(run)} predicted boxes for {len(gt_xywh)} of ground truth")
         true, predicted = (_cut(boxes[counted], frame_size) for boxes in (gt_xywh, run))
         with np.errstate(over="ignore", invalid="ignore"):
             overlap = iou_xyxy(xywh_to_xyxy(true), xywh_to_xyxy(predicted)).clip(0, 1)

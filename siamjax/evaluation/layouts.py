@@ -19,13 +19,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from siamjax.errors import InputError
 from siamjax.evaluation.members import UAV123_FIRST_FRAMES, belongs
 from siamjax.evaluation.names import plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.video import IMAGE_SUFFIXES
 
 
-class SequenceError(ValueError):
+class SequenceError(InputError):
     """A benchmark folder or one of its sequences cannot be used; the message says why."""
 
 

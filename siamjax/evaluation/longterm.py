@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.overlap import Convention, raster_overlap
 from siamjax.evaluation.protocols import LongTermProtocol
 from siamjax.evaluation.vot_annotations import VotSequence
@@ -86,7 +87,7 @@ def score_long_term(
     """
     scored = [sequence for sequence in sequences if sequence.name in runs]
     if not scored:
-        raise ValueError("no sequence has a run to score")
+        raise InputError("no sequence has a run to score")
     confidences = np.concatenate([runs[sequence.name].confidence for sequence in scored])
     if convention == "vot-toolkit":
         confidences = np.where(np.isnan(confidences), 0.0, confidences)

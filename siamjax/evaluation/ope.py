@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.protocols import (
     NORM_PRECISION_REPORTED,
     NORM_PRECISION_THRESHOLDS,
@@ -93,12 +94,12 @@ def curves(
     differ or no frame counts.
     """
     if len(gt_xywh) != len(predicted_xywh):
-        raise ValueError(
+        raise InputError(
             f"{len(predicted_xywh)} predicted boxes for {len(gt_xywh)} of ground truth"
         )
     gt, predicted, denominator = _counted(gt_xywh, predicted_xywh, visible, convention)
     if not denominator or not counted_frames(gt).any():
-        raise ValueError("no frame has a true box to compare with")
+        raise InputError("no frame has a true box to compare with")
     overlap = overlaps(gt, predicted)
     errors, norm_errors = center_errors(gt, predicted), norm_center_errors(gt, predicted)
     if convention.valid_truth != "center":

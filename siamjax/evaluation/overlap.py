@@ -22,6 +22,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.raster import Polygons, count_pixels
 from siamjax.evaluation.regions import Regions, box_corners
 
@@ -48,9 +49,9 @@ def raster_overlap(
     lengths or an unknown convention.
     """
     if len(first) != len(second):
-        raise ValueError(f"{len(first)} regions cannot be compared with {len(second)}")
+        raise InputError(f"{len(first)} regions cannot be compared with {len(second)}")
     if convention not in get_args(Convention):
-        raise ValueError(
+        raise InputError(
             f"`convention` (={convention!r}) must be one of {list(get_args(Convention))}"
         )
     overlap = np.full(len(first), np.nan)

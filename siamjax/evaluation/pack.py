@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from siamjax.errors import InputError
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.results import find_results
@@ -14,7 +15,7 @@ from siamjax.evaluation.truths import AnyTruth
 _SERVED = ("got10k", "trackingnet")
 
 
-class PackError(ValueError):
+class PackError(InputError):
     """Results are not complete, or no server takes them; the message says what is wrong."""
 
 

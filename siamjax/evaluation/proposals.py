@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from siamjax.errors import InputError
+
 Method = Literal["grid", "random", "tpe"]
 
 
@@ -33,11 +35,11 @@ class Space:
 
     def __post_init__(self):
         if not self.search_sizes:
-            raise ValueError("`search_sizes` is empty; give at least the configuration's own")
+            raise InputError("`search_sizes` is empty; give at least the configuration's own")
         for name in _RANGES:
             low, high = getattr(self, name)
             if not 0 <= low <= high:
-                raise ValueError(
+                raise InputError(
                     f"`{name}` (={low}, {high}) must be a range (lowest, highest) from 0 on"
                 )
 
@@ -66,7 +68,7 @@ def make_proposer(method: Method, space: Space, seed: int, total: int) -> Propos
         return _Listed(_random(space, seed, total))
     if method == "tpe":
         return _Optuna(space, seed)
-    raise ValueError(f"`method` (={method!r}) must be one of {list(get_args(Method))}")
+    raise InputError(f"`method` (={method!r}) must be one of {list(get_args(Method))}")
 
 
 class _Listed:
@@ -118,7 +120,7 @@ class _Optuna:
         try:
             import optuna
         except ImportError as error:
-            raise ValueError(
+            raise InputError(
                 'the method "tpe" needs Optuna: pip install "siamjax[search]"'
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.names import plain_name
 
 # Success: share of frames whose overlap exceeds each of these. Reference: PySOT's OPE
@@ -39,7 +40,7 @@ OTB_ANNOTATED_FRAMES = {
 }
 
 
-class UnknownBenchmarkError(ValueError):
+class UnknownBenchmarkError(InputError):
     """No benchmark has this name."""
 
 

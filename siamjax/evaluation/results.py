@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from siamjax.config_files import flatten
+from siamjax.errors import InputError
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.names import match_names, plain_name
@@ -40,11 +41,11 @@ REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
 
 
-class StaleResultsError(ValueError):
+class StaleResultsError(InputError):
     """A results folder was filled by another tracker."""
 
 
-class ResultsError(ValueError):
+class ResultsError(InputError):
     """There are no results where they were looked for."""
 
 

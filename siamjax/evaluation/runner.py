@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from siamjax.errors import InputError
 from siamjax.evaluation.claims import Claim, claim
 from siamjax.evaluation.experiments import (
     Answer,
@@ -201,7 +202,7 @@ def evaluate(
     refused; raises `OSError` when results cannot be written.
     """
     if slots and real_time and real_time.speed is None:
-        raise ValueError(
+        raise InputError(
             "the speed of one tracker cannot be measured while many run together; give "
             "`speed`, or run one sequence at a time"
         )

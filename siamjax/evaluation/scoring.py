@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation import got10k, ope
 from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
 from siamjax.evaluation.layouts import Problem
@@ -64,7 +65,7 @@ class TrackerScores:
         return sum(map(len, self.boxes.values()))
 
 
-class UnknownConventionError(ValueError):
+class UnknownConventionError(InputError):
     """No convention has this name for this kind of benchmark."""
 
 

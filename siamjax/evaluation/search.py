@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from siamjax.config import Config, TrackerConfig
 from siamjax.config_files import config_to_dict
+from siamjax.errors import InputError
 from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.evaluation.following import CandidatesLike, follow, score_boxes
 from siamjax.evaluation.layouts import Problem
@@ -38,7 +39,7 @@ SHOWN = 20  # rows of table.md
 FINALISTS = 4  # candidates that are scored exactly in the end
 
 
-class SearchError(ValueError):
+class SearchError(InputError):
     """A search folder belongs to another search, or nothing could be searched."""
 
 

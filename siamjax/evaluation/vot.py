@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.overlap import Convention, raster_overlap
 from siamjax.evaluation.protocols import VotProtocol
 from siamjax.evaluation.regions import FAILED, INITIALISED, Regions
@@ -111,7 +112,7 @@ def score_supervised(
         if runs.get(sequence.name)
     }
     if not measured:
-        raise ValueError("no sequence has a run to score")
+        raise InputError("no sequence has a run to score")
     every = list(measured.values())
     tags = dict.fromkeys(tag for one in every for tag in one.tags)
     curve = eao_curve(every, protocol, convention)

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.protocols import VOT_ATTRIBUTES
 from siamjax.evaluation.region_files import read_lines, read_regions
 from siamjax.evaluation.regions import RegionError, Regions
 from siamjax.video import IMAGE_SUFFIXES, ImageError, read_image
 
 
-class VotAnnotationError(ValueError):
+class VotAnnotationError(InputError):
     """A folder or file holds no VOT ground truth that can be used."""
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from siamjax.errors import InputError
 from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.evaluation.names import match_names, plain_name
 from siamjax.evaluation.protocols import VotProtocol
@@ -25,7 +26,7 @@ from siamjax.evaluation.vot_annotations import VotSequence
 SUPERVISED, LONG_TERM = "baseline", "longterm"
 
 
-class VotResultsError(ValueError):
+class VotResultsError(InputError):
     """There are no results in VOT's layout where they were looked for."""
 
 

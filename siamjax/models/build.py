@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from siamjax.errors import InputError
 from siamjax.models import alexnet, mobilenetv2, resnet
 from siamjax.models.heads import DepthwiseBranch, LevelHeads, WeightedFusion
 from siamjax.models.neck import Neck
@@ -29,7 +30,7 @@ BACKBONES = {
 }
 
 
-class NetworkError(ValueError):
+class NetworkError(InputError):
     """A configuration describes a network that cannot be; the message names the field."""
 
 

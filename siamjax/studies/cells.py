@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_to_dict
+from siamjax.errors import SiamjaxError
 from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.studies.places import Place
 from siamjax.studies.study import Study, changed
@@ -28,7 +29,7 @@ from siamjax.studies.study import Study, changed
 CELL_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
 
 
-class StudyError(RuntimeError):
+class StudyError(SiamjaxError, RuntimeError):
     """Cells of a study failed; the message names them and their logs."""
 
 

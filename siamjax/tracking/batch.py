@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from siamjax.config import Config
+from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
 from siamjax.tracking.frames import (
@@ -132,7 +133,7 @@ class BatchTracker:
         self, network: SiameseRPN | SiamFC, variables: dict, config: Config, slots: int
     ):
         if slots < 1:
-            raise ValueError(f"`slots` (={slots}) must be at least 1")
+            raise InputError(f"`slots` (={slots}) must be at least 1")
         self.network = network
         self.variables = jax.device_put(variables)
         self.config = config
@@ -144,7 +145,7 @@ class BatchTracker:
     def init(self, slot: int, frame, box_xywh, *, color: Color = "bgr") -> None:
         """Starts in `slot`, 0 to `slots` - 1; raises as `Tracker.init` and changes nothing."""
         if not 0 <= slot < self.slots:
-            raise ValueError(f"`slot` (={slot}) must lie between 0 and {self.slots - 1}")
+            raise InputError(f"`slot` (={slot}) must lie between 0 and {self.slots - 1}")
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
@@ -251,7 +252,7 @@ class MultiTracker:
         height, width = frame.shape[:2]
         boxes = [as_box_xywh(box, width, height) for box in boxes_xywh]
         if not boxes:
-            raise ValueError("`boxes_xywh` is empty; give at least one box")
+            raise InputError("`boxes_xywh` is empty; give at least one box")
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
         states = [
             tracker.init(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamjax.config import Config, TrackerConfig
+from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import SiameseRPN
 from siamjax.tracking import tracker
@@ -57,7 +58,7 @@ class CandidateTracker:
         tolerance: float = 0.0,
     ):
         if not tolerance >= 0:
-            raise ValueError(f"`tolerance` (={tolerance}) must not be negative")
+            raise InputError(f"`tolerance` (={tolerance}) must not be negative")
         self.network = network
         self.variables = jax.device_put(variables)
         self.candidates = tuple(candidates)
@@ -195,18 +196,18 @@ def _without_numbers(config: Config, candidates: tuple[TrackerConfig, ...]) -> C
     Everything else is the candidates', so that it alone decides what is compiled.
     """
     if not candidates:
-        raise ValueError("`candidates` is empty; give at least one")
+        raise InputError("`candidates` is empty; give at least one")
     usual = TrackerConfig()
     numbers = {name: getattr(usual, name) for name in Hyperparameters._fields}
     rest = {dataclasses.replace(candidate, **numbers) for candidate in candidates}
     if len(rest) > 1:
-        raise ValueError(
+        raise InputError(
             f"`candidates` may differ in {', '.join(numbers)} only; make one tracker for each "
             "`search_size`, or other setting"
         )
     (common,) = rest
     if config.model.correlation == "plain" or common.long_term or common.distractors:
-        raise ValueError(
+        raise InputError(
             f"the candidates of `{config.name}` cannot be searched: neither SiamFC's tracker "
             "nor a long-term or distractor-aware one can be followed by many settings at once"
         )

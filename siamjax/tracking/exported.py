@@ -12,6 +12,7 @@ import numpy as np
 from jax import export
 
 from siamjax.config import Config
+from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
 from siamjax.tracking.frames import pad_frames, padded_shape
@@ -19,7 +20,7 @@ from siamjax.tracking.frames import pad_frames, padded_shape
 TOLERANCE = 1e-2  # pixels, and of the score a hundredth of that
 
 
-class ExportError(ValueError):
+class ExportError(InputError):
     """What was written gives something else than the tracker."""
 
 

@@ -6,15 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siamjax.errors import InputError
+
 BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
 Color = Literal["bgr", "rgb"]
 
 
-class FrameError(ValueError):
+class FrameError(InputError):
     """An array is no frame that the tracker can use; the message says what it is instead."""
 
 
-class BoxError(ValueError):
+class BoxError(InputError):
     """A first box cannot be tracked in its frame; the message shows both."""
 
 
@@ -70,7 +72,7 @@ def as_bgr(frame, color: Color = "bgr") -> Frame:
     times. Raises `FrameError` for anything else.
     """
     if color not in ("bgr", "rgb"):
-        raise ValueError(f'`color` (={color!r}) must be "bgr" or "rgb"')
+        raise InputError(f'`color` (={color!r}) must be "bgr" or "rgb"')
     if frame is None:
         raise FrameError("`frame` is None: it could not be read")
     if not isinstance(frame, jax.Array):

@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array, lax
 
 from siamjax.config import Config
+from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
 from siamjax.tracking.frames import (
@@ -82,7 +83,7 @@ def track_video(
     if len(frames) == 0:
         raise FrameError("`frames` is empty; give at least the one that shows `box_xywh`")
     if chunk < 1:
-        raise ValueError(f"`chunk` (={chunk}) must be at least 1")
+        raise InputError(f"`chunk` (={chunk}) must be at least 1")
     checked = []
     for t, frame in enumerate(frames):
         try:

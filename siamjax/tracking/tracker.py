@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from siamjax.config import Config
+from siamjax.errors import InputError
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.geometry.boxes import cxcywh_to_xywh
 from siamjax.geometry.crops import context_side
@@ -224,7 +225,7 @@ def anchors_of(config: Config, prediction: Prediction, search_size: int | None):
         config.model.score_size_for(search_size or config.tracker.search_size),
     )
     if prediction.cls_logits.shape[1:4] != grid.shape[:3]:
-        raise ValueError(
+        raise InputError(
             f"the network's score map of (h, w, anchors) {prediction.cls_logits.shape[1:4]} "
             f"does not fit the configuration's anchors {grid.shape[:3]}; are `network` and "
             "`config` the same model's?"

@@ -23,6 +23,7 @@ from orbax.checkpoint import v1 as ocp
 import siamjax
 from siamjax.config import Config
 from siamjax.config_files import config_to_dict
+from siamjax.errors import InputError
 from siamjax.training.orphans import ORBAX, collect_orphans, orphans_in_silence
 from siamjax.training.processes import is_main
 from siamjax.training.scores import LatestAndBest, Scores
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 logging.getLogger("absl").addFilter(lambda record: ORBAX not in record.pathname)
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint is missing, damaged, another model's, or cannot be written."""
 
 
@@ -261,7 +262,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
         about = metadata.custom_metadata or {}
         found = {name: describe(metadata.metadata[name]) for name in abstract}
         if not all(found.values()):
-            raise ValueError("its description is unreadable")
+            raise InputError("its description is unreadable")
     for name, tree in abstract.items():
         differs = difference(found[name], describe(tree))
         if differs:
@@ -274,7 +275,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
         loaded = ocp.load_checkpointables(folder, abstract)
         for name, tree in loaded.items():
             if _checksum(tree) != about["crc32"][name]:
-                raise ValueError(f"the checksum of its {name} is wrong")
+                raise InputError(f"the checksum of its {name} is wrong")
     return loaded
 
 

@@ -11,6 +11,7 @@ import jax
 
 from siamjax.config import Config, require
 from siamjax.data.pipeline import Batches, make_batches
+from siamjax.errors import SiamjaxError
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
@@ -28,7 +29,7 @@ from siamjax.training.watch import Validate, Watch
 from siamjax.training.workdir import check_workdir, write_config
 
 
-class TrainingError(RuntimeError):
+class TrainingError(SiamjaxError, RuntimeError):
     """Training cannot go on; the message names the step and the last good checkpoint."""
 
 

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from siamjax.data.schema import Batch
+from siamjax.errors import SiamjaxError
 from siamjax.training.step import Metrics
 
 
-class SkippedError(ArithmeticError):
+class SkippedError(SiamjaxError, ArithmeticError):
     """More steps were skipped than may be; the message names the last of them.
 
     `step` is its number, counted from 1.

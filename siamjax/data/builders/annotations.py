@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from siamjax.errors import InputError
 from siamjax.video import IMAGE_SUFFIXES, natural_order
 
 # What annotators say about a target in a frame; `Settings.drop` names those to leave out.
@@ -21,7 +22,7 @@ FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
 Box = tuple[float, float, float, float]
 
 
-class LayoutError(ValueError):
+class LayoutError(InputError):
     """A folder is not in the layout it is said to be in, or one of its files is damaged."""
 
 

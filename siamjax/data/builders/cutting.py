@@ -24,6 +24,7 @@ from siamjax.data.builders.writer import Picture
 from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
+from siamjax.errors import InputError
 from siamjax.video import ImageError, read_image
 
 REACHES_FAR = "most of the box is outside the frame"
@@ -70,7 +71,7 @@ class Settings:
         }
         for message, holds in rules.items():
             if not holds:
-                raise ValueError(message)
+                raise InputError(message)
 
 
 def category_number(name: str) -> int:

@@ -19,6 +19,7 @@ from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
 from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
+from siamjax.errors import InputError
 
 _FORMAT = 1  # raise it when the same settings give other bytes
 
@@ -72,13 +73,13 @@ def prepare(
         there = json.loads(description.read_bytes())
         if {k: there.get(k) for k in identity} != identity:
             changed = sorted(k for k in identity if there.get(k) != identity[k])
-            raise ValueError(
+            raise InputError(
                 f"{str(out)!r} holds a set that differs in {changed}; choose another folder "
                 "or remove that one"
             )
         return _summary(out, Drops.from_dict(there["drops"]))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{str(out)!r} is no prepared set; choose a folder that is new")
+        raise InputError(f"{str(out)!r} is no prepared set; choose a folder that is new")
 
     per_shard = LAYOUTS[layout].clips_per_shard
     shards = []

@@ -1,0 +1,16 @@
+"""The errors that a user can mend: commands print their message and nothing else.
+
+Whatever is raised that is neither a `SiamjaxError` nor an `OSError` is a fault of siamjax, and
+keeps its traceback.
+"""
+
+
+class SiamjaxError(Exception):
+    """The base of every error that siamjax raises on purpose.
+
+    Its message names the thing, shows its value, states the rule and offers the way out.
+    """
+
+
+class InputError(SiamjaxError, ValueError):
+    """An argument, an option or a file breaks a rule."""
