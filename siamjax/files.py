@@ -60,7 +60,7 @@ def _escaped(character: str) -> str:
 def original_name(safe: str, folder: Path | None = None) -> str:
     """The string that `file_name` made `safe` of; what it did not make stays as it is.
 
-    A name that was cut is found where `path_for` noted it, in `folder`; else it stays cut.
+    A name that was cut is found where `keep_name` noted it, in `folder`; else it stays cut.
     """
     if safe == _CUT:
         return ""
@@ -81,17 +81,12 @@ def _unescaped(match: re.Match) -> str:
         return match[0]
 
 
-def path_for(folder: Path, name: str) -> Path:
-    """The path in `folder` for something to be written that is called `name`.
-
-    What is cut from a long name is kept in the folder, for `original_name`. Raises `OSError`.
-    """
+def keep_name(folder: Path, name: str) -> None:
+    """Notes in a folder what is cut from a long name, for `original_name`; raises `OSError`."""
     safe = file_name(name)
-    if _CUT in safe and safe != _CUT:
-        note = Path(folder) / _NAMES / safe
-        if not note.is_file():
-            write_whole(note, name.encode("utf-8", "surrogatepass"))
-    return Path(folder) / safe
+    note = Path(folder) / _NAMES / safe
+    if _CUT in safe and safe != _CUT and not note.is_file():
+        write_whole(note, name.encode("utf-8", "surrogatepass"))
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamjax.files import file_name, original_name, path_for, printable, write_whole
+from siamjax.files import file_name, keep_name, original_name, printable, write_whole
 
 # What each is called on disk, spelled out by hand.
 SPELLED = {
@@ -66,8 +66,7 @@ def test_any_name_is_one_component_and_comes_back(tmp_path_factory, name):
     assert safe not in ("", ".", "..") and not set(safe) & set('/\\\x00\n:*?"<>|')
     assert len(os.fsencode(safe)) <= 180
     folder = tmp_path_factory.getbasetemp() / "names"
-    path = path_for(folder, name)
-    assert path.parent == folder and path.name == safe
+    keep_name(folder, name)
     assert original_name(safe, folder) == name
 
 
@@ -79,10 +78,10 @@ def test_different_names_have_different_files(one, other):
 
 @pytest.mark.parametrize("name", ["x" * 300, "/" * 200, "é" * 150, "💥" * 90])
 def test_long_names_are_cut_but_not_confused(tmp_path, name):
-    paths = [path_for(tmp_path, each) for each in (name, name + "!")]
+    paths = [tmp_path / file_name(each) for each in (name, name + "!")]
     assert paths[0] != paths[1]
     for path, each in zip(paths, (name, name + "!"), strict=True):
-        path.with_name(f"{path.name}_001_confidence.value").write_text("fits")
+        keep_name(tmp_path, each)
         write_whole(path.with_name(f"{path.name}_001_confidence.value"), "fits")
         assert original_name(path.name, tmp_path) == each
         assert original_name(path.name) == path.name  # nothing says what was cut
@@ -113,3 +112,22 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, failing):
     with pytest.raises(OSError, match=r"file.txt': No space left.*free some space"):
         write_whole(file, b"new")
     assert file.read_text() == "old" and os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_an_interruption_leaves_what_was_there(tmp_path, monkeypatch):
+    file = tmp_path / "file.txt"
+    write_whole(file, "old")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(file, "new")
+    assert file.read_text() == "old" and os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    with pytest.raises(OSError, match=r"cannot write .*taken/file.txt"):
+        write_whole(tmp_path / "taken" / "file.txt", "new")
