@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
@@ -22,7 +22,7 @@ PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 
 
-class ImageError(InputError):
+class ImageError(RefusedError):
     """An image, a frame or a video cannot be read; the message names the file."""
 
 
