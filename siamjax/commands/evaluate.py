@@ -57,6 +57,7 @@ def evaluate(
     from siamjax.evaluation.sequences import load_sequences
     from siamjax.evaluation.tables import as_text
     from siamjax.files import file_name
+    from siamjax.locks import held
 
     settings = siamjax.load_config(config)
     conventions = get_benchmark(benchmark)
@@ -75,32 +76,35 @@ def evaluate(
     slots = min(slots, len(loaded))
     truths = [sequence.truth for sequence in loaded]
     entrants = _entrants(settings, weights, slots, controls)
-    results = out / "results"
-    scores = run_all(
-        entrants,
-        loaded,
-        conventions,
-        results,
-        real_time=camera,
-        repetitions=repetitions if conventions.experiment != "one-pass" else 1,
-        skipped=skipped,
-    )
-    inner = experiment_folder(conventions, real_time)
-    for folder in compare:
-        names = [truth.name for truth in truths]
-        found, unusable = find_trackers(folder, conventions, names, experiment=inner)
-        problems += unusable
-        scores += [
-            score_tracker(name, path, truths, conventions, skipped=skipped)
-            for name, path in found.items()
-        ]
-    page = write_report(out, conventions, loaded, scores, problems, settings.name)
-    print(as_text(scores, problems))
-    if conventions.hidden_truth and not sequences:
-        own = file_name(settings.name)
-        archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
-        print(f"for the server: {archive}")
-    print(f"report: {page}")
+    same = [conventions.name, [truth.name for truth in truths], real_time, speed, repetitions]
+    same += [[entrant.name, entrant.fingerprint] for entrant in entrants]
+    with held(out, "--out", shared_as=same):
+        results = out / "results"
+        scores = run_all(
+            entrants,
+            loaded,
+            conventions,
+            results,
+            real_time=camera,
+            repetitions=repetitions if conventions.experiment != "one-pass" else 1,
+            skipped=skipped,
+        )
+        inner = experiment_folder(conventions, real_time)
+        for folder in compare:
+            names = [truth.name for truth in truths]
+            found, unusable = find_trackers(folder, conventions, names, experiment=inner)
+            problems += unusable
+            scores += [
+                score_tracker(name, path, truths, conventions, skipped=skipped)
+                for name, path in found.items()
+            ]
+        page = write_report(out, conventions, loaded, scores, problems, settings.name)
+        print(as_text(scores, problems))
+        if conventions.hidden_truth and not sequences:
+            own = file_name(settings.name)
+            archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
+            print(f"for the server: {archive}")
+        print(f"report: {page}")
     return missing_code(scores, allow_missing)
 
 

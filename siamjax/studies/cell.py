@@ -14,6 +14,7 @@ from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
 from siamjax.errors import InputError
 from siamjax.files import file_name, write_whole
+from siamjax.locks import held
 from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
 from siamjax.training.interrupts import Interrupted
 
@@ -76,7 +77,8 @@ def main(folder: str) -> int:
     flags.FLAGS.mark_as_parsed()
     os.environ.setdefault("NO_GCE_CHECK", "true")
     try:
-        run_cell(Path(folder))
+        with held(Path(folder), "--workdir"):  # a cell may outlive the study that started it
+            run_cell(Path(folder))
     except (Interrupted, KeyboardInterrupt) as stop:
         print(stop or "interrupted")
         return 130
