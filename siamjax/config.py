@@ -351,8 +351,24 @@ class SyntheticConfig(_Checked):
     frame_step: int = 1  # keep every n-th frame
     width: int = 320  # of a frame, pixels
     height: int = 240
+    # folders of photographs in the place of what is drawn (docs/data.md): objects with alpha
+    # or masks, and scenes; paths as seen from where the command runs
+    sprites: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    part_prob: float = 0.0  # share of sequences whose target is a part of an object
 
     def _check(self):
+        require(
+            0 <= self.part_prob <= 1 and (self.sprites or not self.part_prob),
+            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
+            f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
+        )
+        for name in ("sprites", "backgrounds"):
+            require(
+                isinstance(getattr(self, name), tuple),
+                f"`synthetic.{name}` (={getattr(self, name)!r}) must be a tuple of folders, "
+                'as in ("sprites/",)',
+            )
         for name in ("sequences", "frames", "frame_step"):
             require(
                 getattr(self, name) >= 1,
