@@ -30,7 +30,7 @@ from siamjax.errors import InputError
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 1  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
 

@@ -25,6 +25,7 @@ class Manner(NamedTuple):
 
     sizes: tuple[float, float]  # of a target, root of its area, pixels
     size_swings: tuple[float, ...]  # log of the largest change
+    size_terms: int  # sines that make up the change: the fewer, the more of it is reached
     aspect_swings: tuple[float, ...]
     turn_swings: tuple[float, ...]  # radians
     spins: tuple[float, ...]  # radians a frame
@@ -88,6 +89,7 @@ class DrawnCast:
     manner = Manner(
         sizes=(24.0, 90.0),
         size_swings=(0.05, 0.15, 0.25),
+        size_terms=3,
         aspect_swings=(0.02, 0.06, 0.14),
         turn_swings=(0.05, 0.05, 0.15, 0.4),
         spins=(0, 0, 0, 0, 0.01, -0.015),
@@ -200,7 +202,8 @@ class PhotographedCast:
 
     manner = Manner(
         sizes=(20.0, 140.0),
-        size_swings=(0.05, 0.15, 0.25, 0.25, 0.5, 0.7),
+        size_swings=(0.05, 0.15, 0.25, 0.25, 0.6, 0.7),
+        size_terms=1,
         aspect_swings=(0.02, 0.08, 0.16, 0.25),
         turn_swings=(0.03, 0.05, 0.15, 0.4),
         spins=(0, 0, 0, 0, 0, 0, 0.01, -0.015),
@@ -255,8 +258,8 @@ class PhotographedCast:
         views = photographs.read_views(sprite)
         stretch = rng.uniform(-0.25, 0.25)
         x0, y0, x1, y1 = views[0].box_xyxy
-        if x1 - x0 < 0.9 * (y1 - y0) and rng.random() < 0.5:
-            stretch -= rng.uniform(0.1, 0.5)  # what stands upright is often thin: people
+        if x1 - x0 < 0.9 * (y1 - y0) and rng.random() < 0.6:
+            stretch -= rng.uniform(0.2, 0.7)  # what stands upright is often thin: people
         plain = PhotographedRole(sprite, views, float(np.exp(stretch)))
         toward = (self._scene.mean() + 5) / (_colors(plain).mean() + 5)
         gain = toward ** rng.uniform(0, 0.4) * np.exp(rng.normal(0, [0.12] + 3 * [0.04]))

@@ -185,7 +185,7 @@ def _draw_actor(rng, manner, role, path, size, size_swing):
         aspect=role.aspect,
         path=path,
         size=size,
-        size_wave=motion.draw_wave(rng, 40, 150),
+        size_wave=motion.draw_wave(rng, 40, 150, manner.size_terms),
         size_swing=size_swing,
         aspect_wave=motion.draw_wave(rng, 25, 100),
         aspect_swing=rng.choice(manner.aspect_swings),
