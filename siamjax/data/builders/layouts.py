@@ -20,7 +20,7 @@ from siamjax.data.builders import (
     yolo,
     youtube_bb,
 )
-from siamjax.data.builders.annotations import Clip, LayoutError
+from siamjax.data.builders.annotations import Clip, LayoutError, is_hidden
 
 
 class Layout(NamedTuple):
@@ -90,6 +90,7 @@ def find_clips(name: str, root: Path, only: Sequence[str] = ()) -> list[Clip]:
 def detect(root: Path) -> str | None:
     """The layout that a folder's files tell of; None when they tell of none."""
     for name, layout in LAYOUTS.items():
-        if any(any(root.glob(sign)) for sign in layout.sign):
+        found = (path for sign in layout.sign for path in root.glob(sign))
+        if any(not is_hidden(path, root) for path in found):
             return name
     return None
