@@ -12,7 +12,6 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from siamjax.errors import InputError
-from siamjax.video import IMAGE_SUFFIXES, natural_order
 
 # What annotators say about a target in a frame; `Settings.drop` names those to leave out.
 ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated"
@@ -65,22 +64,6 @@ def bounding_box(values: Sequence[float]) -> Box:
         return tuple(values)
     x, y = values[0::2], values[1::2]
     return corners(min(x), min(y), max(x), max(y))
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order, hidden ones left out; [] without folder."""
-    if not folder.is_dir():
-        return []
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((p for p in files if not p.name.startswith(".")), key=natural_order)
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """The folders of a folder in natural order, hidden ones left out; [] without folder."""
-    if not folder.is_dir():
-        return []
-    inside = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted(inside, key=natural_order)
 
 
 def read_rows(path: Path) -> list[list[float]]:

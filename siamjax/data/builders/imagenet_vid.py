@@ -16,12 +16,11 @@ from pathlib import Path
 from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
-    folders_in,
-    natural_order,
     pixel_corners,
 )
 from siamjax.data.builders.voc_xml import read_objects
 from siamjax.data.builders.wordnet import category_names
+from siamjax.folders import files_in, folders_in
 
 
 def find(root: Path) -> list[Clip]:
@@ -39,7 +38,7 @@ def find(root: Path) -> list[Clip]:
 
 def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sighting]:
     found = []
-    for place, file in enumerate(sorted(annotations.glob("*.xml"), key=natural_order)):
+    for place, file in enumerate(files_in(annotations, "*.xml")):
         frame = int(file.stem) if file.stem.isdigit() else place
         _, objects = read_objects(file)
         for number, target in enumerate(objects):

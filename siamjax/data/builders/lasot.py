@@ -15,11 +15,10 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     along_frames,
-    folders_in,
-    images_in,
     read_flags,
     read_rows,
 )
+from siamjax.folders import folders_in, images_in
 
 
 def find(root: Path) -> list[Clip]:

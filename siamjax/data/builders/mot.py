@@ -18,10 +18,9 @@ from siamjax.data.builders.annotations import (
     Clip,
     LayoutError,
     Sighting,
-    folders_in,
-    images_in,
     read_rows,
 )
+from siamjax.folders import folders_in, images_in
 
 # MOT16 and later: 9 to 11 are occluders, 8 distractors, 12 reflections, 13 crowds
 _NO_TARGET = {8, 9, 10, 11, 12, 13}

@@ -15,10 +15,9 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     along_frames,
-    folders_in,
-    images_in,
     read_rows,
 )
+from siamjax.folders import folders_in, images_in
 
 _TRUTH = "groundtruth_rect*.txt"
 _LATER = {("David", 770, 471): 299}  # name, pictures, boxes: pictures before the first box

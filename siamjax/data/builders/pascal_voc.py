@@ -7,14 +7,14 @@ a box reaches from its first pixel to its last.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import Clip, Sighting, natural_order
+from siamjax.data.builders.annotations import Clip, Sighting
 from siamjax.data.builders.voc_xml import read_objects
-from siamjax.video import IMAGE_SUFFIXES
+from siamjax.folders import IMAGE_SUFFIXES, files_below
 
 
 def find(root: Path) -> list[Clip]:
     """Every XML file below a folder."""
-    files = sorted(root.rglob("*.xml"), key=natural_order)
+    files = files_below(root, "*.xml")
     return [
         Clip(
             file.relative_to(root).with_suffix("").as_posix(),

@@ -16,10 +16,9 @@ from siamjax.data.builders.annotations import (
     LayoutError,
     Sighting,
     along_frames,
-    folders_in,
-    images_in,
     read_flags,
 )
+from siamjax.folders import folders_in, images_in
 
 _NO_BOX = ()
 

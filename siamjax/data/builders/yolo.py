@@ -12,10 +12,9 @@ from siamjax.data.builders.annotations import (
     LayoutError,
     Sighting,
     bounding_box,
-    natural_order,
     read_rows,
 )
-from siamjax.video import IMAGE_SUFFIXES
+from siamjax.folders import IMAGE_SUFFIXES, files_below
 
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 
@@ -23,15 +22,13 @@ _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 def find(root: Path) -> list[Clip]:
     """Every picture below a folder, and every label without a picture."""
     names = _class_names(root)
-    pictures = sorted(
-        (p for p in root.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES), key=natural_order
-    )
+    pictures = [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
     clips, used = [], set()
     for picture in pictures:
         labels = _labels_of(root, picture)
         used.add(labels)
         clips.append(_clip(root, picture, labels, names))
-    for labels in sorted(root.rglob("*.txt"), key=natural_order):
+    for labels in files_below(root, "*.txt"):
         in_labels = "labels" in labels.relative_to(root).parts
         if labels not in used and in_labels and labels.name != "classes.txt":
             clips.append(_clip(root, labels.with_suffix(".jpg"), labels, names))

@@ -25,8 +25,8 @@ from siamjax.data.builders.annotations import (
     LayoutError,
     Sighting,
     corners,
-    images_in,
 )
+from siamjax.folders import images_in
 
 _SPLITS = {"train": "yt_bb_detection_train", "validation": "yt_bb_detection_validation"}
 
