@@ -21,8 +21,9 @@ from siamjax.data.builders import (
     yolo,
     youtube_bb,
 )
-from siamjax.data.builders.annotations import Clip, LayoutError, is_hidden
+from siamjax.data.builders.annotations import Clip, LayoutError
 from siamjax.errors import InputError
+from siamjax.folders import is_hidden
 
 
 class Layout(NamedTuple):
@@ -130,6 +131,6 @@ def detect(root: Path) -> str | None:
     """The layout that a folder's files tell of; None when they tell of none."""
     for name, layout in LAYOUTS.items():
         found = (path for sign in layout.sign for path in root.glob(sign))
-        if any(not is_hidden(path, root) for path in found):
+        if any(not any(map(is_hidden, path.relative_to(root).parts)) for path in found):
             return name
     return None

@@ -19,13 +19,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    ABSENT,
-    Clip,
-    Sighting,
-    corners,
-    images_in,
-)
+from siamjax.data.builders.annotations import ABSENT, Clip, Sighting, corners
+from siamjax.folders import images_in
 from siamjax.text import TextError, as_whole, parse_number, quote, read_lines
 
 _MALFORMED = "the line is malformed"

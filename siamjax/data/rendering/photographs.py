@@ -25,7 +25,8 @@ import numpy as np
 
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
-from siamjax.video import IMAGE_SUFFIXES, ImageError, read_image
+from siamjax.folders import IMAGE_SUFFIXES
+from siamjax.video import ImageError, read_image
 
 INDEX = "index.jsonl"
 
