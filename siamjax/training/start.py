@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from siamjax.config import Config, ConfigError
+from siamjax.models.trees import describe, difference
 from siamjax.training.checkpoints import CheckpointError, stored_variables
-from siamjax.training.trees import describe, difference
 
 if TYPE_CHECKING:
     from siamjax.training.state import TrainState
