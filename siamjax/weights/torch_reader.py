@@ -26,10 +26,10 @@ def read_archive(archive: zipfile.ZipFile) -> Any:
     names = archive.namelist()
     pickles = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
     if len(pickles) != 1:
-        inside = f", but of {names[0]!r} and others" if names else " and empty"
+        first = f"its first file is {names[0]!r}" if names else "it is empty"
         raise WeightsError(
-            f"it is a zip archive, not one of PyTorch's or NumPy's{inside}; if the weights are "
-            "inside, unpack it"
+            f"it is a zip archive, but not one that PyTorch writes ({first}); if the weights "
+            "are inside, unpack it"
         )
     root = pickles[0].removesuffix("data.pkl")
     order = "<"
