@@ -38,7 +38,7 @@ ifneq ($(strip $(SEQUENCES)),)
 endif
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 small: $(PREPARED)/.ready
 	$(BIN)/python train.py --config configs/siamjax_small.py --workdir $(SMALL) --init.path $(INIT)
