@@ -27,6 +27,7 @@ from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
+from siamjax.files import write_whole
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
@@ -60,7 +61,7 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
             with scratch_folder(out) as scratch:
                 _write_sequence(config, index, scratch / name)
                 os.replace(scratch / name, out / name)
-    _write_text(out / "list.txt", "".join(f"{name}\n" for name in names))
+    write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 
 
@@ -100,7 +101,7 @@ def _claim(config, out):
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write_text(file, json.dumps(described, indent=1))
+    write_whole(file, json.dumps(described, indent=1))
 
 
 def _write_sequence(config, index, folder):
@@ -113,9 +114,3 @@ def _write_sequence(config, index, folder):
         x, y, w, h = box_xywh
         boxes.append((x + 1, y + 1, w, h))
     np.savetxt(folder / "groundtruth_rect.txt", boxes, fmt="%d", delimiter=",")
-
-
-def _write_text(path, text):
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(text)
-    os.replace(scratch, path)

@@ -1,6 +1,5 @@
 """State dicts in files: PyTorch's key -> array, in .pth, .npz and .safetensors."""
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
+from siamjax.files import replacing
 from siamjax.weights.errors import WeightsError
 from siamjax.weights.file_kinds import Kind, kind_of
 from siamjax.weights.release import is_release
@@ -106,14 +106,8 @@ def write_state_dict(path: str | Path, state_dict: Mapping[str, np.ndarray]) -> 
     path = Path(path)
     if path.suffix not in (".npz", ".pth"):
         raise WeightsError(f"`{path}` must end in .npz or .pth")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            if path.suffix == ".npz":
-                np.savez(file, **state_dict)
-            else:
-                write_torch(file, state_dict)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        if path.suffix == ".npz":
+            np.savez(file, **state_dict)
+        else:
+            write_torch(file, state_dict)

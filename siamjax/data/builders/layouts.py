@@ -21,7 +21,7 @@ from siamjax.data.builders import (
     yolo,
     youtube_bb,
 )
-from siamjax.data.builders.annotations import Clip, LayoutError
+from siamjax.data.builders.annotations import Clip, LayoutError, is_hidden
 from siamjax.errors import InputError
 
 
@@ -129,6 +129,7 @@ def _read_moved(read, shift):
 def detect(root: Path) -> str | None:
     """The layout that a folder's files tell of; None when they tell of none."""
     for name, layout in LAYOUTS.items():
-        if any(any(root.glob(sign)) for sign in layout.sign):
+        found = (path for sign in layout.sign for path in root.glob(sign))
+        if any(not is_hidden(path, root) for path in found):
             return name
     return None
