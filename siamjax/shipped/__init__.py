@@ -6,11 +6,11 @@ are the fields of `Shipped`.
 
 import dataclasses
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from siamjax.errors import InputError
+from siamjax.text import TextError, read_json
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -39,9 +39,9 @@ class Shipped:
 def catalogue() -> dict[str, Shipped]:
     """What ships, by name."""
     try:
-        entries = json.loads((FOLDER / "shipped.json").read_text(encoding="utf-8"))
+        entries = read_json(FOLDER / "shipped.json")
         return {name: Shipped(**entry) for name, entry in entries.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, TextError, TypeError, AttributeError) as error:
         raise _broken(FOLDER / "shipped.json", "cannot be read") from error
 
 

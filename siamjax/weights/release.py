@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import ml_dtypes
@@ -19,6 +19,7 @@ import siamjax
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_from_dict, config_to_dict
 from siamjax.models.trees import describe, difference
+from siamjax.text import parse_json
 from siamjax.weights.errors import WeightsError
 from siamjax.weights.file_kinds import kind_of
 from siamjax.weights.recipe import flatten, unflatten
@@ -73,10 +74,10 @@ def read_about(path: str | Path) -> About:
             "or a later one"
         )
     try:
-        config = config_from_dict(json.loads(metadata["config"]))
-        provenance = json.loads(metadata["provenance"])
+        config = config_from_dict(parse_json(metadata["config"]))
+        provenance = parse_json(metadata["provenance"])
         check_provenance(provenance)
-    except (ConfigError, WeightsError) as error:
+    except ConfigError as error:
         raise WeightsError(
             f"{path}, written by siamjax {writer}, does not suit siamjax "
             f"{siamjax.__version__}: {error}"
@@ -107,13 +108,10 @@ def read_release(path: str | Path) -> tuple[dict[str, Any], About]:
         tensors[name] = tensor = tensor.astype(np.float32)
         if not np.isfinite(tensor).all():
             raise WeightsError(f"{path}: `{name}` holds numbers that are NaN or infinite")
-    try:
-        params = unflatten(tensors).get("params")
-    except (TypeError, AttributeError):  # a name that is another one's folder as well
-        params = None
-    if not isinstance(params, dict):
+    folders = {str(folder) for name in tensors for folder in PurePosixPath(name).parents}
+    if folders & tensors.keys() or not all(name.startswith("params/") for name in tensors):
         raise WeightsError(f"{path} is damaged: its tensors are not named as a tree's")
-    return {"params": params, "batch_stats": {}}, about
+    return {**unflatten(tensors), "batch_stats": {}}, about
 
 
 def check_tree(variables: Mapping[str, Any], like: Mapping[str, Any], path: Path) -> None:
@@ -135,9 +133,7 @@ def write_release(
     Raises `WeightsError` for variables with batch norms or numbers that `dtype` cannot hold,
     for a provenance that says too little, and for a name without .safetensors.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"{str(path)!r} must end in .safetensors")
+    check_release_name(path)
     check_provenance(provenance)
     if variables["batch_stats"]:
         raise WeightsError("a release has no batch norms; fold them first")
@@ -157,7 +153,13 @@ def write_release(
         "config": json.dumps(config_to_dict(config)),
         "provenance": json.dumps(dict(provenance)),
     }
-    write_tensors(path, tensors, metadata)
+    write_tensors(Path(path), tensors, metadata)
+
+
+def check_release_name(path: str | Path) -> None:
+    """Raises `WeightsError` unless a release may be written to `path`."""
+    if Path(path).suffix != ".safetensors" or Path(path).is_dir():
+        raise WeightsError(f"{str(path)!r} must be a file whose name ends in .safetensors")
 
 
 def check_provenance(provenance: Any) -> None:

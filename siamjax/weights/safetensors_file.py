@@ -1,6 +1,5 @@
 """Tensors in the safetensors format: the one file that knows the package."""
 
-import json
 import os
 import struct
 from collections.abc import Mapping
@@ -10,6 +9,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from siamjax.files import replacing
+from siamjax.text import TextError, parse_json
 from siamjax.weights.errors import WeightsError
 
 # A tracker has some hundred tensors of a hundred bytes of description each.
@@ -40,19 +41,12 @@ def write_tensors(
     path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> None:
     """Writes `path`, whole or not at all; its folder is made where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        save_file(
-            {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
-            partial,
-            dict(metadata),
-        )
-        os.replace(partial, path)
-    except SafetensorError as error:
-        raise OSError(f"{path} could not be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    with replacing(path) as partial:
+        try:
+            save_file(whole, partial, dict(metadata))
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def _header(path: Path) -> tuple[list[str], dict[str, str]]:
@@ -74,22 +68,13 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
             )
         text = file.read(length)
     try:
-        header = json.loads(text, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text.decode())
+    except (TextError, UnicodeDecodeError) as error:
         raise _damaged(path, f"its header is no JSON that it may hold: {error}") from error
     metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(type(v) is str for v in metadata.values()):
         raise _damaged(path, "its header does not describe tensors")
     return list(header), metadata
-
-
-def _without_repeats(pairs: list[tuple]) -> dict:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} is there twice")
-    return found
 
 
 def _damaged(path: Path, problem: str) -> WeightsError:
