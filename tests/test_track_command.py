@@ -196,7 +196,7 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     second = refused(capsys, folder, BOX, "--init=900,0,9,9", *good)
     assert "outside the frame" in second
     missing = refused(capsys, folder, BOX, "--weights", tmp_path / "nothing")
-    assert "`--weights`" in missing and "make demo" in missing
+    assert "`weights`" in missing and "does not exist; give a training's work" in missing
     (folder / "0001.png").write_bytes(b"broken")
     assert "first frame" in refused(capsys, folder, BOX, *good)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "frames"]

@@ -24,7 +24,7 @@ def track(
         tuple[str, ...], tyro.conf.arg(metavar="X,Y,W,H"), tyro.conf.UseAppendAction
     ] = (),
     config: Path | None = None,
-    weights: Path = Path("runs/quickstart"),
+    weights: Path | None = None,
     out: Path | None = None,
     boxes: Path | None = None,
     long_term: bool = False,
@@ -44,8 +44,9 @@ def track(
         source: what to track in
         init: a target in the first frame: left, top, width and height in pixels; once for
             each target
-        config: the weights' configuration; by default the config.json beside them
-        weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
+        config: the weights' configuration; by default the one that they come with
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
         out: the annotated video (.mp4 .mkv .mov .avi)
         boxes: boxes of every frame, 0-based pixels: x,y,w,h lines in a .txt; with scores in
             a .csv or .json; with the corners of rotated rectangles in a .json for SiamMask
@@ -53,6 +54,7 @@ def track(
         lost_below: the score below which a target is said to be lost; --long-term has its own
         show: show the frames while tracking; q or Esc ends
     """
+    from siamjax.api import resolve
     from siamjax.display import Window, draw_text
     from siamjax.tracking.frames import as_box_xywh
     from siamjax.training.interrupts import StopRequest
@@ -71,11 +73,6 @@ def track(
         raise ImageError(f"the first frame, which `--init` is about, is missing: {first}")
     for box in starts:
         as_box_xywh(box, first.shape[1], first.shape[0])
-    if not weights.exists():
-        raise InputError(
-            f"`--weights` (={weights}) does not exist; name a training's work directory or a "
-            ".pth or .npz file (`make demo` trains runs/quickstart)"
-        )
     if out is None and boxes is None and not show:
         name = _name_of(source)
         out, boxes = Path(f"{name}_tracked.mp4"), Path(f"{name}_boxes.txt")
@@ -84,6 +81,7 @@ def track(
     if boxes is not None and boxes.suffix.lower() not in (".txt", ".csv", ".json"):
         raise InputError(f"`--boxes` (={boxes}) must end in .txt, .csv or .json")
 
+    settings, weights = resolve(config, weights)
     report = Report(source, starts)
     with contextlib.ExitStack() as stack:
         sinks = []
@@ -94,7 +92,7 @@ def track(
         if out is not None:
             writer = stack.enter_context(VideoWriter(out, frames.frame_rate))
             sinks.append(lambda image, rate: writer.write(image) is None)
-        follower = _load_tracker(config, weights, long_term)
+        follower = _load_tracker(settings, weights, long_term)
         follower.init(first, starts)
         stop = stack.enter_context(StopRequest())
         run = _Run(follower, report, sinks, lost_below, stop)
@@ -236,7 +234,7 @@ class _Run:
         ]
 
 
-def _load_tracker(config: Path | None, weights: Path, long_term: bool):
+def _load_tracker(config, weights: Path, long_term: bool):
     print("loading the network", file=sys.stderr)
     from siamjax.api import load_model, with_long_term
     from siamjax.tracking.batch import MultiTracker
