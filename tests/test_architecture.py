@@ -11,7 +11,16 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "siamjax"
 
 # The ground, which every room may import: each stands on the ones before it.
-GROUND = ["errors", "text", "files", "folders", "images", "interrupts", "compile_cache"]
+GROUND = [
+    "errors",
+    "text",
+    "files",
+    "locks",
+    "folders",
+    "images",
+    "interrupts",
+    "compile_cache",
+]
 # What each room may import of ours, besides itself and the ground. The top may import anything.
 ALLOWED = {
     "config": set(),
