@@ -8,11 +8,11 @@ from siamjax.errors import InputError
 
 def evaluate(
     *,
-    config: Path,
-    weights: Path,
     benchmark: str,
     data: Path,
     out: Path,
+    config: Path | None = None,
+    weights: Path | None = None,
     sequences: tuple[str, ...] = (),
     controls: bool = False,
     slots: int = 8,
@@ -28,14 +28,16 @@ def evaluate(
     are missing from a score, being unusable or refused by the tracker.
 
     Args:
-        config: a configuration file, .py or the config.json of a run
-        weights: a run's folder, one of its checkpoints, or a converted file
         benchmark: `otb` (any folder in OTB layout), `otb50`, `cvpr13`, `vot2016` to
             `vot2019`, `vot2018-lt`, `uav123`, `uav20l`, `lasot`, `trackingnet`, `got10k`,
             `got10k-test`, `nfs`, `tcolor128`, `dtb70`; `synthetic`: the rendered test split
         data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
             `synthetic` is rendered into it when it is not there
         out: results/<tracker>/, index.html, summary.json, table.md, table.tex are written here
+        config: a configuration file, .py or the config.json of a run; by default the one that
+            the weights come with
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
         sequences: only these; all when none is named
         controls: adds the untrained network and a tracker that never moves
         slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
@@ -45,7 +47,7 @@ def evaluate(
         compare: folders of other trackers' results, for the report
         allow_missing: exit code 0 although sequences are missing from a score
     """
-    import siamjax
+    from siamjax.api import resolve
     from siamjax.data.synthetic import write_test_split
     from siamjax.evaluation.pack import pack
     from siamjax.evaluation.protocols import get_benchmark
@@ -59,7 +61,7 @@ def evaluate(
     from siamjax.files import file_name
     from siamjax.locks import held
 
-    settings = siamjax.load_config(config)
+    settings, weights = resolve(config, weights)
     conventions = get_benchmark(benchmark)
     if slots < 0 or repetitions < 1:
         raise InputError(
