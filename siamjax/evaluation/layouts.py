@@ -23,6 +23,7 @@ from siamjax.errors import InputError
 from siamjax.evaluation.members import UAV123_FIRST_FRAMES, belongs
 from siamjax.evaluation.names import plain_name
 from siamjax.evaluation.protocols import Benchmark
+from siamjax.text import TextError, read_flags, read_lines
 from siamjax.video import IMAGE_SUFFIXES
 
 
@@ -80,7 +81,8 @@ def find_targets(folder: Path, benchmark: Benchmark) -> Found:
 
 def find_flat(folder: Path) -> list[Target]:
     """Targets of a folder of annotation files, `<name>.txt`, without images."""
-    files = (p for p in Path(folder).glob("*.txt") if p.name not in _NO_TRUTH)
+    files = Path(folder).glob("*.txt")
+    files = (p for p in files if p.name not in _NO_TRUTH and not p.name.startswith("."))
     return [Target(p.stem, p, None) for p in sorted(files, key=_by_name)]
 
 
@@ -221,9 +223,14 @@ def _tcolor(root: Path, benchmark: Benchmark) -> Found:
             continue
         first = None
         for span in sorted(path.glob("*_frames.txt")):
-            numbers = re.findall(r"\d+", span.read_text(encoding="utf-8", errors="replace"))
-            first = int(numbers[0]) if numbers else None
-        targets.append(Target(path.name, files[0], path / "img", first))
+            try:
+                first = read_flags(span)[0]
+            except (TextError, IndexError) as error:
+                told = error if isinstance(error, TextError) else f"{span.name} is empty"
+                problems.append(Problem(path.name, f"skipped: {told}"))
+                break
+        else:
+            targets.append(Target(path.name, files[0], path / "img", first))
     return targets, problems
 
 
@@ -241,7 +248,7 @@ _FINDERS: dict[str, Callable[[Path, Benchmark], Found]] = {
 
 def _in_listed_order(targets: list[Target], problems: list[Problem], file: Path) -> Found:
     kept = []
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_lines(file)
     for name in filter(None, map(str.strip, lines)):
         wanted = plain_name(name)
         found = [t for t in targets if wanted in (plain_name(t.name), _folder_name(t))]
