@@ -9,7 +9,7 @@ import numpy as np
 
 from siamjax.errors import InputError
 from siamjax.evaluation import got10k, ope
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.longterm import score_long_term
 from siamjax.evaluation.overlap import Convention
@@ -22,11 +22,18 @@ from siamjax.evaluation.protocols import (
     find_vot_protocol,
 )
 from siamjax.evaluation.regions import Regions
-from siamjax.evaluation.results import find_results, read_problems, read_seconds
+from siamjax.evaluation.results import (
+    ResultsError,
+    find_results,
+    read_problems,
+    read_seconds,
+    refuse_two_layouts,
+)
 from siamjax.evaluation.truths import AnyTruth, Truth, as_problems
 from siamjax.evaluation.vot import score_supervised
 from siamjax.evaluation.vot_annotations import VotSequence
 from siamjax.evaluation.vot_results import read_long_term, read_supervised
+from siamjax.text import TextError
 
 # The tracker's first update of a sequence may compile; it is left out of its speed.
 UNTIMED_FRAMES = 2
@@ -136,8 +143,12 @@ def score_tracker(
     missing = {problem.sequence: None for problem in skipped}
     missing |= {truth.name: None for truth in truths if truth.name not in scored}
     with_server = {p.sequence for p in problems if p.message.endswith(_WITH_SERVER)}
-    seconds = [read_seconds(folder, sequence) for sequence in scored]
+    seconds = []
     for sequence in scored:
+        try:
+            seconds.append(read_seconds(folder, sequence))
+        except TextError as error:
+            problems.append(Problem(sequence, f"its times are not used: {error}"))
         problems += [Problem(sequence, line) for line in read_problems(folder, sequence)]
     return TrackerScores(
         name=name,
@@ -272,19 +283,13 @@ def _as_boxes(regions: Regions) -> np.ndarray:
 
 def _refuse_hidden(truth: Truth, benchmark: Benchmark) -> None:
     if benchmark.hidden_truth and len(truth) > 1 and np.isnan(truth.boxes[1:]).all():
-        raise BoxFileError(_WITH_SERVER)
+        raise ResultsError(_WITH_SERVER)
 
 
 def _read(files: dict[str, list[Path]], sequence: str) -> list[np.ndarray]:
     if sequence not in files:
-        raise BoxFileError("no result file")
-    first, *others = files[sequence]
-    for other in others:
-        if other.parent != first.parent:
-            raise BoxFileError(
-                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
-                "keep one"
-            )
+        raise ResultsError("no result file")
+    refuse_two_layouts(files[sequence])
     return [read_boxes(file) for file in files[sequence]]
 
 
