@@ -351,8 +351,24 @@ class SyntheticConfig(_Checked):
     frame_step: int = 1  # keep every n-th frame
     width: int = 320  # of a frame, pixels
     height: int = 240
+    # folders of photographs in the place of what is drawn (docs/data.md): objects with alpha
+    # or masks, and scenes; paths as seen from where the command runs
+    sprites: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    part_prob: float = 0.0  # share of sequences whose target is a part of an object
 
     def _check(self):
+        require(
+            0 <= self.part_prob <= 1 and (self.sprites or not self.part_prob),
+            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
+            f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
+        )
+        for name in ("sprites", "backgrounds"):
+            require(
+                isinstance(getattr(self, name), tuple),
+                f"`synthetic.{name}` (={getattr(self, name)!r}) must be a tuple of folders, "
+                'as in ("sprites/",)',
+            )
         for name in ("sequences", "frames", "frame_step"):
             require(
                 getattr(self, name) >= 1,
@@ -500,17 +516,31 @@ class DataConfig(_Checked):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig(_Checked):
-    """Weights of the two losses; `data.labels` of "response" have SiamFC's logistic loss."""
+    """Weights of the losses; `data.labels` of "response" have SiamFC's logistic loss alone."""
 
     cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT
     loc_weight: float = 1.2  # TRAIN.LOC_WEIGHT
     # "l1" is what PySOT computes, "smooth_l1" what the paper says
     loc_distance: Literal["l1", "smooth_l1"] = "l1"
+    # Of the loss 1 - GIoU of the predicted boxes at the positives, beside the distance
+    iou_weight: float = 0.0
+    # The score that a positive is taught is its predicted box's IoU with the target, to this
+    # power: 1 is the IoU itself, and 0 is off, a score of 1
+    iou_aware: float = 0.0
+
+    def _check(self):
+        for name in ("cls_weight", "loc_weight", "iou_weight"):
+            value = getattr(self, name)
+            require(
+                math.isfinite(value) and value >= 0,
+                f"`loss.{name}` (={value}) must not be negative",
+            )
+        _require_range("loss.iou_aware", self.iou_aware, 0, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimConfig(_Checked):
-    """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then log-spaced decay to `end_lr`.
+    """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then a decay to `end_lr`.
 
     The neck and the heads are always trained. The backbone can be frozen at first, its batch
     norm in inference mode; from then on, the stages that are chosen are trained.
@@ -520,6 +550,9 @@ class OptimConfig(_Checked):
     end_lr: float = 0.0005
     warmup_lr: float = 0.001
     warmup_epochs: int = 5
+    # After the warm-up, "log" falls evenly in the logarithm; "hold" keeps `lr`, and falls so
+    # in the last tenth of the epochs
+    schedule: Literal["log", "hold"] = "log"
     momentum: float = 0.9
     weight_decay: float = 1e-4
     clip_norm: float | None = 10.0  # of the whole gradient, once summed; None does not clip
@@ -530,6 +563,11 @@ class OptimConfig(_Checked):
     # BACKBONE.TRAIN_LAYERS: its stages that are trained from then on; None: all of them
     backbone_train_stages: tuple[str, ...] | None = None
     backbone_lr_scale: float = 1.0  # BACKBONE.LAYERS_LR: their rate, relative to the heads'
+    # What batch norms normalise by in training: the batch, or the running statistics, which
+    # then stay "fixed"; scale and bias are trained either way. Of the backbone's trained
+    # stages, and of the neck and the heads
+    backbone_norm: Literal["batch", "fixed"] = "batch"
+    head_norm: Literal["batch", "fixed"] = "batch"
 
     def _check(self):
         for name in ("lr", "end_lr", "warmup_lr", "clip_norm", "summed_batch"):
@@ -596,6 +634,10 @@ class TrainConfig(_Checked):
     # Parts of a batch that are computed one after the other, their gradients added up: less
     # memory, and the same gradient but for batch norm, which sees one part at a time
     micro_batches: int = 1
+    # A moving average of parameters and running statistics is kept beside them, new =
+    # decay * old + (1 - decay) * current, and is what validation and users of checkpoints get.
+    # After n steps the decay is at most (1 + n) / (10 + n). 0 keeps none
+    average_decay: float = 0.0
     log_every: int = 20  # steps between two lines of metrics
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
     keep_checkpoints: int = 2  # the last ones; the best in validation stays as well
@@ -630,6 +672,11 @@ class TrainConfig(_Checked):
             f"`train.batch_size` (={self.batch_size})",
         )
         require(self.max_loss > 0, f"`train.max_loss` (={self.max_loss}) must be positive")
+        require(
+            0 <= self.average_decay < 1,
+            f"`train.average_decay` (={self.average_decay}) must lie in [0, 1); 0 keeps no "
+            "average",
+        )
         require(
             self.max_skipped >= 0,
             f"`train.max_skipped` (={self.max_skipped}) must not be negative",
@@ -711,6 +758,12 @@ class Config(_Checked):
             self.data.labels == "anchors" or self.model.anchors.count == 1,
             f"`data.labels` (='response') need one anchor, and `model.anchors` has "
             f"{self.model.anchors.count}",
+        )
+        require(
+            self.data.labels == "anchors" or self.loss.iou_weight == self.loss.iou_aware == 0,
+            f"`loss.iou_weight` (={self.loss.iou_weight}) and `loss.iou_aware` "
+            f"(={self.loss.iou_aware}) must be 0 for `data.labels` (='response'), which has "
+            "no boxes",
         )
         require(
             self.data.search.shift < self.model.search_size,

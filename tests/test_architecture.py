@@ -15,6 +15,7 @@ GROUND = [
     "errors",
     "text",
     "files",
+    "locks",
     "signatures",
     "folders",
     "images",

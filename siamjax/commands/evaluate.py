@@ -52,6 +52,7 @@ def evaluate(
     from siamjax.evaluation.scoring import score_tracker
     from siamjax.evaluation.sequences import load_sequences
     from siamjax.evaluation.tables import as_text
+    from siamjax.files import file_name
 
     settings = siamjax.load_config(config)
     conventions = get_benchmark(benchmark)
@@ -87,9 +88,8 @@ def evaluate(
     page = write_report(out, conventions, loaded, scores, problems, settings.name)
     print(as_text(scores, problems))
     if conventions.hidden_truth and not sequences:
-        archive = pack(
-            results / settings.name / inner, truths, conventions, out / f"{settings.name}.zip"
-        )
+        own = file_name(settings.name)
+        archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
         print(f"for the server: {archive}")
     print(f"report: {page}")
 

@@ -13,6 +13,9 @@ def render(
     seed: int = 0,
     width: int = 320,
     height: int = 240,
+    sprites: tuple[str, ...] = (),
+    backgrounds: tuple[str, ...] = (),
+    part_prob: float = 0.0,
 ) -> None:
     """Renders sequences with true boxes into a folder in OTB layout.
 
@@ -24,6 +27,9 @@ def render(
         seed: another number gives another set
         width: of a frame, pixels
         height: of a frame, pixels
+        sprites: folders of objects with alpha or masks, in the place of drawn ones
+        backgrounds: folders of photographs, in the place of drawn scenes
+        part_prob: share of sequences whose target is a part of an object
     """
     from siamjax.config import SyntheticConfig
     from siamjax.data.synthetic import write_otb
@@ -35,6 +41,9 @@ def render(
         seed=seed,
         width=width,
         height=height,
+        sprites=sprites,
+        backgrounds=backgrounds,
+        part_prob=part_prob,
     )
     names = write_otb(config, out)
     print(f"{len(names)} sequences of {frames} frames in {out}")

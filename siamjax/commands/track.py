@@ -54,9 +54,10 @@ def track(
         show: show the frames while tracking; q or Esc ends
     """
     from siamjax.display import Window, draw_text
+    from siamjax.images import ImageError
     from siamjax.tracking.frames import as_box_xywh
     from siamjax.training.interrupts import StopRequest
-    from siamjax.video import ImageError, VideoWriter, open_frames
+    from siamjax.video import VideoWriter, open_frames
 
     # All that can be wrong with the arguments is found before the network is loaded.
     starts = parse_boxes(init)
@@ -208,8 +209,8 @@ class _Run:
 
     def _step(self, image) -> list[TargetReport] | None:
         """What became of every target; None, and an entry in `skipped`, for a bad frame."""
+        from siamjax.images import ImageError
         from siamjax.tracking.frames import FrameError
-        from siamjax.video import ImageError
 
         start = time.perf_counter()
         try:

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
+
+from siamjax.files import write_whole
 
 SHOWN = 5  # of the frames that were not tracked, and of the times that a target was lost
 
@@ -100,17 +101,8 @@ def write_boxes(path: Path, report: Report) -> None:
 
     A .txt has x,y,w,h of every target in a line for each frame. Raises `OSError`.
     """
-    partial = path.with_name(f".{path.name}.partial")
     text = {".csv": _as_csv, ".json": _as_json}.get(path.suffix.lower(), _as_text)(report)
-    try:
-        partial.write_text(text)
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the boxes cannot be written: {error.strerror}", str(path)
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, text)
 
 
 def _as_text(report: Report) -> str:

@@ -16,19 +16,24 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from siamjax.config import SyntheticConfig
 from siamjax.data.crops import encode_jpeg
+from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
+from siamjax.files import write_whole
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
+_PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
+_OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
 
 
 def kept_frames(config: SyntheticConfig) -> range:
@@ -56,7 +61,7 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
             with scratch_folder(out) as scratch:
                 _write_sequence(config, index, scratch / name)
                 os.replace(scratch / name, out / name)
-    _write_text(out / "list.txt", "".join(f"{name}\n" for name in names))
+    write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 
 
@@ -65,13 +70,27 @@ def write_test_split(out: Path) -> None:
     write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), out)
 
 
+def describe(config: SyntheticConfig) -> dict[str, Any]:
+    """Everything that decides what is rendered, JSON-ready; folders by their content.
+
+    What needs photographs is left out where there are none. Raises `InputError` for a folder
+    that is missing.
+    """
+    values = dataclasses.asdict(config) | {"renderer": RENDERER}
+    for name in ("sprites", "backgrounds"):
+        values[name] = [photographs.folder_digest(f, name) for f in values[name]]
+    if config.sprites or config.backgrounds:
+        values["photographs"] = _PHOTOGRAPHS
+    return {k: v for k, v in values.items() if v or k not in _OF_PHOTOGRAPHS}
+
+
 def _claim(config, out):
-    described = dataclasses.asdict(config) | {"renderer": RENDERER}
+    described = describe(config)
     file = out / RENDERED_FILE
     if file.is_file():
         there = json.loads(file.read_text())
         if there != described:
-            changed = sorted(k for k in described if there.get(k) != described[k])
+            changed = sorted(k for k in described | there if there.get(k) != described.get(k))
             raise InputError(
                 f"{str(out)!r} holds a rendered set that differs in {changed}; choose another "
                 "folder or remove that one"
@@ -82,7 +101,7 @@ def _claim(config, out):
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write_text(file, json.dumps(described, indent=1))
+    write_whole(file, json.dumps(described, indent=1))
 
 
 def _write_sequence(config, index, folder):
@@ -95,9 +114,3 @@ def _write_sequence(config, index, folder):
         x, y, w, h = box_xywh
         boxes.append((x + 1, y + 1, w, h))
     np.savetxt(folder / "groundtruth_rect.txt", boxes, fmt="%d", delimiter=",")
-
-
-def _write_text(path, text):
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(text)
-    os.replace(scratch, path)

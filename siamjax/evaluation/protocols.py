@@ -178,6 +178,8 @@ BENCHMARKS = (
     Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=FROM_ONE),
     Benchmark(name="otb50", aliases=("TB-50",), index_base=FROM_ONE, members="TB-50"),
     Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=FROM_ONE, members="CVPR13"),
+    # The same layout with boxes that count from 0, as most people's own annotations do.
+    Benchmark(name="otb0", index_base=0),
     # Rendered sets are written in OTB layout, and count as OTB does.
     Benchmark(name="synthetic", index_base=FROM_ONE),
     _vot("vot2016"),

@@ -33,6 +33,7 @@ from siamjax.evaluation.protocols import (
 from siamjax.evaluation.results import ResultFolder, Run
 from siamjax.evaluation.scoring import TrackerScores, score_tracker
 from siamjax.evaluation.sequences import Sequence
+from siamjax.files import file_name, keep_name
 
 _POLL_SECONDS = 0.5
 
@@ -155,7 +156,7 @@ class _Work:
                 self._pending.remove(item)
                 self._bar.update(len(sequence))
                 continue
-            name = f"{sequence.name}_{repetition:03d}"
+            name = f"{file_name(sequence.name)}_{repetition:03d}"
             held = claim(self._results.claims, name)
             if held is None:
                 continue
@@ -330,12 +331,13 @@ def compare(
     """
     folders = []
     for entrant in entrants:
+        keep_name(root, entrant.name)
         mark = dict(entrant.fingerprint)
         if real_time:
             mark["real_time"] = real_time._asdict()
         folders.append(
             ResultFolder(
-                root / entrant.name,
+                root / file_name(entrant.name),
                 benchmark,
                 mark,
                 real_time=bool(real_time),

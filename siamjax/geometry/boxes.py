@@ -47,6 +47,25 @@ def iou_xyxy(box, other):
 
     Continuous areas, no +1. Two boxes without area have an overlap of 0, not NaN.
     """
+    intersection, union = _intersection_and_union(box, other)
+    return _ratio(intersection, union)
+
+
+def giou_xyxy(box, other):
+    """Generalised IoU of boxes `[..., 4]`, broadcast, in [-1, 1]: `[...]`.
+
+    The IoU, less the share of the smallest box around both that neither of them covers, so
+    that boxes which do not meet still know which way is nearer. (Rezatofighi et al., 2019)
+    """
+    xp = box.__array_namespace__()
+    intersection, union = _intersection_and_union(box, other)
+    width = xp.maximum(box[..., 2], other[..., 2]) - xp.minimum(box[..., 0], other[..., 0])
+    height = xp.maximum(box[..., 3], other[..., 3]) - xp.minimum(box[..., 1], other[..., 1])
+    around = width * height
+    return _ratio(intersection, union) - _ratio(around - union, around)
+
+
+def _intersection_and_union(box, other):
     xp = box.__array_namespace__()
     left = xp.maximum(box[..., 0], other[..., 0])
     top = xp.maximum(box[..., 1], other[..., 1])
@@ -56,6 +75,12 @@ def iou_xyxy(box, other):
     intersection = xp.maximum(right - left, zero) * xp.maximum(bottom - top, zero)
     area = (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1])
     other_area = (other[..., 2] - other[..., 0]) * (other[..., 3] - other[..., 1])
-    union = area + other_area - intersection
-    positive = union > 0
-    return xp.where(positive, intersection / xp.where(positive, union, zero + 1), zero)
+    return intersection, area + other_area - intersection
+
+
+def _ratio(part, whole):
+    """`part / whole`, and 0 where there is no whole."""
+    xp = part.__array_namespace__()
+    zero = 0 * part
+    positive = whole > 0
+    return xp.where(positive, part / xp.where(positive, whole, zero + 1), zero)

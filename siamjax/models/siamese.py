@@ -45,8 +45,9 @@ class SiameseRPN(nn.Module):
 
     Images are `[b, h, w, 3]` float32, BGR 0..255. `train` makes every batch norm use and
     update batch statistics; template and search are two batches, one after the other, as in
-    PySOT, so that running statistics are updated twice in a joint call. The backbone's
-    stages in `frozen` keep using their running statistics, and leave them as they are.
+    PySOT, so that running statistics are updated twice in a joint call. What `frozen` names,
+    stages of the backbone, "neck" or "head", keeps using its running statistics, and leaves
+    them as they are.
 
     Attributes:
         backbone: image to named stages.
@@ -71,7 +72,8 @@ class SiameseRPN(nn.Module):
         self, image: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
     ) -> dict[str, Array]:
         """The levels' features `[b, h, w, c]` after the neck, uncropped."""
-        return self.to_levels(self.backbone(image, train, frozen), train)
+        stages = self.backbone(image, train, frozen)
+        return self.to_levels(stages, train and "neck" not in frozen)
 
     def to_levels(self, stages: dict[str, Array], train: bool) -> dict[str, Array]:
         """The levels among the backbone's stages, after the neck."""
@@ -93,7 +95,7 @@ class SiameseRPN(nn.Module):
     ) -> TemplateFeatures:
         """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
         features = self.extract_template(template, train=train, frozen=frozen)
-        return TemplateFeatures(self.head.encode(features, train))
+        return TemplateFeatures(self.head.encode(features, train and "head" not in frozen))
 
     def predict(
         self,
@@ -108,7 +110,7 @@ class SiameseRPN(nn.Module):
         Raises ValueError when it is too small, or when the levels' maps differ in size.
         """
         levels = self.extract(search, train=train, frozen=frozen)
-        return self.score(features, levels, train)
+        return self.score(features, levels, train and "head" not in frozen)
 
     def score(
         self, features: TemplateFeatures, levels: dict[str, Array], train: bool

@@ -28,6 +28,7 @@ class SiamMask(SiameseRPN):
         """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
         features = self.extract_template(template, train=train, frozen=frozen)
         (level,) = self.levels
+        train = train and "head" not in frozen
         mask = self.mask_head.encode(features[level], train)
         return TemplateFeatures(self.head.encode(features, train), mask)
 
@@ -41,7 +42,8 @@ class SiamMask(SiameseRPN):
     ) -> Prediction:
         """Scores the search image `[b, s, s, 3]`; raises as `SiameseRPN.predict`."""
         stages = self.backbone(search, train, frozen)
-        levels = self.to_levels(stages, train)
+        levels = self.to_levels(stages, train and "neck" not in frozen)
+        train = train and "head" not in frozen
         (level,) = self.levels
         correlation = self.mask_head.correlate(features.mask, levels[level], train)
         mask = MaskFeatures(correlation, tuple(stages[name] for name in REFINING_STAGES))

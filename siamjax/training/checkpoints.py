@@ -1,7 +1,9 @@
 """Checkpoints on disk. The one file that knows Orbax.
 
 A run's folder holds `checkpoints/<step>/`, each with two trees: `model` (`params` and
-`batch_stats`, all that evaluation reads) and `optimizer` (the rest of the state). Orbax
+`batch_stats`, all that evaluation reads) and `optimizer` (the rest of the state). In a run
+that averages its variables, `model` is the average, and a third tree, `current`, holds the
+variables that training goes on from. Orbax
 writes a step under a temporary name and renames it when it is complete; the metadata that
 travels with it names the configuration and the versions that wrote it, and a checksum of
 each tree, since the array format has none.
@@ -175,7 +177,9 @@ class Checkpoints:
             for folder in damaged:
                 folder.rename(folder.with_name(f"{folder.name}.damaged"))
             self._orbax.reload()
-            return TrainState(**parts["model"], **parts["optimizer"])
+            average = parts["model"] if "current" in parts else None
+            variables = parts.get("current", parts["model"])
+            return TrainState(**variables, **parts["optimizer"], average=average)
         if damaged:
             raise _only_damaged(self._folder, damaged)
         return None
@@ -246,13 +250,15 @@ def save_variables(path: str | Path, variables: dict[str, Any], config: Config) 
 
 
 def _parts(state: TrainState) -> dict[str, Any]:
+    current = {} if state.average is None else {"current": state.variables}
     return {
-        "model": state.variables,
+        "model": state.learnt,
         "optimizer": {
             "step": state.step,
             "skipped": state.skipped,
             "opt_state": state.opt_state,
         },
+        **current,
     }
 
 

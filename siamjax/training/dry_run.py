@@ -35,7 +35,13 @@ def dry_run(config: Config, workdir: str | Path) -> None:
     parallel.check_batch_size(config.train, mesh.size)
     network = build_network(config.model)
     init = functools.partial(init_variables, network, config=config.model)
-    create = functools.partial(create_state, init, build_optimizer(config), config.train.seed)
+    create = functools.partial(
+        create_state,
+        init,
+        build_optimizer(config),
+        config.train.seed,
+        averaged=config.train.average_decay > 0,
+    )
     state = parallel.abstract_state(mesh, create)
     with make_batches(config, cache_dir=workdir / "data") as batches:
         pairs = first_pairs(next(batches), config)

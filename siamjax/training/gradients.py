@@ -15,6 +15,7 @@ from siamjax.config import Config
 from siamjax.data.schema import Batch
 from siamjax.models.layers import batch_divided_over
 from siamjax.training.losses import Losses, count, pair_losses
+from siamjax.training.phases import fixed_norms
 from siamjax.training.state import TrainState
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def batch_gradients(
                 part.template,
                 part.search,
                 train=True,
-                frozen=frozen,
+                frozen=fixed_norms(config, frozen),
                 mutable=["batch_stats"],
             )
         losses = pair_losses(prediction, part, config.loss, counts)

@@ -79,7 +79,13 @@ def train(
         network = build_network(config.model)
         optimizer = build_optimizer(config)
         init = functools.partial(init_variables, network, config=config.model)
-        create = functools.partial(create_state, init, optimizer, config.train.seed)
+        create = functools.partial(
+            create_state,
+            init,
+            optimizer,
+            config.train.seed,
+            averaged=config.train.average_decay > 0,
+        )
         abstract_state = parallel.abstract_state(mesh, create)
 
         # --- Where the run stands
@@ -258,4 +264,4 @@ def _measured(
     if config.data.finish_on == "device":
         batch = jax.jit(make_finish(config))(batch)
     variables = measure_norms(state.variables, batch, network=network, norms=norms)
-    return state.replace(**jax.device_put(variables, parallel.replicated(mesh)))
+    return state.starting_from(jax.device_put(variables, parallel.replicated(mesh)))

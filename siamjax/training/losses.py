@@ -1,9 +1,10 @@
-"""The two losses of a SiamRPN: which anchors are the target, and how to move them onto it;
-and the one of SiamFC: which cells are the target.
+"""The losses of a SiamRPN: which anchors are the target, and how to move them onto it; and
+the one of SiamFC: which cells are the target.
 
 All are computed in float32, whatever the network computes in.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -13,15 +14,24 @@ from jax import Array
 
 from siamjax.config import LossConfig
 from siamjax.data.schema import Batch
+from siamjax.geometry.boxes import cxcywh_to_xyxy, giou_xyxy, iou_xyxy
 from siamjax.models.siamese import Prediction
+
+# A box is at most this many times as large as its anchor, or as small: far from what a
+# positive can be, and far from what float32 cannot hold.
+_LARGEST = math.log(16)
 
 
 class Losses(NamedTuple):
-    """Scalars, float32: `total = cls_weight * cls + loc_weight * loc`; SiamFC's `loc` is 0."""
+    """Scalars, float32: `total = cls_weight * cls + loc_weight * loc + iou_weight * iou`.
+
+    SiamFC's `loc` is 0; `iou` is 0 where it has no weight.
+    """
 
     total: Array
     cls: Array
     loc: Array
+    iou: Array
 
 
 class Counts(NamedTuple):
@@ -47,7 +57,11 @@ def count(batch: Batch) -> Counts:
 
 
 def classification_loss(
-    cls_logits: Array, label_cls: Array, counts: Counts | None = None
+    cls_logits: Array,
+    label_cls: Array,
+    counts: Counts | None = None,
+    *,
+    foreground: Array | None = None,
 ) -> Array:
     """Cross entropy, half of it from the batch's positives and half from its negatives.
 
@@ -57,10 +71,16 @@ def classification_loss(
 
     Reference: PySOT's `select_cross_entropy_loss`, but for one quirk: there a batch with
     exactly one positive counts as having none. Here a single one counts as it is.
+
+    `foreground` `[b, h, w, a]` in [0, 1] is the foreground score that positives are taught,
+    1 where it is not given.
     """
     _check_shape("label_cls", label_cls, cls_logits.shape[:-1])
     log_scores = jax.nn.log_softmax(cls_logits.astype(jnp.float32))
-    return _balanced(-log_scores[..., 1], -log_scores[..., 0], label_cls, counts)
+    if_negative, if_positive = -log_scores[..., 0], -log_scores[..., 1]
+    if foreground is not None:
+        if_positive = foreground * if_positive + (1 - foreground) * if_negative
+    return _balanced(if_positive, if_negative, label_cls, counts)
 
 
 def response_loss(response: Array, label_cls: Array, counts: Counts | None = None) -> Array:
@@ -100,6 +120,32 @@ def location_loss(
     return jnp.sum(each.sum(-1) * label_loc_weight) / pairs
 
 
+def boxes_of(loc: Array) -> Array:
+    """Boxes `_xyxy` of (dx, dy, dw, dh), `[..., 4]` float32, with their anchor for unit.
+
+    x counts anchor widths and y anchor heights, from the anchor's centre. An overlap is the
+    same in these units as in pixels, so that anchors need not be known. Sizes end at 16 and
+    at 1/16 of the anchor's.
+    """
+    loc = loc.astype(jnp.float32)
+    size = jnp.exp(jnp.clip(loc[..., 2:], -_LARGEST, _LARGEST))
+    return cxcywh_to_xyxy(jnp.concatenate([loc[..., :2], size], axis=-1))
+
+
+def iou_loss(
+    loc: Array, label_loc: Array, label_loc_weight: Array, counts: Counts | None = None
+) -> Array:
+    """1 - GIoU of the predicted boxes and the target, weighted and summed as `location_loss`.
+
+    (Rezatofighi et al., CVPR 2019)
+    """
+    _check_shape("label_loc", label_loc, loc.shape)
+    _check_shape("label_loc_weight", label_loc_weight, loc.shape[:-1])
+    each = 1 - giou_xyxy(boxes_of(loc), boxes_of(jnp.asarray(label_loc)))
+    pairs = loc.shape[0] if counts is None else counts.pairs
+    return jnp.sum(each * label_loc_weight) / pairs
+
+
 def pair_losses(
     prediction: Prediction, batch: Batch, config: LossConfig, counts: Counts | None = None
 ) -> Losses:
@@ -109,8 +155,15 @@ def pair_losses(
     """
     if prediction.loc is None:
         cls = response_loss(prediction.cls_logits, batch.label_cls, counts)
-        return Losses(config.cls_weight * cls, cls, jnp.zeros_like(cls))
-    cls = classification_loss(prediction.cls_logits, batch.label_cls, counts)
+        return Losses(config.cls_weight * cls, cls, jnp.zeros_like(cls), jnp.zeros_like(cls))
+    foreground = None
+    if config.iou_aware:
+        boxes, targets = boxes_of(prediction.loc), boxes_of(jnp.asarray(batch.label_loc))
+        overlap = jax.lax.stop_gradient(iou_xyxy(boxes, targets))
+        foreground = overlap**config.iou_aware
+    cls = classification_loss(
+        prediction.cls_logits, batch.label_cls, counts, foreground=foreground
+    )
     loc = location_loss(
         prediction.loc,
         batch.label_loc,
@@ -118,7 +171,11 @@ def pair_losses(
         counts,
         smooth=config.loc_distance == "smooth_l1",
     )
-    return Losses(config.cls_weight * cls + config.loc_weight * loc, cls, loc)
+    total = config.cls_weight * cls + config.loc_weight * loc
+    if not config.iou_weight:
+        return Losses(total, cls, loc, jnp.zeros_like(loc))
+    iou = iou_loss(prediction.loc, batch.label_loc, batch.label_loc_weight, counts)
+    return Losses(total + config.iou_weight * iou, cls, loc, iou)
 
 
 def _balanced(

@@ -1,5 +1,6 @@
 """SGD with momentum, coupled weight decay and a rate that is constant within an epoch."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -26,14 +27,21 @@ def epoch_rates(optim: OptimConfig, epochs: int) -> np.ndarray:
     """The learning rate of each epoch, `[epochs]` float32.
 
     Warm-up epoch i of n has warmup_lr * (lr / warmup_lr) ** (i / n), which never reaches
-    `lr`; the others run from `lr` to `end_lr`, both included, evenly in the logarithm.
+    `lr`; the others run from `lr` to `end_lr`, both included, evenly in the logarithm. With
+    the schedule "hold" only the last tenth of all epochs falls, below `lr` from its first on.
 
     Reference: PySOT's `LRScheduler` with a `step` warm-up and a `log` schedule; SiamFC's
     (section 4.1 of its paper) without a warm-up.
     """
     warmup = optim.warmup_epochs
     rise = np.geomspace(optim.warmup_lr, optim.lr, warmup + 1)[:-1]
-    fall = np.geomspace(optim.lr, optim.end_lr, epochs - warmup)
+    after = epochs - warmup
+    if optim.schedule == "hold":
+        falling = min(math.ceil(epochs / 10), after)
+        held = np.full(after - falling, optim.lr)
+        fall = np.concatenate([held, np.geomspace(optim.lr, optim.end_lr, falling + 1)[1:]])
+    else:
+        fall = np.geomspace(optim.lr, optim.end_lr, after)
     return np.concatenate([rise, fall]).astype(np.float32)
 
 

@@ -41,6 +41,16 @@ def phase_at(step: int, config: Config) -> Phase:
     return [phase for phase in phases(config) if phase.first_step <= step][-1]
 
 
+def fixed_norms(config: Config, frozen: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts whose batch norms keep to their running statistics, as networks take them.
+
+    Those are the backbone's stages in `frozen`, and what `optim.*_norm` says is fixed.
+    """
+    if config.optim.backbone_norm == "fixed":
+        frozen = BACKBONE_STAGES[config.model.backbone.name]
+    return (*frozen, "neck", "head") if config.optim.head_norm == "fixed" else frozen
+
+
 def rate_scales(params: Any, config: Config, frozen: tuple[str, ...]) -> Any:
     """What multiplies the rate of each parameter, as a tree of floats; 0.0 where frozen."""
     stages = BACKBONE_STAGES[config.model.backbone.name]

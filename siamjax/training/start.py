@@ -95,10 +95,8 @@ def begin_from(start: Start, state: "TrainState") -> "TrainState":
     def put(state: "TrainState", variables: Variables) -> "TrainState":
         # Copied, so that no array is anyone else's when a step donates it.
         variables = jax.tree.map(jnp.copy, variables)
-        return state.replace(
-            params={**state.params, **variables["params"]},
-            batch_stats={**state.batch_stats, **variables["batch_stats"]},
-        )
+        old = state.variables
+        return state.starting_from({kind: {**old[kind], **variables[kind]} for kind in old})
 
     arrays = jax.tree.map(np.asarray, start.variables)
     return jax.jit(put, out_shardings=shardings, donate_argnums=0)(state, arrays)

@@ -15,7 +15,7 @@ from siamjax.training.device_augment import make_finish
 from siamjax.training.gradients import batch_gradients
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.phases import rate_scales
-from siamjax.training.state import TrainState
+from siamjax.training.state import TrainState, moving_average
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -49,17 +49,18 @@ def train_step(
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on one batch.
 
-    Returns the new state and float32 scalars: `loss`, its parts `cls_loss` and `loc_loss`
-    before weighting, `grad_norm` of the mean gradient before clipping, and `skipped`. They
-    belong to the parameters that the step started from. The backbone's stages in `frozen`
-    keep their parameters and statistics, bit by bit. `finish` disturbs and labels a batch
-    that was only drawn, see `device_augment`. With `axis_name`, of `pmap` or `vmap`, `batch`
-    is one device's part of the batch, and what is returned is the same on each.
+    Returns the new state and float32 scalars: `loss`, its parts `cls_loss`, `loc_loss` and,
+    where it has a weight, `iou_loss` before weighting, `grad_norm` of the mean gradient
+    before clipping, and `skipped`. They belong to the parameters that the step started from.
+    The backbone's stages in `frozen` keep their parameters and statistics, bit by bit.
+    `finish` disturbs and labels a batch that was only drawn, see `device_augment`. With
+    `axis_name`, of `pmap` or `vmap`, `batch` is one device's part of the batch, and what is
+    returned is the same on each.
 
     Where the loss or the gradient is not finite, or the loss larger than `train.max_loss`,
-    `skipped` is 1 and the parameters, the statistics and the momentum stay as they were. The
-    batch is spent and the step counts all the same, so that step n always reads batch n and
-    has its epoch's rate.
+    `skipped` is 1 and the parameters, the statistics, their average and the momentum stay as
+    they were. The batch is spent and the step counts all the same, so that step n always
+    reads batch n and has its epoch's rate.
     """
     if finish is not None:
         batch = finish(batch)
@@ -86,6 +87,17 @@ def train_step(
     def kept(new: Array, old: Array) -> Array:
         return jnp.where(is_sound, new, old)
 
+    params = jax.tree.map(moved, trained, state.params, updates)
+    batch_stats = jax.tree.map(kept, batch_stats, state.batch_stats)
+    average = state.average
+    if average is not None:
+        average = moving_average(
+            average,
+            {"params": params, "batch_stats": batch_stats},
+            config.train.average_decay,
+            state.step - state.skipped,
+        )
+        average = jax.tree.map(kept, average, state.average)
     skipped = 1 - is_sound.astype(jnp.int32)
     metrics = {
         "loss": losses.total,
@@ -94,13 +106,16 @@ def train_step(
         "grad_norm": norm,
         "skipped": skipped.astype(jnp.float32),
     }
+    if config.loss.iou_weight:
+        metrics["iou_loss"] = losses.iou
     return (
         TrainState(
             step=state.step + jnp.int32(1),
             skipped=state.skipped + skipped,
-            params=jax.tree.map(moved, trained, state.params, updates),
-            batch_stats=jax.tree.map(kept, batch_stats, state.batch_stats),
+            params=params,
+            batch_stats=batch_stats,
             opt_state=jax.tree.map(kept, opt_state, state.opt_state),
+            average=average,
         ),
         metrics,
     )

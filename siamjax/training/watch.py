@@ -97,7 +97,7 @@ class Watch:
         return step % every == 0 or step == self._config.train.steps
 
     def validate(self, step: int, state: TrainState, stop: StopRequest) -> float | None:
-        """Tracks with the parameters as they are, unless a signal ends it.
+        """Tracks with what has been learnt so far, unless a signal ends it.
 
         Returns the success AUC, if there is one; in processes other than the first, None.
         """
@@ -105,7 +105,7 @@ class Watch:
             return None
         values: dict[str, float] = {}
         with stop.at_once():
-            values = self._validate(on_one_device(state.variables))
+            values = self._validate(on_one_device(state.learnt))
         if values:
             self.scalars(step, {_VALIDATION + name: value for name, value in values.items()})
             self._validated.add(step)
@@ -120,7 +120,7 @@ class Watch:
         """Draws a batch's first pairs and what the network makes of them."""
         few = first_pairs(batch, self._config)
         prediction = _predict(
-            on_one_device(state.variables), few.template, few.search, network=self._network
+            on_one_device(state.learnt), few.template, few.search, network=self._network
         )
         image = draw_pairs(few, self._config.model, jax.device_get(prediction))
         self._tensorboard.picture(step, "pairs", image)

@@ -1,5 +1,6 @@
 """From a state dict to the variables of a configured network, with an account of every key."""
 
+import dataclasses
 import functools
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from siamjax.config import BACKBONE_STAGES
 from siamjax.models.build import build_network, init_variables
 from siamjax.weights import (
     dasiamrpn,
@@ -111,9 +113,12 @@ def _convert(
         path: _follow(recipe, path, state_dict, report) for path, recipe in recipes.items()
     }
     wanted = {key for recipe in recipes.values() for key in recipe.keys}
+    deeper = set() if recognition.whole else _keys_of_whole_backbone(recognition, config)
     for key in state_dict:
         if key not in wanted:
             reason = _reason_to_ignore(key, recognition, wanted)
+            if not reason and key in deeper:
+                reason = "of a stage behind the last one that the network uses"
             if reason:
                 report.ignored.append((key, reason))
             else:
@@ -122,6 +127,21 @@ def _convert(
     if report.problems:
         raise ConversionError(report)
     return unflatten(arrays), report
+
+
+def _keys_of_whole_backbone(recognition: Recognition, config: "Config") -> set[str]:
+    """The keys that the backbone would take if the network used its last stage."""
+    last = BACKBONE_STAGES[config.model.backbone.name][-1]
+    if last in config.model.levels:
+        return set()
+    model = dataclasses.replace(config.model, levels=(last,), channels=(1,), mask=False)
+    shapes = {
+        path: tuple(leaf.shape)
+        for path, leaf in flatten(abstract_variables(model)).items()
+        if path.split("/")[1] == "backbone"
+    }
+    recipes = _recipes(recognition, shapes, model.levels, ())
+    return {key for recipe in recipes.values() for key in recipe.keys}
 
 
 def _recipes(

@@ -1,6 +1,5 @@
 """State dicts in files: PyTorch's key -> array, read from and written to .pth and .npz."""
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from siamjax.files import replacing
 from siamjax.weights.errors import WeightsError
 from siamjax.weights.torch_reader import ZIP_START, read_archive, read_stream
 from siamjax.weights.torch_writer import write_torch
@@ -92,14 +92,8 @@ def write_state_dict(path: str | Path, state_dict: Mapping[str, np.ndarray]) -> 
     path = Path(path)
     if path.suffix not in (".npz", ".pth"):
         raise WeightsError(f"`{path}` must end in .npz or .pth")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            if path.suffix == ".npz":
-                np.savez(file, **state_dict)
-            else:
-                write_torch(file, state_dict)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        if path.suffix == ".npz":
+            np.savez(file, **state_dict)
+        else:
+            write_torch(file, state_dict)

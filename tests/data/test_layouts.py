@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax.data.builders.annotations import LayoutError
+from siamjax.data.builders.annotations import NO_LINE, LayoutError
 from siamjax.data.builders.cutting import (
     LOOKS_NORMALISED,
     REACHES_FAR,
@@ -16,6 +16,7 @@ from siamjax.data.builders.cutting import (
 )
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
 from siamjax.data.crops import crop_target, encode_jpeg
 from siamjax.images import decode_image
 from tests.data import trees
@@ -62,7 +63,7 @@ def test_first_pixel(layout, tmp_path):
 def test_what_is_dropped_is_counted(tmp_path):
     """By layout: reasons, how often, and an example."""
     expected = {
-        "otb": {"there is no box": 3},
+        "otb": {"there is no box": 2, NO_LINE: 1},
         "vot": {"there is no box": 1, "the target is flagged hidden": 1},
         "got10k": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
         "lasot": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
@@ -75,11 +76,15 @@ def test_what_is_dropped_is_counted(tmp_path):
         },
         "youtube_bb": {
             "the target is flagged absent": 1,
-            "there is no box": 1,
+            "the line is malformed": 1,
             "the picture is missing": 1,
         },
         "yolo": {"there is no box": 1, "the picture is missing": 1},
-        "mot": {"the target is flagged hidden": 1},
+        "mot": {
+            "the target is flagged hidden": 1,
+            NOT_CONSIDERED: 3,
+            f"{NO_TARGET} (MOT's 11, full occluder)": 3,
+        },
         "crops": {"the picture is missing": 1},
     }
     for layout, reasons in expected.items():
@@ -202,7 +207,7 @@ def test_damaged_annotations_spare_the_rest(tmp_path):
     pictures, drops = cut("otb", tmp_path)
     assert len(pictures) == 4
     assert drops.counts["the annotation cannot be read"] == 2
-    assert "line 1 holds no numbers" in drops.examples["the annotation cannot be read"][0]
+    assert "line 1: 'three' is no number" in drops.examples["the annotation cannot be read"][0]
     voc = tmp_path / "voc"
     trees.pascal_voc(voc)
     file = voc / "Annotations" / "000000.xml"
@@ -223,7 +228,8 @@ def test_numbers_that_are_none(row, tmp_path):
     file.write_text(file.read_text() + row + "\n")
     pictures, drops = cut("mot", tmp_path)
     assert not pictures and drops.counts == {"the annotation cannot be read": 1}
-    assert "MOT17-02: cannot convert" in drops.examples["the annotation cannot be read"][0]
+    assert "line 13: " in drops.examples["the annotation cannot be read"][0]
+    assert "no whole number" in drops.examples["the annotation cannot be read"][0]
 
 
 def test_xml_that_expands_is_refused(tmp_path):

@@ -20,8 +20,8 @@ from siamjax.data.builders.prepare import prepare
 from siamjax.data.crops import crop_target
 from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
-from siamjax.images import decode_image
-from siamjax.video import read_image
+from siamjax.errors import InputError
+from siamjax.images import decode_image, read_image
 from tests.conftest import ROOT
 from tests.data import trees
 
@@ -45,6 +45,43 @@ def many(tmp_path):
         rows = [",".join(map(str, trees.moving(n))) for n in range(4)]
         trees.text(root / f"v{number}" / "groundtruth_rect.txt", rows)
     return root
+
+
+@pytest.mark.parametrize("layout", [k for k, v in LAYOUTS.items() if v.index_base is not None])
+@pytest.mark.parametrize("base", [0, 1, None])
+def test_index_base_against_drawn_frames(layout, base, tmp_path):
+    """A block drawn at a known place, its box written from 0 and from 1."""
+    trees.WRITERS[layout](tmp_path / "in")  # counts as the layout's makers do
+    own = LAYOUTS[layout].index_base
+    prepare(layout, tmp_path / "in", tmp_path / "out", SMALL, index_base=base)
+    source = RecordSource(tmp_path / "out")
+    moved = own - (own if base is None else base)
+    x, y, w, h = trees.moving(0)
+    assert (
+        np.isclose(source.index.frame_xywh, [x + moved, y + moved, w, h], atol=0.01)
+        .all(-1)
+        .any()
+    )
+
+
+def test_clips_that_count_from_zero(tmp_path):
+    """The default takes one off and is a pixel wrong; the option makes another set."""
+    box = (11, 7, 30, 20)
+    trees.picture(tmp_path / "in/clip/img/0001.jpg", box=box)
+    trees.text(tmp_path / "in/clip/groundtruth_rect.txt", [",".join(map(str, box))])
+    drawn = read_image(tmp_path / "in/clip/img/0001.jpg").min(-1) > 200
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    truth = [columns[0], rows[0], len(columns), len(rows)]
+    for base, moved in ((0, 0), (1, 1), (None, 1)):
+        out = tmp_path / f"out-{base}"
+        prepare("otb", tmp_path / "in", out, SMALL, index_base=base)
+        (found,) = RecordSource(out).index.frame_xywh
+        np.testing.assert_allclose(found, np.subtract(truth, [moved, moved, 0, 0]), atol=0.01)
+    prepare("otb", tmp_path / "in", tmp_path / "out-1", SMALL)  # the same as the default
+    with pytest.raises(InputError, match=r"differs in \['index_base'\]"):
+        prepare("otb", tmp_path / "in", tmp_path / "out-0", SMALL)
+    with pytest.raises(InputError, match=r"--index-base.*'coco'.*settles"):
+        prepare("coco", tmp_path / "in", tmp_path / "coco", SMALL, index_base=1)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -10,6 +10,8 @@ from siamjax.data.schema import Batch
 from siamjax.models.siamese import Prediction
 from siamjax.training.losses import (
     classification_loss,
+    count,
+    iou_loss,
     location_loss,
     pair_losses,
     response_loss,
@@ -23,7 +25,7 @@ def random_case(rng, b=3, n=5, a=4):
     loc, label_loc = rng.normal(0, 1, (2, b, n, n, a, 4)).astype(np.float32)
     label = rng.choice([-1, 0, 1], (b, n, n, a), p=[0.6, 0.3, 0.1]).astype(np.int32)
     weight = ((label == 1) / rng.integers(1, 17, (b, 1, 1, 1))).astype(np.float32)
-    return logits, label, loc, label_loc, weight
+    return logits, label, loc.clip(-2.7, 2.7), label_loc.clip(-2.7, 2.7), weight
 
 
 def torch_losses(torch, logits, label, loc, label_loc, weight):
@@ -173,6 +175,92 @@ def test_location_by_hand():
     weight[0, 0, 0, 0], weight[1, 1, 0, 0] = 0.5, 0.25
     # (0.5 * 3.5 + 0.25 * 4) / 2 pairs
     np.testing.assert_allclose(location_loss(loc, label_loc, weight), 1.375)
+
+
+def overlaps(a, b):
+    """IoU and GIoU of two boxes (cx, cy, w, h), one interval after the other."""
+    inside, around = 1.0, 1.0
+    for axis in (0, 1):
+        low = [box[axis] - box[axis + 2] / 2 for box in (a, b)]
+        high = [box[axis] + box[axis + 2] / 2 for box in (a, b)]
+        inside *= max(0.0, min(high) - max(low))
+        around *= max(high) - min(low)
+    union = a[2] * a[3] + b[2] * b[3] - inside
+    return inside / union, inside / union - (around - union) / around
+
+
+def in_pixels(loc, anchor):
+    """The box that (dx, dy, dw, dh) makes of an anchor (cx, cy, w, h), by its definition."""
+    (dx, dy, dw, dh), (cx, cy, w, h) = loc, anchor
+    return cx + dx * w, cy + dy * h, w * np.exp(dw), h * np.exp(dh)
+
+
+def brute_force(loc, label_loc, rng):
+    """IoU and GIoU at every anchor, in pixels, whatever the anchors are."""
+    both = np.zeros((2, *loc.shape[:-1]))
+    for place in np.ndindex(loc.shape[:-1]):
+        anchor = (*rng.uniform(-50, 50, 2), *rng.uniform(5, 100, 2))
+        boxes = (in_pixels(np.float64(array[place]), anchor) for array in (loc, label_loc))
+        both[(slice(None), *place)] = overlaps(*boxes)
+    return both
+
+
+def test_iou_loss_equals_pixels_of_any_anchors(rng):
+    logits, label, loc, label_loc, weight = random_case(rng)
+    expected = ((1 - brute_force(loc, label_loc, rng)[1]) * weight).sum() / len(loc)
+    np.testing.assert_allclose(iou_loss(loc, label_loc, weight), expected, rtol=1e-5)
+    batch = Batch(None, None, label, label_loc, weight, None, None, None)
+    losses = pair_losses(Prediction(logits, loc), batch, LossConfig(iou_weight=2.0))
+    plain = pair_losses(Prediction(logits, loc), batch, LossConfig())
+    np.testing.assert_allclose(losses.iou, expected, rtol=1e-5)
+    np.testing.assert_allclose(losses.total, plain.total + 2 * expected, rtol=1e-6)
+    assert plain.iou == 0 and plain.loc == losses.loc
+
+
+def test_iou_loss_by_hand_and_far_away():
+    # Boxes of the anchor's size, one width apart, so that they touch: 1 - GIoU is 1. Then
+    # two widths apart: a third of the box around is empty.
+    loc, label_loc = np.zeros((2, 2, 1, 1, 1, 4), np.float32)
+    loc[0, ..., 0], loc[1, ..., 0] = 1, 2
+    weight = np.float32([[[[0.5]]], [[[1.0]]]])
+    np.testing.assert_allclose(iou_loss(loc, label_loc, weight), (0.5 + 4 / 3) / 2)
+    wild = loc + np.float32([1e3, -1e3, 1e4, -1e4])
+    value, gradient = jax.value_and_grad(iou_loss)(wild, label_loc, weight)
+    assert 0 < value <= 2 and np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_positives_are_taught_their_overlap(rng, power):
+    logits, label, loc, label_loc, weight = random_case(rng)
+    overlap = brute_force(loc, label_loc, rng)[0] ** power
+    scores = np.exp(logits - logits.max(-1, keepdims=True))
+    scores /= scores.sum(-1, keepdims=True)
+    soft = -(overlap * np.log(scores[..., 1]) + (1 - overlap) * np.log(scores[..., 0]))
+    expected = 0.5 * soft[label == 1].mean() - 0.5 * np.log(scores[label == 0][:, 0]).mean()
+    batch = Batch(None, None, label, label_loc, weight, None, None, None)
+    config = LossConfig(loc_weight=0.0, iou_aware=power)
+
+    def total(loc):
+        losses = pair_losses(Prediction(logits, loc), batch, config)
+        return losses.total, losses
+
+    (_, losses), gradient = jax.value_and_grad(total, has_aux=True)(jnp.asarray(loc))
+    np.testing.assert_allclose(losses.cls, expected, rtol=1e-5)
+    assert not gradient.any()  # boxes do not get worse to make scores right
+
+
+def test_losses_of_parts_add_up_to_the_whole_s(rng):
+    logits, label, loc, label_loc, weight = random_case(rng, b=4)
+    config = LossConfig(iou_weight=1.5, iou_aware=0.5)
+
+    def of(rows, counts):
+        arrays = (label[rows], label_loc[rows], weight[rows])
+        batch = Batch(None, None, *arrays, None, None, None)
+        return pair_losses(Prediction(logits[rows], loc[rows]), batch, config, counts)
+
+    counts = count(Batch(None, None, label, None, None, None, None, None))
+    parts = [of(rows, counts) for rows in (slice(0, 1), slice(1, 4))]
+    np.testing.assert_allclose(np.sum(parts, axis=0), of(slice(None), None), rtol=1e-5)
 
 
 def test_losses_of_bfloat16_predictions_are_float32(rng):

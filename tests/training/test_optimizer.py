@@ -73,6 +73,18 @@ def test_gradients_are_summed_over_pysot_s_gpus(name, gpus, steps):
     assert gradient_scale(one) == 1
 
 
+def test_a_rate_that_is_held_falls_in_the_last_tenth():
+    rise = {"lr": 0.01, "warmup_lr": 0.001, "end_lr": 0.0001, "schedule": "hold"}
+    rates = epoch_rates(OptimConfig(**rise, warmup_epochs=1), 20)
+    np.testing.assert_allclose(rates, [0.001, *[0.01] * 17, 0.001, 0.0001], rtol=1e-6)
+    # a tenth of eleven epochs is two, of three one; a warm-up leaves what it leaves
+    rates = epoch_rates(OptimConfig(**rise, warmup_epochs=0), 11)
+    np.testing.assert_allclose(rates, [*[0.01] * 9, 0.001, 0.0001], rtol=1e-6)
+    rates = epoch_rates(OptimConfig(**rise, warmup_epochs=2), 3)
+    np.testing.assert_allclose(rates[-1], 0.0001, rtol=1e-6)
+    assert len(rates) == 3
+
+
 def test_the_sum_is_clipped_and_decay_is_not_scaled():
     optim = OptimConfig(
         lr=1.0, warmup_epochs=0, summed_batch=2, clip_norm=10.0, weight_decay=0.5

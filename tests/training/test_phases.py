@@ -173,6 +173,38 @@ def test_nothing_is_computed_backwards_for_what_is_frozen():
     assert flops(every) < flops(every[:1]) < 0.9 * flops(())
 
 
+def test_what_is_frozen_is_only_computed_forwards():
+    """A frozen backbone's convolutions: two for each image, and no gradient of any."""
+    state, batch = history()[0], make_batch(0)._replace(records=None)
+    config = dataclasses.replace(
+        STAGED, train=dataclasses.replace(STAGED.train, micro_batches=2)
+    )
+
+    def backbone_convolutions(frozen):
+        text = str(jax.make_jaxpr(make_step(config, NETWORK, frozen))(state, batch))
+        return text.count("conv_general_dilated[")
+
+    every = BACKBONE_STAGES["alexnet"]
+    heads = 2 * 3  # two convolutions, each with the gradients of its input and its kernel
+    assert backbone_convolutions(every) == 2 * 2 + heads
+    # kernels of both stages for both images, and the second stage's gradient of its input
+    assert backbone_convolutions(()) == 2 * 2 + heads + 2 * 3
+
+
+@pytest.mark.parametrize("fixed", ["backbone", "head"])
+def test_norms_that_are_fixed_keep_their_statistics_and_train_their_scale(fixed):
+    config = dataclasses.replace(
+        STAGED, optim=OptimConfig(warmup_epochs=1, **{f"{fixed}_norm": "fixed"})
+    )
+    state, batch = history()[0], make_batch(0)._replace(records=None)
+    after, _ = jax.device_get(jax.jit(make_step(config, NETWORK))(state, batch))
+    kept, moved = ("backbone", "neck") if fixed == "backbone" else ("neck", "backbone")
+    assert bits(after.batch_stats[kept]) == bits(state.batch_stats[kept])
+    assert bits(after.batch_stats[moved]) != bits(state.batch_stats[moved])
+    for part in (after.params["neck"], after.params["backbone"]["layer2"]["bn"]):
+        assert (part["bias"] != 0).any()
+
+
 def test_steps_equal_pytorch_across_the_joining():
     """Losses, summed gradients, clip, decay, momentum, rates of groups, a new optimiser."""
     torch = pytest.importorskip("torch")

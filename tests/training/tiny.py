@@ -176,7 +176,8 @@ class StagedNet(nn.Module):
     @nn.compact
     def __call__(self, template, search, *, train=False, frozen=()):
         backbone = Backbone(name="backbone")
-        neck = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, name="neck")
+        batch = train and "neck" not in frozen
+        neck = nn.BatchNorm(not batch, momentum=0.9, epsilon=1e-5, name="neck")
         kernel = nn.relu(neck(backbone(template, train, frozen)))
         maps = xcorr_depthwise(nn.relu(neck(backbone(search, train, frozen))), kernel)
         cls = nn.Conv(4, (1, 1), name="cls")(maps)

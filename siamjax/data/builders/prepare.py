@@ -16,7 +16,7 @@ from tqdm import tqdm
 from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import Settings, cut_clips, look_like_corners
 from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips, moved_base
 from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
 from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
 from siamjax.errors import InputError
@@ -45,11 +45,13 @@ def prepare(
     settings: Settings | None = None,
     *,
     only: Sequence[str] = (),
+    index_base: int | None = None,
     jobs: int = 1,
 ) -> Prepared:
     """Prepares the folder `root`, which is in `layout`, as a set in the folder `out`.
 
     `only` names the clips that are wanted, as shell patterns; empty for all.
+    `index_base` is the number of the first pixel in the files, where not the layout's own.
 
     `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
     and the same call goes on with it; what is done already is not done again. The same
@@ -59,10 +61,11 @@ def prepare(
     """
     settings = settings or Settings()
     root, out = Path(root), Path(out).absolute()
-    clips = find_clips(layout, root, only)
+    clips = find_clips(layout, root, only, index_base)
     identity = {
         "format": _FORMAT,
         "layout": layout,
+        "index_base": moved_base(layout, index_base),
         "clips": len(clips),
         "names": hashlib.sha256("\n".join(c.name for c in clips).encode()).hexdigest(),
         **dataclasses.asdict(settings),

@@ -1,6 +1,5 @@
 """Rendered sequences as a prepared set."""
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -53,13 +52,9 @@ def prepare_synthetic(
     is complete: what an interrupted run left is removed and done again. Raises OSError when
     the disk is full.
     """
-    decides = [
-        dataclasses.asdict(config),
-        crop_size,
-        template_size,
-        synthetic.RENDERER,
-        _FORMAT,
-    ]
+    described = synthetic.describe(config)
+    renderer = described.pop("renderer")
+    decides = [described, crop_size, template_size, renderer, _FORMAT]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
     folder = Path(cache_dir).resolve() / f"synthetic-{config.split}-{digest}"
     if (folder / INDEX_FILE).is_file():
@@ -77,7 +72,7 @@ def prepare_synthetic(
             "keep": "crops",
             "crop_size": crop_size,
             "template_size": template_size,
-            "synthetic": dataclasses.asdict(config),
+            "synthetic": described,
         }
         _publish(finish(shards, scratch, description, scratch / "set"), folder)
     return folder
