@@ -109,7 +109,7 @@ def test_the_advice_for_other_types_gives_the_right_levels(dtype, top, xp):
     with pytest.raises(FrameError) as told:
         as_bgr(frame)
     advice = re.search(r"convert it with `([^`]*)`", str(told.value)).group(1)
-    converted = eval(advice, {"frame": frame, "np": np})
+    converted = eval(advice, {"frame": np.asarray(frame), "np": np})
     assert converted.dtype == np.uint8
     assert np.abs(np.asarray(converted, int) - levels).max() <= 1
     assert as_bgr(converted).shape == (*frame.shape[:2], 3)
