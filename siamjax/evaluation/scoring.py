@@ -21,7 +21,7 @@ from siamjax.evaluation.protocols import (
     OpeConvention,
     find_vot_protocol,
 )
-from siamjax.evaluation.regions import Regions
+from siamjax.evaluation.regions import enclosing_boxes
 from siamjax.evaluation.results import (
     ResultsError,
     find_results,
@@ -240,7 +240,7 @@ def _score_supervised(
             tag: _finite({**of._asdict(), "eao": eao})
             for tag, (of, eao) in found.attributes.items()
         },
-        "boxes": {name: _as_boxes(of[0]) for name, of in runs.items()},
+        "boxes": {name: enclosing_boxes(of[0]) for name, of in runs.items()},
         "curves": {"eao": found.eao_curve},
         "problems": as_problems(lines),
     }
@@ -258,7 +258,7 @@ def _score_long_term(
         "overall": found.overall._asdict(),
         "sequences": {name: of._asdict() for name, of in found.sequences.items()},
         "attributes": {},
-        "boxes": {name: _as_boxes(run.regions) for name, run in runs.items()},
+        "boxes": {name: enclosing_boxes(run.regions) for name, run in runs.items()},
         "curves": {"lt_recall": found.mean_recall, "lt_precision": found.mean_precision},
         "problems": as_problems(lines),
     }
@@ -272,13 +272,6 @@ def _nothing(lines: list[str]) -> dict[str, Any]:
 def _finite(scores: Scores) -> Scores:
     """Without the numbers that nothing defines."""
     return {key: value for key, value in scores.items() if np.isfinite(value)}
-
-
-def _as_boxes(regions: Regions) -> np.ndarray:
-    """The boxes of a run, or around its polygons; NaN where a frame has a code."""
-    corners = regions.polygons()
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    return np.concatenate([low, high - low], axis=1)
 
 
 def _refuse_hidden(truth: Truth, benchmark: Benchmark) -> None:
