@@ -1,9 +1,10 @@
 """What `eval.py` does: tracks a benchmark, scores, reports."""
 
 from pathlib import Path
+from typing import Literal
 
 from siamjax.commands.ending import missing_code
-from siamjax.errors import InputError
+from siamjax.errors import require_between
 
 
 def evaluate(
@@ -15,6 +16,7 @@ def evaluate(
     weights: Path | None = None,
     sequences: tuple[str, ...] = (),
     controls: bool = False,
+    experiment: Literal["one-pass"] | None = None,
     slots: int = 8,
     real_time: bool = False,
     speed: float | None = None,
@@ -40,6 +42,7 @@ def evaluate(
             release file, or other weights that `siamjax convert` takes
         sequences: only these; all when none is named
         controls: adds the untrained network and a tracker that never moves
+        experiment: `one-pass` runs VOT's benchmarks without restarts, regions as upright boxes
         slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
         real_time: drops the frames that come while the tracker is busy (20 a second come)
         speed: of the tracker in real time, frames a second; measured where it is not given
@@ -62,12 +65,11 @@ def evaluate(
     from siamjax.locks import held
 
     settings, weights = resolve(config, weights)
-    conventions = get_benchmark(benchmark)
-    if slots < 0 or repetitions < 1:
-        raise InputError(
-            f"`slots` (={slots}) must not be negative, and `repetitions` (={repetitions}) at "
-            "least 1"
-        )
+    conventions = get_benchmark(benchmark, experiment or "")
+    require_between("--slots", slots, 0, 4096)
+    require_between("--repetitions", repetitions, 1, 999)  # files are called _001 to _999
+    if speed is not None:
+        require_between("--speed", speed, 1e-3, 1e6)
     camera = RealTime(speed=speed) if real_time else None
     if real_time and speed is None:
         slots = 0  # the speed of one tracker cannot be measured while many run together
@@ -78,7 +80,8 @@ def evaluate(
     slots = min(slots, len(loaded))
     truths = [sequence.truth for sequence in loaded]
     entrants = _entrants(settings, weights, slots, controls)
-    same = [conventions.name, [truth.name for truth in truths], real_time, speed, repetitions]
+    same = [conventions.name, [truth.name for truth in truths], real_time, speed]
+    same += [experiment, repetitions]
     same += [[entrant.name, entrant.fingerprint] for entrant in entrants]
     with held(out, "--out", shared_as=same):
         results = out / "results"

@@ -12,8 +12,8 @@ from siamjax.evaluation.controls import StaticTracker
 from siamjax.evaluation.regions import RegionError
 from siamjax.evaluation.results import ResultFolder, StaleResultsError, read_problems
 from siamjax.evaluation.sequences import load_sequences
+from siamjax.images import ImageError
 from siamjax.tracking.frames import BoxError, FrameError
-from siamjax.video import ImageError
 from tests.evaluation.conftest import Scripted, boxes_along
 
 
