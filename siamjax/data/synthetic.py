@@ -18,10 +18,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from siamjax.config import SyntheticConfig
+from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
@@ -34,6 +36,7 @@ from siamjax.locks import LOCK_FILE, held
 RENDERER = 4
 _PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
+_SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
 
 
@@ -65,6 +68,26 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
                     os.replace(scratch / name, out / name)
         write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
+
+
+def write_samples(config: SyntheticConfig, path: Path) -> None:
+    """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
+
+    A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
+    `InputError` for a path that has another ending or no folder.
+    """
+    kept = kept_frames(config)
+    shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]
+    tiles = []
+    for index in range(min(config.sequences, _SAMPLE_SEQUENCES)):
+        sequence = Sequence(config, index)
+        for frame in shown:
+            picture, box_xywh = sequence.render(frame)
+            x, y, w, h = (int(v) for v in box_xywh)
+            # around the target's pixels, not over them
+            cv2.rectangle(picture, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
+            tiles.append(picture)
+    write_sheet(tiles, _SAMPLE_FRAMES, path)
 
 
 def write_test_split(out: Path) -> None:

@@ -16,12 +16,13 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
@@ -92,6 +93,21 @@ def folder_digest(folder: str | Path, what: str) -> str:
     files = [*pictures_in(root), *(f for f in [root / INDEX] if f.is_file())]
     content = [(f.relative_to(root).as_posix(), f.stat().st_size) for f in files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def check_folders(
+    sprites: Sequence[str | Path], backgrounds: Sequence[str | Path], split: str
+) -> None:
+    """Reads everything once, before work starts that one bad picture would end.
+
+    Raises `InputError` as the functions that list and read them.
+    """
+    objects = [(read_views, f) for folder in sprites for f in list_sprites(folder, split)]
+    scenes = [
+        (read_background, f) for folder in backgrounds for f in list_backgrounds(folder, split)
+    ]
+    for read, file in tqdm([*objects, *scenes], "checking photographs", unit="file"):
+        read(file)
 
 
 @functools.lru_cache(maxsize=64)
