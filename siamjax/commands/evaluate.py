@@ -7,11 +7,11 @@ from siamjax.errors import InputError
 
 def evaluate(
     *,
-    config: Path,
-    weights: Path,
     benchmark: str,
     data: Path,
     out: Path,
+    config: Path | None = None,
+    weights: Path | None = None,
     sequences: tuple[str, ...] = (),
     controls: bool = False,
     slots: int = 8,
@@ -25,14 +25,16 @@ def evaluate(
     Several processes with the same command share the sequences.
 
     Args:
-        config: a configuration file, .py or the config.json of a run
-        weights: a run's folder, one of its checkpoints, or a converted file
         benchmark: `otb` (any folder in OTB layout), `otb50`, `cvpr13`, `vot2016` to
             `vot2019`, `vot2018-lt`, `uav123`, `uav20l`, `lasot`, `trackingnet`, `got10k`,
             `got10k-test`, `nfs`, `tcolor128`, `dtb70`; `synthetic`: the rendered test split
         data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
             `synthetic` is rendered into it when it is not there
         out: results/<tracker>/, index.html, summary.json, table.md, table.tex are written here
+        config: a configuration file, .py or the config.json of a run; by default the one that
+            the weights come with
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
         sequences: only these; all when none is named
         controls: adds the untrained network and a tracker that never moves
         slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
@@ -41,7 +43,7 @@ def evaluate(
         repetitions: runs of each sequence, for GOT-10k and VOT
         compare: folders of other trackers' results, for the report
     """
-    import siamjax
+    from siamjax.api import resolve
     from siamjax.data.synthetic import write_test_split
     from siamjax.evaluation.pack import pack
     from siamjax.evaluation.protocols import get_benchmark
@@ -52,8 +54,9 @@ def evaluate(
     from siamjax.evaluation.scoring import score_tracker
     from siamjax.evaluation.sequences import load_sequences
     from siamjax.evaluation.tables import as_text
+    from siamjax.files import file_name
 
-    settings = siamjax.load_config(config)
+    settings, weights = resolve(config, weights)
     conventions = get_benchmark(benchmark)
     if slots < 0 or repetitions < 1:
         raise InputError(
@@ -87,9 +90,8 @@ def evaluate(
     page = write_report(out, conventions, loaded, scores, problems, settings.name)
     print(as_text(scores, problems))
     if conventions.hidden_truth and not sequences:
-        archive = pack(
-            results / settings.name / inner, truths, conventions, out / f"{settings.name}.zip"
-        )
+        own = file_name(settings.name)
+        archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
         print(f"for the server: {archive}")
     print(f"report: {page}")
 

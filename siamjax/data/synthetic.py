@@ -29,10 +29,11 @@ from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
+from siamjax.files import write_whole
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 3  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
 _SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
@@ -63,7 +64,7 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
             with scratch_folder(out) as scratch:
                 _write_sequence(config, index, scratch / name)
                 os.replace(scratch / name, out / name)
-    _write_text(out / "list.txt", "".join(f"{name}\n" for name in names))
+    write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 
 
@@ -71,7 +72,7 @@ def write_samples(config: SyntheticConfig, path: Path) -> None:
     """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
 
     A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
-    `InputError` for a path that has another ending or no folder.
+    `InputError` for a path that has another ending.
     """
     kept = kept_frames(config)
     shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]
@@ -123,7 +124,7 @@ def _claim(config, out):
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
-    _write_text(file, json.dumps(described, indent=1))
+    write_whole(file, json.dumps(described, indent=1))
 
 
 def _write_sequence(config, index, folder):
@@ -136,9 +137,3 @@ def _write_sequence(config, index, folder):
         x, y, w, h = box_xywh
         boxes.append((x + 1, y + 1, w, h))
     np.savetxt(folder / "groundtruth_rect.txt", boxes, fmt="%d", delimiter=",")
-
-
-def _write_text(path, text):
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(text)
-    os.replace(scratch, path)

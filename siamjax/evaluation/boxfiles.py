@@ -1,7 +1,5 @@
-"""Boxes as text, one line a frame: tolerant reading, atomic writing."""
+"""Boxes as text, one line a frame: tolerant reading."""
 
-import errno
-import os
 from pathlib import Path
 
 import numpy as np
@@ -49,31 +47,3 @@ def read_boxes(path: Path) -> np.ndarray:
         raise BoxFileError(
             f"{str(path)!r} holds something that is no number: {error}"
         ) from None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all: a temporary file beside it, then a rename.
-
-    Raises `OSError` whose message names the file; whatever was there before stays.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        try:
-            temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # nothing to tidy where even the folder could not be made
-        if isinstance(error, OSError):
-            hint = "; free some space and start again" if error.errno == errno.ENOSPC else ""
-            raise OSError(
-                f"cannot write {str(path)!r}: {error.strerror or error}; nothing "
-                f"half-written was left behind{hint}"
-            ) from error
-        raise

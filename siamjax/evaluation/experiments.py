@@ -23,7 +23,7 @@ from siamjax.evaluation.regions import (
 )
 from siamjax.evaluation.results import Run
 from siamjax.evaluation.sequences import Sequence
-from siamjax.video import ImageError
+from siamjax.images import ImageError
 
 _HAS_BOX = -1
 

@@ -1,6 +1,5 @@
 """Archives that the servers of GOT-10k and TrackingNet take."""
 
-import os
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.results import find_results
 from siamjax.evaluation.truths import AnyTruth
+from siamjax.files import file_name, replacing
 
 # Which benchmarks have a server that takes archives. Source: the submission pages.
 _SERVED = ("got10k", "trackingnet")
@@ -40,18 +40,13 @@ def pack(folder: Path, truths: Iterable[AnyTruth], benchmark: Benchmark, out: Pa
             f"{'; '.join(wrong[:3])}{more}"
         )
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(out) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, runs in files.items():
                 if benchmark.layout == "trackingnet":
-                    archive.write(runs[0], f"{name}.txt")
+                    archive.write(runs[0], f"{file_name(name)}.txt")
                 else:
-                    _add_runs(archive, name, runs)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+                    _add_runs(archive, file_name(name), runs)
     return out
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.ope import counted_frames, overlaps
 from siamjax.evaluation.plots import color_of, leading_key, plots_of
@@ -25,6 +24,7 @@ from siamjax.evaluation.tables import (
     quality,
     ranked,
 )
+from siamjax.files import write_whole
 
 # Frames are embedded for at most this many sequences, the worst ones: about 100 kB each.
 SEQUENCES_WITH_FRAMES = 80
@@ -61,9 +61,9 @@ def write_report(
     for tracker in trackers:
         more = {"attributes": tracker.attributes, "frames": tracker.frames, "fps": tracker.fps}
         content["trackers"][tracker.name] |= more
-    write_atomically(folder / "summary.json", json.dumps(content, indent=1) + "\n")
-    write_atomically(folder / "table.md", as_markdown(trackers))
-    write_atomically(folder / "table.tex", as_latex(trackers))
+    write_whole(folder / "summary.json", json.dumps(content, indent=1) + "\n")
+    write_whole(folder / "table.md", as_markdown(trackers))
+    write_whole(folder / "table.tex", as_latex(trackers))
     scored = [t for t in trackers if t.overall]
     main = trackers[0]
     names = sorted(main.sequences, key=lambda name: quality(main.sequences[name]))
@@ -104,7 +104,7 @@ def write_report(
         problems=[(None, p) for p in problems]
         + [(t.name, p) for t in trackers for p in t.problems],
     )
-    write_atomically(folder / "index.html", page)
+    write_whole(folder / "index.html", page)
     return folder / "index.html"
 
 

@@ -9,6 +9,8 @@
     <root>/<tracker>/problems/<sequence>.txt                  what went wrong, where it did
     <root>/<tracker>/tracker.json                             which tracker made them
 
+Names of trackers and sequences become those of files as `files.file_name` has them.
+
 Boxes are in the benchmark's index base; the first line of a one-pass result is the box that
 the tracker was given, as in PySOT's files. A time is nan where nothing was tracked.
 """
@@ -22,9 +24,9 @@ import numpy as np
 
 from siamjax.config_files import flatten
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
+from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
 from siamjax.evaluation.layouts import Problem
-from siamjax.evaluation.names import match_names, plain_name
+from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.region_files import read_regions
 from siamjax.evaluation.regions import INITIALISED, RegionError, Regions
@@ -36,6 +38,7 @@ from siamjax.evaluation.vot_results import (
     write_long_term,
     write_supervised,
 )
+from siamjax.files import file_name, keep_name, original_name, printable, write_whole
 
 REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
@@ -101,7 +104,7 @@ class ResultFolder:
                 "they are; give another `--out`, or move them away"
             )
         else:
-            write_atomically(file, json.dumps(fingerprint, indent=1) + "\n")
+            write_whole(file, json.dumps(fingerprint, indent=1) + "\n")
 
     def _refuse_another(self, file: Path, fingerprint: dict[str, Any]) -> None:
         try:
@@ -128,15 +131,17 @@ class ResultFolder:
 
     def box_file(self, name: str, repetition: int = 1) -> Path:
         """Where the boxes of a sequence lie."""
+        safe = file_name(name)
         if self.benchmark.experiment == "one-pass":
-            return self.folder / f"{name}.txt"
-        return self.folder / name / f"{name}_{repetition:03d}.txt"
+            return self.folder / f"{safe}.txt"
+        return self.folder / safe / f"{safe}_{repetition:03d}.txt"
 
     def time_file(self, name: str) -> Path:
         """Where the times of a sequence lie."""
+        safe = file_name(name)
         if self.benchmark.experiment == "one-pass":
-            return self.folder / "times" / f"{name}_time.txt"
-        return self.folder / name / f"{name}_time.txt"
+            return self.folder / "times" / f"{safe}_time.txt"
+        return self.folder / safe / f"{safe}_time.txt"
 
     def is_complete(self, sequence: Sequence) -> bool:
         """Whether a sequence has all its results: as many lines as frames, from its start."""
@@ -159,9 +164,10 @@ class ResultFolder:
 
         Raises `OSError` naming the file when the disk is full or closed to us.
         """
+        keep_name(self.folder, name)
         problems = problem_file(self.folder, name)
         if run.problems:
-            write_atomically(problems, "".join(f"{line}\n" for line in run.problems))
+            write_whole(problems, "".join(f"{line}\n" for line in run.problems))
         else:
             problems.unlink(missing_ok=True)
         boxes = run.boxes_xywh + self.benchmark.origin_xywh
@@ -179,7 +185,7 @@ class ResultFolder:
             write_long_term(self.folder, name, confident, run.seconds)
         else:
             lines = (",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes)
-            write_atomically(self.box_file(name, repetition), "".join(lines))
+            write_whole(self.box_file(name, repetition), "".join(lines))
 
     def _in_own_base(self, region: np.ndarray) -> np.ndarray:
         origin = self.benchmark.origin_xywh
@@ -193,7 +199,7 @@ class ResultFolder:
             if before.ndim == 2 and len(before) == len(seconds):
                 columns = np.concatenate([before[:, : repetition - 1], columns], axis=1)
         lines = (",".join(f"{value:.8f}" for value in row) + "\n" for row in columns)
-        write_atomically(file, "".join(lines))
+        write_whole(file, "".join(lines))
 
 
 def _is_whole_run(file: Path, frames: int) -> bool:
@@ -224,7 +230,7 @@ def find_trackers(
         raise ResultsError(f"results folder {str(root)!r} does not exist")
     inner = experiment or experiment_folder(benchmark)
     names = list(names)
-    own = {root.resolve().name: root / inner}
+    own = {_shown(root.resolve()): root / inner}
     if _has_results(root / inner, benchmark) and (
         inner or not names or find_results(root, names)
     ):
@@ -235,9 +241,11 @@ def find_trackers(
         if besides is not None and path.resolve() == Path(besides).resolve():
             continue
         if _has_results(path / inner, benchmark):
-            found[path.name] = path / inner
+            found[_shown(path)] = path / inner
         elif other := _other_layout(path):
-            problems.append(Problem(path.name, f"skipped: {other}; not for {benchmark.name}"))
+            problems.append(
+                Problem(_shown(path), f"skipped: {other}; not for {benchmark.name}")
+            )
     if found:
         return found, problems
     if _has_results(root / inner, benchmark):
@@ -253,6 +261,11 @@ def find_trackers(
         f"{str(root)!r} holds no results: neither {Path(inner) / form} nor "
         f"<tracker>/{Path(inner) / form}{hint}"
     )
+
+
+def _shown(folder: Path) -> str:
+    """What a tracker's folder is called after, in a form that can be shown."""
+    return printable(original_name(folder.name, folder.parent))
 
 
 def _has_results(folder: Path, benchmark: Benchmark) -> bool:
@@ -278,20 +291,22 @@ def _other_layout(folder: Path) -> str:
 def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     """The files of each sequence that has any, one for each repetition.
 
-    Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_names` has them.
+    Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_files`
+    has them.
     """
-    files = {path.stem: [path] for path in Path(folder).glob("*.txt")}
+    files = {p.stem: [p] for p in Path(folder).glob("*.txt") if not p.name.startswith(".")}
     for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
         if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)
-    return {name: files[found] for name, found in match_names(names, files).items()}
+    return {name: files[found] for name, found in match_files(names, files).items()}
 
 
 def problem_file(folder: Path, name: str) -> Path:
     """Where what went wrong with a sequence is kept; not among VOT's folders of sequences."""
+    file = f"{file_name(name)}.txt"
     if folder.name in _OWN_FOLDERS:
-        return folder.parent / "problems" / folder.name / f"{name}.txt"
-    return folder / "problems" / f"{name}.txt"
+        return folder.parent / "problems" / folder.name / file
+    return folder / "problems" / file
 
 
 def read_problems(folder: Path, name: str) -> list[str]:
@@ -305,9 +320,10 @@ def read_seconds(folder: Path, name: str) -> np.ndarray:
 
     Of several repetitions those of the first.
     """
+    safe = file_name(name)
     for file in (
-        Path(folder) / "times" / f"{name}_time.txt",
-        Path(folder) / name / f"{name}_time.txt",
+        Path(folder) / "times" / f"{safe}_time.txt",
+        Path(folder) / safe / f"{safe}_time.txt",
     ):
         times = read_times(file)
         if len(times):

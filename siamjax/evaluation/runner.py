@@ -33,6 +33,7 @@ from siamjax.evaluation.protocols import (
 from siamjax.evaluation.results import ResultFolder, Run
 from siamjax.evaluation.scoring import TrackerScores, score_tracker
 from siamjax.evaluation.sequences import Sequence
+from siamjax.files import file_name, keep_name
 
 _POLL_SECONDS = 0.5
 
@@ -53,17 +54,22 @@ class TrackerLike(Protocol):
         """Finds the target in the next frame."""
 
 
-class BatchTrackerLike(Protocol):
-    """What can be evaluated on many sequences at once, each in a slot of its own.
+class ResultLike(Protocol):
+    """What a tracker of many sequences found in one frame of one of them."""
 
-    `polygons` may hold those of the last update, by slot, as `TrackerLike` has one.
-    """
+    box_xywh: np.ndarray  # [4]
+    score: float
+    polygon: np.ndarray | None  # [4, 2], of a tracker that makes masks
+
+
+class BatchTrackerLike(Protocol):
+    """What can be evaluated on many sequences at once, each in a slot of its own."""
 
     def init(self, slot: int, frame: np.ndarray, box_xywh) -> None:
         """Starts a slot on a frame `[h, w, 3]` uint8 BGR with the target in a box."""
 
-    def update(self, frames: dict[int, np.ndarray]) -> dict[int, tuple[np.ndarray, float]]:
-        """Box `[4]` and score of each slot that got a frame; the others stand still."""
+    def update(self, frames: dict[int, np.ndarray]) -> dict[int, ResultLike]:
+        """The result of each slot that got a frame; the others stand still."""
 
 
 class Entrant(NamedTuple):
@@ -155,7 +161,7 @@ class _Work:
                 self._pending.remove(item)
                 self._bar.update(len(sequence))
                 continue
-            name = f"{sequence.name}_{repetition:03d}"
+            name = f"{file_name(sequence.name)}_{repetition:03d}"
             held = claim(self._results.claims, name)
             if held is None:
                 continue
@@ -300,13 +306,11 @@ def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
                     continue
                 began = time.perf_counter()
                 found = tracker.update({slot: r.frame for slot, r in requests.items()})
+                boxes = [np.asarray(each.box_xywh, np.float64) for each in found.values()]
                 seconds = (time.perf_counter() - began) / len(requests)
-                polygons = getattr(tracker, "polygons", {})
                 answers = {
-                    slot: Answer(
-                        np.asarray(box, np.float64), float(score), seconds, polygons.get(slot)
-                    )
-                    for slot, (box, score) in found.items()
+                    slot: Answer(box, float(each.score), seconds, each.polygon)
+                    for (slot, each), box in zip(found.items(), boxes, strict=True)
                 }
                 list(readers.map(advance, answers.keys(), answers.values()))
     finally:
@@ -330,12 +334,13 @@ def compare(
     """
     folders = []
     for entrant in entrants:
+        keep_name(root, entrant.name)
         mark = dict(entrant.fingerprint)
         if real_time:
             mark["real_time"] = real_time._asdict()
         folders.append(
             ResultFolder(
-                root / entrant.name,
+                root / file_name(entrant.name),
                 benchmark,
                 mark,
                 real_time=bool(real_time),

@@ -28,12 +28,12 @@ from tqdm import tqdm
 from siamjax.config import Config, TrackerConfig
 from siamjax.config_files import config_to_dict
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.evaluation.following import CandidatesLike, follow, score_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.proposals import Proposer, Settings
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.sequences import Sequence as VideoSequence
+from siamjax.files import write_whole
 
 SHOWN = 20  # rows of table.md
 FINALISTS = 4  # candidates that are scored exactly in the end
@@ -77,7 +77,7 @@ class _Round:
         content = dataclasses.asdict(self)
         content["candidates"] = [list(each) for each in self.candidates]
         del content["file"]
-        write_atomically(self.file, json.dumps(content) + "\n")
+        write_whole(self.file, json.dumps(content) + "\n")
 
     @classmethod
     def load(cls, file: Path) -> "_Round":
@@ -166,7 +166,7 @@ def _open(out: Path, mark: dict[str, Any]) -> None:
             f"{str(out)!r} holds another search: its search.json says with which settings, "
             "weights and sequences; give another `--out`, or delete that folder"
         )
-    write_atomically(file, text)
+    write_whole(file, text)
 
 
 def _next_round(out: Path, number: int, proposer: Proposer, count: int) -> _Round:
@@ -244,11 +244,11 @@ def _write_tables(out: Path, config: Config, outcome: Outcome) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*Settings._fields, "score"])
     writer.writerows([*settings, f"{score:.6f}"] for settings, score in outcome.ranking)
-    write_atomically(out / "table.csv", text.getvalue())
-    write_atomically(out / "table.md", as_markdown(outcome))
+    write_whole(out / "table.csv", text.getvalue())
+    write_whole(out / "table.md", as_markdown(outcome))
     tracker = dataclasses.replace(config.tracker, **outcome.best._asdict())
     best = config_to_dict(dataclasses.replace(config, tracker=tracker))
-    write_atomically(out / "best.json", json.dumps(best, indent=1) + "\n")
+    write_whole(out / "best.json", json.dumps(best, indent=1) + "\n")
 
 
 def as_markdown(outcome: Outcome, rows: int = SHOWN) -> str:

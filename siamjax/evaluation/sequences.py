@@ -31,7 +31,8 @@ from siamjax.evaluation.truths import (
     truth_of_entry,
 )
 from siamjax.evaluation.vot_annotations import VotSequence
-from siamjax.video import ImageError, natural_order, read_image
+from siamjax.folders import FolderError
+from siamjax.images import ImageError, read_image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,7 +99,7 @@ def load_sequences(
     for name, (load, *given) in candidates.items():
         try:
             sequences.append(load(*given))
-        except (SequenceError, BoxFileError, ImageError, RegionError) as error:
+        except (SequenceError, FolderError, BoxFileError, ImageError, RegionError) as error:
             problems.append(Problem(name, f"skipped: {error}"))
     if not sequences:
         shown = "; ".join(str(problem) for problem in problems[:3])
@@ -129,7 +130,7 @@ def _pick(candidates: dict, problems: list[Problem], names: list[str]):
 
 
 def _load(target: Target, benchmark: Benchmark) -> Sequence:
-    frames = sorted(frame_files(target.images), key=natural_order)
+    frames = frame_files(target.images)
     truth = read_truth(target, benchmark)
     t = len(truth)
     first = target.first

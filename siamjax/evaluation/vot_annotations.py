@@ -18,7 +18,8 @@ from siamjax.errors import InputError
 from siamjax.evaluation.protocols import VOT_ATTRIBUTES
 from siamjax.evaluation.region_files import read_lines, read_regions
 from siamjax.evaluation.regions import RegionError, Regions
-from siamjax.video import IMAGE_SUFFIXES, ImageError, read_image
+from siamjax.folders import FolderError, folders_in, images_in
+from siamjax.images import ImageError, read_image
 
 
 class VotAnnotationError(InputError):
@@ -76,7 +77,7 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
             f"{str(root)!r} is a sequence itself; give the folder that holds it, "
             f"{str(root.parent)!r}"
         )
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(folders_in(root))
     if (root / "list.txt").is_file():
         try:
             lines = read_lines(root / "list.txt")
@@ -87,7 +88,7 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
     for folder in folders:
         try:
             found.append(_read_sequence(folder, problems))
-        except (RegionError, ImageError) as error:
+        except (RegionError, FolderError, ImageError) as error:
             problems.append(f"{folder.name}: skipped: {error}")
     return found, problems
 
@@ -109,9 +110,7 @@ def _read_sequence(folder: Path, problems: list[str]) -> VotSequence:
 
 
 def _frames(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES))
+    return tuple(images_in(folder))
 
 
 def _stated_in_folder(folder: Path) -> tuple[int, int] | None:

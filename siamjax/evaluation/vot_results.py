@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import write_atomically
-from siamjax.evaluation.names import match_names, plain_name
+from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import VotProtocol
 from siamjax.evaluation.region_files import format_regions, read_lines, read_regions
 from siamjax.evaluation.regions import FAILED, INITIALISED, SKIPPED, RegionError, Regions
 from siamjax.evaluation.vot_annotations import VotSequence
+from siamjax.files import file_name, keep_name, write_whole
 
 SUPERVISED, LONG_TERM = "baseline", "longterm"
 
@@ -131,8 +131,10 @@ def write_supervised(folder: Path, name: str, regions: Regions, repetition: int 
 
     `folder` is the tracker's experiment folder. Raises `OSError` naming the file.
     """
-    file = Path(folder) / name / f"{name}_{repetition:03d}.txt"
-    write_atomically(file, format_regions(regions))
+    keep_name(folder, name)
+    safe = file_name(name)
+    file = Path(folder) / safe / f"{safe}_{repetition:03d}.txt"
+    write_whole(file, format_regions(regions))
     return file
 
 
@@ -147,20 +149,26 @@ def write_long_term(
     values, count = run.regions.values.copy(), run.regions.count.copy()
     values[0], count[0] = np.nan, 1
     values[0, 0] = INITIALISED
-    file = Path(folder) / name / f"{name}_001.txt"
+    keep_name(folder, name)
+    safe = file_name(name)
+    file = Path(folder) / safe / f"{safe}_001.txt"
     if seconds is not None:
         times = "".join(f"{value:.6f}\n" for value in seconds)
-        write_atomically(file.with_name(f"{name}_time.txt"), times)
+        write_whole(file.with_name(f"{safe}_time.txt"), times)
     lines = "\n" + "".join(f"{value:.6f}\n" for value in run.confidence[1:])
-    write_atomically(file.with_name(f"{name}_001_confidence.value"), lines)
-    write_atomically(file, format_regions(Regions(values, count)))
+    write_whole(file.with_name(f"{safe}_001_confidence.value"), lines)
+    write_whole(file, format_regions(Regions(values, count)))
     return file
 
 
 def _match_folders(folder, sequences, problems) -> dict[str, Path]:
-    """Sequence name -> its folder, names as `match_names` has them."""
-    inside = {path.name: path for path in sorted(Path(folder).iterdir()) if path.is_dir()}
-    names = match_names([sequence.name for sequence in sequences], inside)
+    """Sequence name -> its folder, names as `match_files` has them."""
+    inside = {
+        path.name: path
+        for path in sorted(Path(folder).iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    }
+    names = match_files([sequence.name for sequence in sequences], inside)
     matched = {name: inside[found] for name, found in names.items()}
     used = set(matched.values())
     problems += [

@@ -12,7 +12,7 @@ from absl import flags
 
 from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
-from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.files import file_name, write_whole
 from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
 from siamjax.training.interrupts import Interrupted
 
@@ -31,7 +31,7 @@ def run_cell(folder: Path) -> None:
 
     outcome = {"benchmarks": {}, "probes": {}}
     for benchmark in plan["benchmarks"]:
-        out = folder / benchmark["name"]
+        out = folder / file_name(benchmark["name"])
         evaluate(
             config=run / "config.json",
             weights=run,
@@ -54,7 +54,7 @@ def run_cell(folder: Path) -> None:
             outcome["probes"]["equivariance"] = equivariance.measure(model, pairs.search)
     outcome |= {**cost.of_network(config), "frame_ms": cost.frame_ms(model.folded())}
     outcome["training_seconds"] = cost.training_seconds(run, config.train.batch_size)
-    write_atomically(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
+    write_whole(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
 
 
 def _share(link: Path, data: Path) -> None:

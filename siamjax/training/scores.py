@@ -1,10 +1,10 @@
 """How good each checkpoint is, and which of them stay: the last ones, and the best."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from siamjax.files import write_whole
 from siamjax.training.processes import is_main
 
 
@@ -24,9 +24,7 @@ class Scores:
         self._scores[step] = score
         if not is_main():
             return
-        partial = self._path.with_name(self._path.name + ".partial")
-        partial.write_text(json.dumps(self._scores))
-        os.replace(partial, self._path)
+        write_whole(self._path, json.dumps(self._scores))
 
     def best(self, steps: Sequence[int]) -> int | None:
         """The step with the highest score, of equals the last; None where none has one."""

@@ -5,12 +5,13 @@ host already, and `close()`.
 """
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
 from tqdm import tqdm
+
+from siamjax.files import write_whole
 
 
 class JsonLines:
@@ -58,9 +59,7 @@ def _keep_lines_until(path: Path, last_step: int) -> None:
     if not path.exists():
         return
     kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= last_step]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept))
-    os.replace(partial, path)
+    write_whole(path, "".join(kept))
 
 
 class Progress:

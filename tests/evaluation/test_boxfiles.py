@@ -1,13 +1,9 @@
 """Boxes as text: tolerant of separators, strict about everything else, atomic."""
 
-import errno
-import os
-
 import numpy as np
 import pytest
 
-from siamjax.evaluation import boxfiles
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
+from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
 
 
 @pytest.mark.parametrize(
@@ -53,46 +49,3 @@ def test_what_is_no_box_file_is_named(tmp_path, content, message):
     with pytest.raises(BoxFileError, match=message) as raised:
         read_boxes(file)
     assert "boxes.txt" in str(raised.value)
-
-
-def test_writing_makes_folders_and_leaves_nothing_else(tmp_path):
-    file = tmp_path / "a" / "b" / "boxes.txt"
-    write_atomically(file, "one")
-    write_atomically(file, "two")
-    assert file.read_text() == "two"
-    assert list(file.parent.iterdir()) == [file]
-
-
-@pytest.mark.parametrize("where", ["fsync", "replace"])
-def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, where):
-    file = tmp_path / "boxes.txt"
-    write_atomically(file, "old")
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(boxfiles.os, where, full)
-    with pytest.raises(OSError, match=r"boxes.txt.*No space left.*free some space"):
-        write_atomically(file, "new")
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_an_interruption_leaves_the_old_file(tmp_path, monkeypatch):
-    file = tmp_path / "boxes.txt"
-    write_atomically(file, "old")
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(boxfiles.os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(file, "new")
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
-
-
-def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_file(tmp_path):
-    (tmp_path / "taken").write_text("a file, not a folder")
-    with pytest.raises(OSError, match=r"cannot write .*taken/boxes.txt"):
-        write_atomically(tmp_path / "taken" / "boxes.txt", "new")

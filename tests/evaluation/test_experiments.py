@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,8 +123,7 @@ class OutlinedInSlots:
     def update(self, frames):
         for slot, frame in frames.items():
             self.trackers[slot].update(frame)
-        self.polygons = {slot: self.trackers[slot].polygon for slot in frames}
-        return {slot: (self.trackers[slot].box_xywh, 0.5) for slot in frames}
+        return {slot: self.trackers[slot] for slot in frames}
 
 
 def test_polygons_of_many_sequences_at_once(load_vot, tmp_path, vot):
@@ -285,7 +285,7 @@ class Together:
         for slot, frame in frames.items():
             t = int(frame[0, 0, 0])
             box = path(t + 1)[-1] + (40.0 if t in self.lost else 0.0)
-            found[slot] = (box, 0.5)
+            found[slot] = SimpleNamespace(box_xywh=box, score=0.5, polygon=None)
         return found
 
 

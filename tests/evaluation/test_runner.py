@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from siamjax.evaluation import boxfiles, runner
+from siamjax.evaluation import runner
 from siamjax.evaluation.controls import StaticTracker
 from siamjax.evaluation.results import ResultFolder, StaleResultsError, read_problems
 from siamjax.evaluation.sequences import load_sequences
@@ -145,7 +145,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_whole(load, results, monkey
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(descriptor)
 
-    monkeypatch.setattr(boxfiles.os, "fsync", full_after_a)
+    monkeypatch.setattr(os, "fsync", full_after_a)
     with pytest.raises(OSError, match="No space left"):
         runner.evaluate(Scripted(boxes_along(8)), sequences, results, "ours")
     assert [results.is_complete(s) for s in sequences] == [True, False]

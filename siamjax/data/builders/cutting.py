@@ -5,6 +5,7 @@ import functools
 import hashlib
 import itertools
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -16,7 +17,6 @@ from siamjax.data.builders.annotations import (
     FLAGS,
     HIDDEN,
     Clip,
-    LayoutError,
     Sighting,
 )
 from siamjax.data.builders.drops import Drops
@@ -25,8 +25,9 @@ from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
 from siamjax.errors import InputError
-from siamjax.video import ImageError, read_image
+from siamjax.images import ImageError, read_image
 
+UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
 REACHES_FAR = "most of the box is outside the frame"
 LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
 # Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
@@ -91,10 +92,8 @@ def cut_clips(
     for video, clip in enumerate(clips, first_video):
         try:
             sightings = clip.read()
-        except (ValueError, OverflowError, OSError) as error:
-            # readers name the file in a `LayoutError`; a NaN for a frame's number is none
-            told = str(error) if isinstance(error, LayoutError) else f"{clip.name}: {error}"
-            drops.add("the annotation cannot be read", told)
+        except (InputError, OSError) as error:  # their messages name the file
+            drops.add(UNREADABLE, str(error))
             continue
         if not sightings:
             drops.add("nothing is annotated in it", clip.name)
@@ -124,7 +123,7 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
     try:
         picture = read_image(image)
     except ImageError as error:
-        missing = not image.is_file()
+        missing = not os.path.isfile(image)  # also where no file can be called so
         reason = "the picture is missing" if missing else "the picture cannot be read"
         drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(sightings))
         return
@@ -183,6 +182,8 @@ def _reason_without_picture(sighting, settings):
     for flag in sighting.flags:
         if flag in settings.drop:
             return f"the target is flagged {flag}"
+    if sighting.excluded:
+        return sighting.excluded
     box = sighting.box_xywh
     if box is None or not all(map(math.isfinite, box)):
         return "there is no box"

@@ -23,6 +23,7 @@ from siamjax.data.builders import (
 )
 from siamjax.data.builders.annotations import Clip, LayoutError
 from siamjax.errors import InputError
+from siamjax.folders import is_hidden
 
 
 class Layout(NamedTuple):
@@ -129,6 +130,7 @@ def _read_moved(read, shift):
 def detect(root: Path) -> str | None:
     """The layout that a folder's files tell of; None when they tell of none."""
     for name, layout in LAYOUTS.items():
-        if any(any(root.glob(sign)) for sign in layout.sign):
+        found = (path for sign in layout.sign for path in root.glob(sign))
+        if any(not any(map(is_hidden, path.relative_to(root).parts)) for path in found):
             return name
     return None
