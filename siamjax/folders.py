@@ -86,6 +86,13 @@ def files_below(root: str | Path, pattern: str) -> list[Path]:
     return found
 
 
+def has_match(root: str | Path, pattern: str) -> bool:
+    """Whether a file or folder below `root` matches a pattern such as `*/*.txt`."""
+    root = Path(root)
+    found = (path.relative_to(root).parts for path in root.glob(pattern))
+    return any(not any(map(is_hidden, parts)) for parts in found)
+
+
 def _visible(folder: str | Path) -> list[os.DirEntry]:
     if not os.path.isdir(folder):
         return []

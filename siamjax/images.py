@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import RefusedError
 from siamjax.signatures import kind_of
 
 MAX_PIXELS = 1 << 27  # 134 million; a small file may claim thousands of millions
@@ -23,7 +23,7 @@ _SOS = 0xDA
 _BARE = {0x00, 0x01, *range(0xD0, 0xDA), 0xFF}  # markers without a payload, and padding
 
 
-class ImageError(InputError):
+class ImageError(RefusedError):
     """An image, a frame or a video cannot be read; the message names the file."""
 
 
@@ -132,9 +132,7 @@ def _stated(content: bytes) -> tuple[int, int, int]:
         # Cut short, it would decode to a picture with a grey end; its last marker is missing.
         return width, height, int(content.rfind(b"\xff\xd9") >= end)
     elif content[:8] == b"\x89PNG\r\n\x1a\n":
-        animation = content.find(b"acTL", 0, max(0, content.find(b"IDAT")))
-        frames = struct.unpack_from(">I", content, animation + 4)[0] if animation > 0 else 1
-        return *struct.unpack_from(">II", content, 16), frames
+        return *struct.unpack_from(">II", content, 16), _count_png(content)
     elif content[:4] == b"RIFF" and content[8:16] == b"WEBPVP8X":
         width, height = (int.from_bytes(content[i : i + 3], "little") + 1 for i in (24, 27))
         return width, height, content.count(b"ANMF") if content[20] & 2 else 1
@@ -146,6 +144,19 @@ def _stated(content: bytes) -> tuple[int, int, int]:
     elif content[:4] in (b"II*\0", b"MM\0*"):
         return _stated_in_tiff(content)
     return 0, 0, 1
+
+
+def _count_png(content: bytes) -> int:
+    """The number of images in a PNG; 0 where a chunk reaches beyond the end of the file."""
+    place, count, kind = 8, 1, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", content, place)
+        if kind == b"acTL":
+            (count,) = struct.unpack_from(">I", content, place + 8)
+        place += 12 + length
+        if place > len(content):
+            return 0
+    return count
 
 
 def _count_gif(content: bytes) -> int:
@@ -180,7 +191,7 @@ def _stated_in_tiff(content: bytes) -> tuple[int, int, int]:
         for entry in range(place + 2, place + 2 + 12 * count, 12):
             tag, kind, _, value = struct.unpack_from(f"{order}HHI4s", content, entry)
             tags[tag] = struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", value)[0]
-        pages += not tags.get(254, 0)
+        pages += not tags.get(254, 0) & 5
         width, height = width or tags.get(256, 0), height or tags.get(257, 0)
         (place,) = struct.unpack_from(f"{order}I", content, place + 2 + 12 * count)
-    return width, height, pages
+    return width, height, max(pages, 1)

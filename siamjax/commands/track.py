@@ -148,7 +148,7 @@ def _check_lost_below(lost_below: float | None, long_term: bool) -> None:
 
 
 def _first_frame(images, source: str):
-    from siamjax.video import ImageError
+    from siamjax.images import ImageError
 
     first = next(images, None)
     if first is None:

@@ -97,8 +97,8 @@ class Run:
 
     def _step(self, follower, image) -> list[TargetReport] | None:
         """What became of every target; None, and an entry in `skipped`, for a bad frame."""
+        from siamjax.images import ImageError
         from siamjax.tracking.frames import FrameError
-        from siamjax.video import ImageError
 
         start = time.perf_counter()
         try:

@@ -21,8 +21,7 @@ from siamjax.data.crops import crop_target
 from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
 from siamjax.errors import InputError
-from siamjax.images import decode_image
-from siamjax.video import read_image
+from siamjax.images import decode_image, read_image
 from tests.conftest import ROOT
 from tests.data import trees
 

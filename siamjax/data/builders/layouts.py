@@ -23,7 +23,7 @@ from siamjax.data.builders import (
 )
 from siamjax.data.builders.annotations import Clip, LayoutError
 from siamjax.errors import InputError
-from siamjax.folders import is_hidden
+from siamjax.folders import has_match
 
 
 class Layout(NamedTuple):
@@ -130,7 +130,6 @@ def _read_moved(read, shift):
 def detect(root: Path) -> str | None:
     """The layout that a folder's files tell of; None when they tell of none."""
     for name, layout in LAYOUTS.items():
-        found = (path for sign in layout.sign for path in root.glob(sign))
-        if any(not any(map(is_hidden, path.relative_to(root).parts)) for path in found):
+        if any(has_match(root, sign) for sign in layout.sign):
             return name
     return None

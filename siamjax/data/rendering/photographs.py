@@ -80,8 +80,8 @@ def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
 
 
 def pictures_in(root: Path) -> list[Path]:
-    """Every picture of a folder and the folders in it, folder by folder in natural order."""
-    return [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
+    """Every picture of a folder and the folders in it, in order of their paths."""
+    return sorted(p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folder_digest(folder: str | Path, what: str) -> str:
