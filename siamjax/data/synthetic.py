@@ -34,7 +34,7 @@ from siamjax.locks import LOCK_FILE, held
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 3  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
 _SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
@@ -74,7 +74,7 @@ def write_samples(config: SyntheticConfig, path: Path) -> None:
     """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
 
     A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
-    `InputError` for a path that has another ending or no folder.
+    `InputError` for a path that has another ending.
     """
     kept = kept_frames(config)
     shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]

@@ -263,7 +263,7 @@ def test_unusable_sprites(tmp_path):
     with pytest.raises(InputError, match=r"a.png: no readable image"):
         read("bad")
     broken(tmp_path / "bare/a.png", b"")
-    with pytest.raises(InputError, match=r"a.png: no readable image"):
+    with pytest.raises(InputError, match=r"a.png: the file is empty"):
         read("bare")
     (tmp_path / "flat").mkdir()
     cv2.imwrite(str(tmp_path / "flat/a.jpg"), np.zeros((20, 20, 3), np.uint8))

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, files_below
-from siamjax.images import ImageError, read_image
+from siamjax.images import decode_image, read_image, read_image_bytes
 
 INDEX = "index.jsonl"
 
@@ -70,7 +70,7 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
     """
     root = _existing(folder, "sprites")
     found = _indexed(root) if (root / INDEX).is_file() else _loose(root)
-    return _part(sorted(found), split, root, "sprites")
+    return _part(sorted(found, key=lambda s: s.path), split, root, "sprites")
 
 
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
@@ -217,21 +217,13 @@ def _stem(path):
 
 
 def _read_sheet(sprite):
-    try:
-        data = np.frombuffer(sprite.path.read_bytes(), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except OSError as error:
-        raise ImageError(f"{sprite.path}: cannot be read: {error.strerror}") from error
-    except cv2.error as error:
-        raise ImageError(f"{sprite.path}: no readable image: {error.err}") from error
-    if image is None:
-        raise ImageError(f"{sprite.path}: no readable image, or a truncated one")
-    if image.ndim != 3 or image.shape[2] != 4:
+    image = decode_image(read_image_bytes(sprite.path), str(sprite.path), keep_alpha=True)
+    if image.shape[2] != 4:
         raise InputError(
             f"{sprite.path}: has no alpha channel, which says where the object is; save it as "
             f"RGBA, or put a mask beside it as {sprite.path.stem}{_MASK}.png"
         )
-    return cv2.convertScaleAbs(image, alpha=1 / 257) if image.dtype == np.uint16 else image
+    return image
 
 
 def _read_cutout(sprite):
