@@ -39,6 +39,7 @@ from siamjax.evaluation.vot_results import (
     write_supervised,
 )
 from siamjax.files import file_name, keep_name, original_name, printable, write_whole
+from siamjax.folders import files_in, folders_in, has_match
 from siamjax.text import TextError, read_rows
 
 REAL_TIME = "realtime"
@@ -99,7 +100,7 @@ class ResultFolder:
         file = self.folder / "tracker.json"
         if file.is_file():
             self._refuse_another(file, fingerprint)
-        elif any(self.folder.glob("*.txt")) or any(self.folder.glob("*/*_001.txt")):
+        elif has_match(self.folder, "*.txt") or has_match(self.folder, "*/*_001.txt"):
             raise StaleResultsError(
                 f"{str(self.folder)!r} holds results but no tracker.json that says whose "
                 "they are; give another `--out`, or move them away"
@@ -245,8 +246,7 @@ def find_trackers(
     ):
         return own, []
     found, problems = {}, []
-    inside = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for path in sorted(inside):
+    for path in sorted(folders_in(root)):
         if besides is not None and path.resolve() == Path(besides).resolve():
             continue
         if _has_results(path / inner, benchmark):
@@ -260,8 +260,8 @@ def find_trackers(
     if _has_results(root / inner, benchmark):
         return own, problems
     called = {plain_name(name) for name in (benchmark.name, *benchmark.aliases)}
-    for path in sorted(root.iterdir()):
-        if path.is_dir() and plain_name(path.name) in called:
+    for path in sorted(folders_in(root)):
+        if plain_name(path.name) in called:
             return find_trackers(path, benchmark, names, experiment=experiment)
     form = "<sequence>/<sequence>_001.txt" if inner else "<sequence>.txt"
     other = _other_layout(root)
@@ -279,8 +279,8 @@ def _shown(folder: Path) -> str:
 
 def _has_results(folder: Path, benchmark: Benchmark) -> bool:
     if benchmark.experiment in ("supervised", "long-term"):
-        return folder.is_dir() and any(p.is_dir() for p in folder.iterdir())
-    return any(folder.glob("*.txt")) or _is_nested(folder)
+        return bool(folders_in(folder))
+    return has_match(folder, "*.txt") or _is_nested(folder)
 
 
 def _is_nested(folder: Path) -> bool:
@@ -292,7 +292,7 @@ def _other_layout(folder: Path) -> str:
     held = [name for name in _OWN_FOLDERS if (folder / name).is_dir()]
     if held:
         return f"it holds {' and '.join(f'{name}/' for name in held)} of VOT's layout"
-    if any(folder.glob("*.txt")):
+    if has_match(folder, "*.txt"):
         return "it holds one-pass results"
     return "it holds results of GOT-10k's layout" if _is_nested(folder) else ""
 
@@ -303,7 +303,7 @@ def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_files`
     has them.
     """
-    files = {p.stem: [p] for p in Path(folder).glob("*.txt") if not p.name.startswith(".")}
+    files = {p.stem: [p] for p in files_in(folder, "*.txt")}
     for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
         if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)

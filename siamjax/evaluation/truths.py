@@ -26,6 +26,7 @@ from siamjax.evaluation.protocols import (
     UAV_ATTRIBUTES,
     Benchmark,
 )
+from siamjax.evaluation.regions import enclosing_boxes
 from siamjax.evaluation.vot_annotations import (
     VotAnnotationError,
     VotSequence,
@@ -79,7 +80,10 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
     if not path.exists():
         raise SequenceError(f"annotations {str(path)!r} do not exist")
     if benchmark.layout == "vot":
-        return read_vot_truths(path)
+        found, problems = read_vot_truths(path)
+        if benchmark.experiment == "one-pass":
+            return [as_boxes(truth) for truth in found], problems
+        return found, problems
     if path.is_file():
         truths, problems = _read_json(path)
     else:
@@ -117,6 +121,12 @@ def read_vot_truths(path: Path) -> tuple[list[VotSequence], list[Problem]]:
     except VotAnnotationError as error:
         raise SequenceError(str(error)) from None
     return found, as_problems(lines)
+
+
+def as_boxes(truth: VotSequence) -> Truth:
+    """VOT's ground truth as the upright boxes around its regions, for one pass."""
+    boxes = enclosing_boxes(truth.ground_truth)
+    return Truth(truth.name, boxes, frame_size=truth.frame_size)
 
 
 def as_problems(lines: Iterable[str]) -> list[Problem]:

@@ -18,8 +18,9 @@ from siamjax.evaluation.entries import flags_of, read_entries, rows_of, size_of,
 from siamjax.evaluation.protocols import VOT_ATTRIBUTES
 from siamjax.evaluation.region_files import read_regions
 from siamjax.evaluation.regions import RegionError, Regions
+from siamjax.folders import folders_in, images_in
+from siamjax.images import read_image
 from siamjax.text import TextError, read_flags, read_lines, read_settings, refuse_no_region
-from siamjax.video import IMAGE_SUFFIXES, read_image
 
 
 class VotAnnotationError(InputError):
@@ -77,7 +78,7 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
             f"{str(root)!r} is a sequence itself; give the folder that holds it, "
             f"{str(root.parent)!r}"
         )
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(folders_in(root))
     if (root / "list.txt").is_file():
         try:
             lines = read_lines(root / "list.txt")
@@ -112,9 +113,7 @@ def _read_sequence(folder: Path, problems: list[str]) -> VotSequence:
 
 
 def _frames(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES))
+    return tuple(images_in(folder))
 
 
 def _stated_in_folder(folder: Path) -> tuple[int, int] | None:

@@ -40,7 +40,7 @@ def place_photograph(
     """
     rows, columns = photograph.shape[:2]
     cover = max(height / rows, width / columns)
-    zoom = min(cover * np.exp(rng.uniform(0, 0.4)), np.exp(rng.uniform(0, 0.8)))
+    zoom = min(cover * np.exp(rng.uniform(0, 0.4)), np.exp(rng.uniform(0.2, 1.0)))
     zoom = max(zoom, cover) if cover < 1 else zoom
     left = rng.uniform(min(0, columns - width / zoom), max(0, columns - width / zoom))
     top = rng.uniform(min(0, rows - height / zoom), max(0, rows - height / zoom))

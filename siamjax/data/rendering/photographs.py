@@ -16,16 +16,18 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
-from siamjax.video import IMAGE_SUFFIXES, ImageError, read_image
+from siamjax.folders import IMAGE_SUFFIXES, files_below
+from siamjax.images import decode_image, read_image, read_image_bytes
 
 INDEX = "index.jsonl"
 
@@ -68,7 +70,7 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
     """
     root = _existing(folder, "sprites")
     found = _indexed(root) if (root / INDEX).is_file() else _loose(root)
-    return _part(sorted(found), split, root, "sprites")
+    return _part(sorted(found, key=lambda s: s.path), split, root, "sprites")
 
 
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
@@ -79,7 +81,7 @@ def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
 
 def pictures_in(root: Path) -> list[Path]:
     """Every picture of a folder and the folders in it, in order of their paths."""
-    return sorted(p for p in root.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folder_digest(folder: str | Path, what: str) -> str:
@@ -93,10 +95,28 @@ def folder_digest(folder: str | Path, what: str) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
+def check_folders(
+    sprites: Sequence[str | Path], backgrounds: Sequence[str | Path], split: str
+) -> None:
+    """Reads everything once, before work starts that one bad picture would end.
+
+    Raises `InputError` as the functions that list and read them.
+    """
+    objects = [(read_views, f) for folder in sprites for f in list_sprites(folder, split)]
+    scenes = [
+        (read_background, f) for folder in backgrounds for f in list_backgrounds(folder, split)
+    ]
+    for read, file in tqdm([*objects, *scenes], "checking photographs", unit="file"):
+        read(file)
+
+
 @functools.lru_cache(maxsize=64)
 def read_views(sprite: SpriteFile) -> tuple[View, ...]:
     """The views of an object in their order; raises `InputError` for what is none."""
     image = _read_sheet(sprite) if sprite.mask is None else _read_cutout(sprite)
+    alpha = image[..., 3]
+    weight = cv2.merge([alpha, alpha, alpha, np.full_like(alpha, 255)])
+    image = cv2.multiply(image, weight, scale=1 / 255)
     views = []
     for number, cell in enumerate(_cells(sprite, image)):
         if not (cell[..., 3] > 127).any():
@@ -197,21 +217,13 @@ def _stem(path):
 
 
 def _read_sheet(sprite):
-    try:
-        data = np.frombuffer(sprite.path.read_bytes(), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except OSError as error:
-        raise ImageError(f"{sprite.path}: cannot be read: {error.strerror}") from error
-    except cv2.error as error:
-        raise ImageError(f"{sprite.path}: no readable image: {error.err}") from error
-    if image is None:
-        raise ImageError(f"{sprite.path}: no readable image, or a truncated one")
-    if image.ndim != 3 or image.shape[2] != 4:
+    image = decode_image(read_image_bytes(sprite.path), str(sprite.path), keep_alpha=True)
+    if image.shape[2] != 4:
         raise InputError(
             f"{sprite.path}: has no alpha channel, which says where the object is; save it as "
             f"RGBA, or put a mask beside it as {sprite.path.stem}{_MASK}.png"
         )
-    return cv2.convertScaleAbs(image, alpha=1 / 257) if image.dtype == np.uint16 else image
+    return image
 
 
 def _read_cutout(sprite):
@@ -245,9 +257,7 @@ def _cut(cell):
     """The part of a cell that shows something, in a pyramid."""
     x, y, w, h = cv2.boundingRect((cell[..., 3] > 7).view(np.uint8))
     box = cv2.boundingRect((cell[..., 3] > 127).view(np.uint8))
-    image = cell[y : y + h, x : x + w].copy()
-    color = cv2.multiply(image[..., :3], cv2.merge([image[..., 3]] * 3), scale=1 / 255)
-    image = np.dstack([color, image[..., 3]])
+    image = cell[y : y + h, x : x + w]
     zoom = min(1.0, _FINEST / max(w, h))
     if zoom < 1:
         image = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
