@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import RefusedError
 from siamjax.signatures import kind_of
 
 MAX_PIXELS = 1 << 27  # 134 million; a small file may claim thousands of millions
@@ -23,7 +23,7 @@ _SOS = 0xDA
 _BARE = {0x00, 0x01, *range(0xD0, 0xDA), 0xFF}  # markers without a payload, and padding
 
 
-class ImageError(InputError):
+class ImageError(RefusedError):
     """An image, a frame or a video cannot be read; the message names the file."""
 
 

@@ -23,6 +23,7 @@ from siamjax.errors import InputError
 from siamjax.evaluation.members import UAV123_FIRST_FRAMES, belongs
 from siamjax.evaluation.names import plain_name
 from siamjax.evaluation.protocols import Benchmark
+from siamjax.files import printable
 from siamjax.folders import files_in, folders_in, images_in
 
 
@@ -37,7 +38,7 @@ class Problem(NamedTuple):
     message: str
 
     def __str__(self):
-        return f"{self.sequence}: {self.message}"
+        return printable(f"{self.sequence}: {self.message}")
 
 
 class Target(NamedTuple):

@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 
 BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
 Color = Literal["bgr", "rgb"]
 
 
-class FrameError(InputError):
+class FrameError(RefusedError):
     """An array is no frame that the tracker can use; the message says what it is instead."""
 
 
-class BoxError(InputError):
+class BoxError(RefusedError):
     """A first box cannot be tracked in its frame; the message shows both."""
 
 
