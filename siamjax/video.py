@@ -10,6 +10,8 @@ count it and go on. Every source has
     notes       what the user should know about the source, in words; may grow while reading
 """
 
+import collections
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -31,6 +33,7 @@ PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_LOOK_AHEAD = 100  # packets that tell a picture from a video
 # Containers whose index says of every frame where it lies and whether it is shown.
 _INDEXED = {"avi", "mov,mp4,m4a,3gp,3g2,mj2"}
 
@@ -132,6 +135,8 @@ class VideoFile:
         if not moving:
             only = "only a cover picture" if videos else "no video stream"
             raise ImageError(f"{self.path}: holds {only}")
+        if len(moving) > 1 and "://" not in str(self.path):
+            moving = self._without_stills(container, moving)
         stream = max(moving, key=lambda stream: (_area(stream), -stream.index))
         if _area(stream) > MAX_PIXELS:
             raise ImageError(
@@ -142,6 +147,16 @@ class VideoFile:
             size = f"{stream.codec_context.width} x {stream.codec_context.height}"
             self.notes.append(f"it holds {len(moving)} videos; the largest, {size}, is read")
         return stream
+
+    def _without_stills(self, container, streams):
+        """Those streams that go on; a cover picture need not be marked as one."""
+        packets = collections.Counter()
+        try:
+            for packet in itertools.islice(container.demux(streams), _LOOK_AHEAD):
+                packets[packet.stream.index] += packet.size > 0
+        except av.FFmpegError:
+            pass  # what is wrong shows when it is read
+        return [s for s in streams if packets[s.index] > 1] or streams
 
     def _count(self, container, stream) -> int | None:
         """Frames in the index that are to be shown; what the header states is not believed."""
