@@ -27,6 +27,7 @@ from av.stream import Disposition
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, FolderError, folders_in, images_in
 from siamjax.images import MAX_PIXELS, ImageError, read_image
+from siamjax.signatures import kind_of
 
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
@@ -55,7 +56,7 @@ def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
 
 
 class ImageFolder:
-    """The images of a folder, in natural order of their names.
+    """The images of a folder, in natural order of their names, or one image.
 
     Iterating gives a frame, or an `ImageError` in the place of one that cannot be read.
 
@@ -65,7 +66,7 @@ class ImageFolder:
 
     def __init__(self, path: Path):
         try:
-            self.paths = images_in(path)
+            self.paths = [path] if path.is_file() else images_in(path)
         except FolderError as error:
             raise ImageError(str(error)) from error
         self.count = len(self.paths)
@@ -126,8 +127,16 @@ class VideoFile:
         try:
             container = av.open(source, options=options, timeout=PATIENCE)
         except (av.FFmpegError, ValueError) as error:
-            raise ImageError(f"{self.path}: no readable video: {_reason(error)}") from error
+            raise ImageError(f"{self.path}: no readable video: {self._why(error)}") from error
         return container
+
+    def _why(self, error: Exception) -> str:
+        """Why it cannot be opened: what the file is instead, where its first bytes tell."""
+        kind = None
+        if "://" not in str(self.path) and Path(self.path).is_file():
+            with open(self.path, "rb") as opened:
+                kind = kind_of(opened.read(4096))
+        return _reason(error) if kind is None or "video" in kind else f"it is {kind}"
 
     def _choose(self, container):
         videos = container.streams.video
@@ -326,7 +335,7 @@ class Camera:
 
 
 def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
-    """The frames of a video file, a folder of images, a camera or a network stream.
+    """The frames of a video file, a folder of images, an image, a camera or a network stream.
 
     A camera is its number, a stream an address such as rtsp://host/path. Files and folders
     may be iterated as often as wanted. Raises `ImageError` when there is nothing to read.
@@ -340,7 +349,8 @@ def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
             f"{path}: does not exist; give a video file, a folder of images, the number of a "
             "camera, or an address with ://"
         )
-    return ImageFolder(path) if path.is_dir() else VideoFile(path)
+    is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    return ImageFolder(path) if is_still else VideoFile(path)
 
 
 def is_live(source: str | Path) -> bool:

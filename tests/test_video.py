@@ -185,12 +185,31 @@ def test_damage_in_a_video_costs_frames_and_not_the_rest(video):
     assert all("moving.mp4: frame" in str(error) for error in damaged)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello " * 50])
-def test_what_is_no_video_is_an_error_that_names_it(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "Invalid data"),
+        (bytes(range(1, 250)), "Invalid data"),
+        (b"hello " * 50, "it is text, which begins 'hello"),
+        (b"<!DOCTYPE html><html></html>", "it is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+    ],
+)
+def test_what_is_no_video_is_an_error_that_names_it(tmp_path, content, words):
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
-    with pytest.raises(ImageError, match=r"broken\.mp4: no readable video"):
+    with pytest.raises(ImageError, match=rf"broken\.mp4: no readable video: {words}"):
         open_frames(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".JPG", ".tiff", ".webp"])
+def test_a_single_image_is_one_frame(tmp_path, picture, suffix):
+    path = tmp_path / f"photo{suffix}"
+    path.write_bytes(cv2.imencode(suffix.lower(), picture)[1].tobytes())
+    frames = open_frames(path)
+    (frame,) = frames
+    np.testing.assert_array_equal(frame, read_image(path))
+    assert frames.count == 1
 
 
 def test_a_truncated_video_is_an_error_that_names_it(video):
