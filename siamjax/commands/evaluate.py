@@ -1,6 +1,7 @@
 """What `eval.py` does: tracks a benchmark, scores, reports."""
 
 from pathlib import Path
+from typing import Literal
 
 from siamjax.commands.ending import missing_code
 from siamjax.errors import InputError
@@ -15,6 +16,7 @@ def evaluate(
     weights: Path | None = None,
     sequences: tuple[str, ...] = (),
     controls: bool = False,
+    experiment: Literal["one-pass"] | None = None,
     slots: int = 8,
     real_time: bool = False,
     speed: float | None = None,
@@ -40,6 +42,7 @@ def evaluate(
             release file, or other weights that `siamjax convert` takes
         sequences: only these; all when none is named
         controls: adds the untrained network and a tracker that never moves
+        experiment: `one-pass` runs VOT's benchmarks without restarts, regions as upright boxes
         slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
         real_time: drops the frames that come while the tracker is busy (20 a second come)
         speed: of the tracker in real time, frames a second; measured where it is not given
@@ -62,7 +65,7 @@ def evaluate(
     from siamjax.locks import held
 
     settings, weights = resolve(config, weights)
-    conventions = get_benchmark(benchmark)
+    conventions = get_benchmark(benchmark, experiment or "")
     if slots < 0 or repetitions < 1:
         raise InputError(
             f"`slots` (={slots}) must not be negative, and `repetitions` (={repetitions}) at "

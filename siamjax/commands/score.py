@@ -29,7 +29,7 @@ def score(
         convention: another toolkit's way of counting: pysot, matlab, got10k, pytracking or
             visible for one-pass evaluation, pysot or vot-toolkit for VOT
         experiment: the folder inside a tracker's, such as `realtime`, where it is not the
-            benchmark's own
+            benchmark's own; or `one-pass`, for VOT's benchmarks run without restarts
         report: a folder for a report (HTML, Markdown, LaTeX) on these trackers, with frames
             where `annotations` has them
         allow_missing: exit code 0 although sequences are missing from a score
@@ -43,7 +43,8 @@ def score(
     from siamjax.evaluation.tables import as_text
     from siamjax.evaluation.truths import read_truths
 
-    conventions = get_benchmark(benchmark)
+    one_pass = "one-pass" if experiment == "one-pass" else ""
+    conventions = get_benchmark(benchmark, one_pass)
     get_convention(convention, conventions)
     truths, problems = read_truths(annotations, conventions)
     skipped = tuple(problems)
@@ -51,7 +52,7 @@ def score(
         results,
         conventions,
         [truth.name for truth in truths],
-        experiment=experiment,
+        experiment="" if one_pass else experiment,
         besides=annotations,
     )
     trackers = [

@@ -25,6 +25,7 @@ from siamjax.evaluation.names import plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.files import printable
 from siamjax.folders import files_in, folders_in, images_in
+from siamjax.text import TextError, read_flags, read_lines
 
 
 class SequenceError(InputError):
@@ -215,9 +216,14 @@ def _tcolor(root: Path, benchmark: Benchmark) -> Found:
             continue
         first = None
         for span in files_in(path, "*_frames.txt"):
-            numbers = re.findall(r"\d+", span.read_text(encoding="utf-8", errors="replace"))
-            first = int(numbers[0]) if numbers else None
-        targets.append(Target(path.name, files[0], path / "img", first))
+            try:
+                first = read_flags(span)[0]
+            except (TextError, IndexError) as error:
+                told = error if isinstance(error, TextError) else f"{span.name} is empty"
+                problems.append(Problem(path.name, f"skipped: {told}"))
+                break
+        else:
+            targets.append(Target(path.name, files[0], path / "img", first))
     return targets, problems
 
 
@@ -235,7 +241,7 @@ _FINDERS: dict[str, Callable[[Path, Benchmark], Found]] = {
 
 def _in_listed_order(targets: list[Target], problems: list[Problem], file: Path) -> Found:
     kept = []
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_lines(file)
     for name in filter(None, map(str.strip, lines)):
         wanted = plain_name(name)
         found = [t for t in targets if wanted in (plain_name(t.name), _folder_name(t))]

@@ -131,6 +131,13 @@ def box_corners(boxes_xywh: np.ndarray, *, to_last_pixel: bool = False) -> np.nd
     return np.stack([np.stack(corner, axis=-1) for corner in corners], axis=-2)
 
 
+def enclosing_boxes(regions: Regions) -> np.ndarray:
+    """The upright box around each region, `[t, 4]` `_xywh`; NaN where there is none."""
+    corners = regions.polygons()
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high - low], axis=1)
+
+
 def polygon_to_box(polygon: np.ndarray) -> np.ndarray:
     """The axis-aligned box of the same area as a rotated one of four corners, `_cxcywh` `[4]`.
 

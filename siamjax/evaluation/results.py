@@ -24,12 +24,12 @@ import numpy as np
 
 from siamjax.config_files import flatten
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.region_files import read_regions
-from siamjax.evaluation.regions import INITIALISED, RegionError, Regions
+from siamjax.evaluation.regions import INITIALISED, Regions
 from siamjax.evaluation.sequences import Sequence
 from siamjax.evaluation.vot_results import (
     LONG_TERM,
@@ -40,6 +40,7 @@ from siamjax.evaluation.vot_results import (
 )
 from siamjax.files import file_name, keep_name, original_name, printable, write_whole
 from siamjax.folders import files_in, folders_in, has_match
+from siamjax.text import TextError, read_rows
 
 REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
@@ -155,7 +156,7 @@ class ResultFolder:
             return _is_whole_run(file, len(sequence))
         try:
             boxes = read_boxes(file)
-        except BoxFileError:
+        except TextError:
             return False
         given = sequence.gt_xywh[0] + self.benchmark.origin_xywh
         return len(boxes) == len(sequence) and bool(np.abs(boxes[0] - given).max() < 1e-3)
@@ -196,17 +197,25 @@ class ResultFolder:
         file = self.time_file(name)
         columns = seconds[:, None]
         if repetition > 1:
-            before = read_times(file)
-            if before.ndim == 2 and len(before) == len(seconds):
+            before = _times_or_none(file)
+            if len(before) == len(seconds):
                 columns = np.concatenate([before[:, : repetition - 1], columns], axis=1)
         lines = (",".join(f"{value:.8f}" for value in row) + "\n" for row in columns)
         write_whole(file, "".join(lines))
 
 
+def _times_or_none(file: Path) -> np.ndarray:
+    """What was kept of earlier repetitions; what is damaged is written anew."""
+    try:
+        return read_times(file)
+    except TextError:
+        return np.zeros((0, 0))
+
+
 def _is_whole_run(file: Path, frames: int) -> bool:
     try:
         regions = read_regions(file)
-    except RegionError:
+    except TextError:
         return False
     return len(regions) == frames and bool(regions.has_code(INITIALISED)[0])
 
@@ -301,6 +310,17 @@ def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     return {name: files[found] for name, found in match_files(names, files).items()}
 
 
+def refuse_two_layouts(files: list[Path]) -> None:
+    """Raises `ResultsError` where the results of a sequence lie in two layouts."""
+    first, *others = files
+    for other in others:
+        if other.parent != first.parent:
+            raise ResultsError(
+                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
+                "keep one"
+            )
+
+
 def problem_file(folder: Path, name: str) -> Path:
     """Where what went wrong with a sequence is kept; not among VOT's folders of sequences."""
     file = f"{file_name(name)}.txt"
@@ -318,7 +338,7 @@ def read_problems(folder: Path, name: str) -> list[str]:
 def read_seconds(folder: Path, name: str) -> np.ndarray:
     """Seconds for each frame, `[t]`, or nothing where no times were kept.
 
-    Of several repetitions those of the first.
+    Of several repetitions those of the first. Raises `TextError` for a damaged file.
     """
     safe = file_name(name)
     for file in (
@@ -332,9 +352,16 @@ def read_seconds(folder: Path, name: str) -> np.ndarray:
 
 
 def read_times(file: Path) -> np.ndarray:
-    """The numbers of a file of times, `[t, repetitions]`; `[0]` where there is none."""
-    try:
-        lines = file.read_text(encoding="utf-8").replace(",", " ").splitlines()
-        return np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError):
-        return np.zeros(0)
+    """The numbers of a file of times, `[t, repetitions]`; `[0, 0]` where there is none.
+
+    Raises `TextError` for a file that holds anything else.
+    """
+    if not file.is_file():
+        return np.zeros((0, 0))
+    rows = list(read_rows(file))
+    for line, row in rows:
+        if len(row) != len(rows[0][1]):
+            raise TextError(
+                f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
+            )
+    return np.array([row for _, row in rows]).reshape(len(rows), -1)

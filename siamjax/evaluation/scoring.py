@@ -9,7 +9,7 @@ import numpy as np
 
 from siamjax.errors import InputError
 from siamjax.evaluation import got10k, ope
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.longterm import score_long_term
 from siamjax.evaluation.overlap import Convention
@@ -21,12 +21,19 @@ from siamjax.evaluation.protocols import (
     OpeConvention,
     find_vot_protocol,
 )
-from siamjax.evaluation.regions import Regions
-from siamjax.evaluation.results import find_results, read_problems, read_seconds
+from siamjax.evaluation.regions import enclosing_boxes
+from siamjax.evaluation.results import (
+    ResultsError,
+    find_results,
+    read_problems,
+    read_seconds,
+    refuse_two_layouts,
+)
 from siamjax.evaluation.truths import AnyTruth, Truth, as_problems
 from siamjax.evaluation.vot import score_supervised
 from siamjax.evaluation.vot_annotations import VotSequence
 from siamjax.evaluation.vot_results import read_long_term, read_supervised
+from siamjax.text import TextError
 
 # The tracker's first update of a sequence may compile; it is left out of its speed.
 UNTIMED_FRAMES = 2
@@ -136,8 +143,12 @@ def score_tracker(
     missing = {problem.sequence: None for problem in skipped}
     missing |= {truth.name: None for truth in truths if truth.name not in scored}
     with_server = {p.sequence for p in problems if p.message.endswith(_WITH_SERVER)}
-    seconds = [read_seconds(folder, sequence) for sequence in scored]
+    seconds = []
     for sequence in scored:
+        try:
+            seconds.append(read_seconds(folder, sequence))
+        except TextError as error:
+            problems.append(Problem(sequence, f"its times are not used: {error}"))
         problems += [Problem(sequence, line) for line in read_problems(folder, sequence)]
     return TrackerScores(
         name=name,
@@ -229,7 +240,7 @@ def _score_supervised(
             tag: _finite({**of._asdict(), "eao": eao})
             for tag, (of, eao) in found.attributes.items()
         },
-        "boxes": {name: _as_boxes(of[0]) for name, of in runs.items()},
+        "boxes": {name: enclosing_boxes(of[0]) for name, of in runs.items()},
         "curves": {"eao": found.eao_curve},
         "problems": as_problems(lines),
     }
@@ -247,7 +258,7 @@ def _score_long_term(
         "overall": found.overall._asdict(),
         "sequences": {name: of._asdict() for name, of in found.sequences.items()},
         "attributes": {},
-        "boxes": {name: _as_boxes(run.regions) for name, run in runs.items()},
+        "boxes": {name: enclosing_boxes(run.regions) for name, run in runs.items()},
         "curves": {"lt_recall": found.mean_recall, "lt_precision": found.mean_precision},
         "problems": as_problems(lines),
     }
@@ -263,28 +274,15 @@ def _finite(scores: Scores) -> Scores:
     return {key: value for key, value in scores.items() if np.isfinite(value)}
 
 
-def _as_boxes(regions: Regions) -> np.ndarray:
-    """The boxes of a run, or around its polygons; NaN where a frame has a code."""
-    corners = regions.polygons()
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    return np.concatenate([low, high - low], axis=1)
-
-
 def _refuse_hidden(truth: Truth, benchmark: Benchmark) -> None:
     if benchmark.hidden_truth and len(truth) > 1 and np.isnan(truth.boxes[1:]).all():
-        raise BoxFileError(_WITH_SERVER)
+        raise ResultsError(_WITH_SERVER)
 
 
 def _read(files: dict[str, list[Path]], sequence: str) -> list[np.ndarray]:
     if sequence not in files:
-        raise BoxFileError("no result file")
-    first, *others = files[sequence]
-    for other in others:
-        if other.parent != first.parent:
-            raise BoxFileError(
-                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
-                "keep one"
-            )
+        raise ResultsError("no result file")
+    refuse_two_layouts(files[sequence])
     return [read_boxes(file) for file in files[sequence]]
 
 

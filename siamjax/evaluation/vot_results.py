@@ -18,11 +18,12 @@ import numpy as np
 from siamjax.errors import InputError
 from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import VotProtocol
-from siamjax.evaluation.region_files import format_regions, read_lines, read_regions
+from siamjax.evaluation.region_files import format_regions, read_regions
 from siamjax.evaluation.regions import FAILED, INITIALISED, SKIPPED, RegionError, Regions
 from siamjax.evaluation.vot_annotations import VotSequence
 from siamjax.files import file_name, keep_name, write_whole
 from siamjax.folders import files_in, folders_in, has_match
+from siamjax.text import in_line, parse_number, read_lines
 
 SUPERVISED, LONG_TERM = "baseline", "longterm"
 
@@ -82,7 +83,7 @@ def read_supervised(
             try:
                 regions = _read_run(file, sequence)
                 _refuse_unsupervised(regions, file)
-            except RegionError as error:
+            except InputError as error:
                 problems.append(f"{sequence.name}: not scored: {error}")
                 continue
             odd = _oddities(regions, file, protocol.skip)
@@ -117,7 +118,7 @@ def read_long_term(
         try:
             regions = _read_run(files[0], sequence)
             confidence = _read_confidence(files[0], len(sequence))
-        except RegionError as error:
+        except InputError as error:
             problems.append(f"{sequence.name}: not scored: {error}")
             continue
         runs[sequence.name] = LongTermRun(regions, confidence)
@@ -227,7 +228,9 @@ def _read_confidence(regions_file: Path, frames: int) -> np.ndarray:
     lines = [line.strip() for line in read_lines(file)]
     if len(lines) != frames:
         raise RegionError(f"{file.name} has {len(lines)} lines for {frames} frames")
-    try:
-        return np.array([float(line) if line else np.nan for line in lines])
-    except ValueError as error:
-        raise RegionError(f"{file.name} holds something that is no number: {error}") from None
+    return np.array(
+        [
+            in_line(file, number, parse_number, line) if line else np.nan
+            for number, line in enumerate(lines, 1)
+        ]
+    )

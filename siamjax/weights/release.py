@@ -111,7 +111,7 @@ def read_release(path: str | Path) -> tuple[dict[str, Any], About]:
     folders = {str(folder) for name in tensors for folder in PurePosixPath(name).parents}
     if folders & tensors.keys() or not all(name.startswith("params/") for name in tensors):
         raise WeightsError(f"{path} is damaged: its tensors are not named as a tree's")
-    return {**unflatten(tensors), "batch_stats": {}}, about
+    return {"params": {}, **unflatten(tensors), "batch_stats": {}}, about
 
 
 def check_tree(variables: Mapping[str, Any], like: Mapping[str, Any], path: Path) -> None:
