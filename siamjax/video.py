@@ -139,11 +139,15 @@ class VideoFile:
         return _reason(error) if kind is None or "video" in kind else f"it is {kind}"
 
     def _choose(self, container):
-        videos = container.streams.video
+        videos = [s for s in container.streams.video if s.codec_context is not None]
         moving = [stream for stream in videos if not stream.disposition & _COVER]
         if not moving:
-            only = "only a cover picture" if videos else "no video stream"
-            raise ImageError(f"{self.path}: holds {only}")
+            unknown = (
+                "no video of a known codec" if container.streams.video else "no video stream"
+            )
+            raise ImageError(
+                f"{self.path}: holds {'only a cover picture' if videos else unknown}"
+            )
         if len(moving) > 1 and "://" not in str(self.path):
             moving = self._without_stills(container, moving)
         stream = max(moving, key=lambda stream: (_area(stream), -stream.index))

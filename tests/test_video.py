@@ -1,3 +1,4 @@
+import itertools
 import os
 import resource
 import struct
@@ -538,6 +539,32 @@ def test_a_video_that_claims_frames_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(video_module, "MAX_PIXELS", 48 * 64 - 1)
     with pytest.raises(ImageError, match=r"large\.mp4: claims frames of 64 x 48 pixels"):
         open_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "libx264"), (".mkv", "libx264"), (".avi", "mpeg4"), (".ts", "mpeg2video")],
+)
+def test_damage_anywhere_ends_in_frames_or_in_errors_of_ours(tmp_path, rng, suffix, codec):
+    good = encode(tmp_path / f"good{suffix}", numbered(12), codec=codec).read_bytes()
+    path = tmp_path / f"bad{suffix}"
+    for _ in range(40):
+        content = bytearray(
+            good[: rng.integers(1, len(good) + 1)] if rng.random() < 0.3 else good
+        )
+        for _ in range(rng.integers(1, 8)):
+            end = len(content) if rng.random() < 0.5 else min(700, len(content))
+            content[rng.integers(end)] = rng.choice([0, 127, 255, rng.integers(256)])
+        path.write_bytes(content)
+        try:
+            frames = open_frames(path)
+        except ImageError as error:
+            assert path.name in str(error)
+            continue
+        assert frames.count is None or frames.count <= 1000
+        assert 0.1 <= frames.frame_rate <= 1000
+        for element in itertools.islice(frames, 1000):
+            assert isinstance(element, ImageError) or element.dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", [b"10:30.mp4", b"\xff\xfe.mp4", b"a b%20c#.mp4", b"-i.mp4"])
