@@ -69,7 +69,7 @@ def get_config() -> Config:
                 SourceConfig(path=f"{PREPARED}/clips", frame_range=40, weight=1.5),
                 SourceConfig(
                     synthetic=SyntheticConfig(
-                        sequences=4000,
+                        sequences=3000,
                         frames=60,
                         frame_step=5,
                         width=384,

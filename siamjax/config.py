@@ -294,6 +294,8 @@ class TrackerConfig(_Checked):
     # `small_target` of the first frame; None keeps `search_size`
     small_target_search_size: int | None = None
     small_target: float = 0.004
+    # the score below which a short-term tracker says that its target is lost; 0 never says so
+    lost_score: float = 0.0
     mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
@@ -312,6 +314,7 @@ class TrackerConfig(_Checked):
         _require_range("tracker.size_lr", self.size_lr, 0, 1)
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
         _require_range("tracker.small_target", self.small_target, 0, 1)
+        _require_range("tracker.lost_score", self.lost_score, 0, 1)
         _require_range("tracker.mask_threshold", self.mask_threshold, 0, 1)
         require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,

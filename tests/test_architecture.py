@@ -16,6 +16,7 @@ GROUND = [
     "text",
     "files",
     "locks",
+    "signatures",
     "folders",
     "images",
     "interrupts",

@@ -49,8 +49,8 @@ def serve(server, tracker, region) -> None:
     `server` is TraX's, and `region(tracker)` says where the target is. A frame that cannot be
     read keeps the region before, with no confidence; one that cannot be begun with raises.
     """
+    from siamjax.images import ImageError
     from siamjax.tracking.frames import FrameError
-    from siamjax.video import ImageError
 
     while (request := server.wait()).type in ("initialize", "frame"):
         path = request.image["color"].path()
@@ -77,7 +77,7 @@ def region_of(trax, tracker):
 
 def read(path: str):
     """The frame of a file, which the toolkit may call by an address."""
-    from siamjax.video import read_image
+    from siamjax.images import read_image
 
     return read_image(path.removeprefix("file://"))
 

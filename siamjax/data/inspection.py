@@ -21,9 +21,9 @@ from siamjax.data.builders.cutting import (
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
-from siamjax.data.crops import decode_jpeg
 from siamjax.data.sources import Index, RecordError, RecordSource, read_description
 from siamjax.errors import InputError
+from siamjax.images import decode_image
 
 _SAMPLES, _COLUMNS, _TILE = 24, 6, 192
 _TOLERATED = 0.01  # share of targets that may be damaged in a set that is fit
@@ -201,7 +201,7 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
     def read(record):
         try:
             content = source.read(record)
-            image = decode_jpeg(content["image"])
+            image = decode_image(content["image"])
         except (RecordError, ValueError) as error:
             return None, f"record {record}: {error}", record, content_box(record)
         return image, hashlib.sha256(content["image"]).digest(), record, content["box_xyxy"]
@@ -268,7 +268,7 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
             wanted = place % every == 0 and len(report.samples) < _SAMPLES
             if wanted and not shown:
                 shown = True
-                image = decode_jpeg(picture.image)
+                image = decode_image(picture.image)
                 report.samples.append(Sample(image, picture.targets[0]["box_xyxy"], clip.name))
     report.remarks.append(f"layout: {name}, {len(chosen)} of {len(clips)} clips read")
     if rows:

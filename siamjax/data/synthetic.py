@@ -28,6 +28,7 @@ from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
 from siamjax.files import write_whole
+from siamjax.locks import LOCK_FILE, held
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
@@ -50,18 +51,19 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     """Renders a set into `out`; returns the sequences' names.
 
     Every sequence appears at once when it is complete. Those that are there are kept, so an
-    interrupted run goes on where it stopped; raises ValueError when `out` holds a set of
-    another configuration or something else.
+    interrupted run goes on where it stopped; raises `InputError` when `out` holds a set of
+    another configuration or something else, or another process renders into it.
     """
     out = Path(out)
-    _claim(config, out)
-    names = [sequence_name(config, index) for index in range(config.sequences)]
-    for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
-        if not (out / name).is_dir():
-            with scratch_folder(out) as scratch:
-                _write_sequence(config, index, scratch / name)
-                os.replace(scratch / name, out / name)
-    write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
+    with held(out, "out"):
+        _claim(config, out)
+        names = [sequence_name(config, index) for index in range(config.sequences)]
+        for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
+            if not (out / name).is_dir():
+                with scratch_folder(out) as scratch:
+                    _write_sequence(config, index, scratch / name)
+                    os.replace(scratch / name, out / name)
+        write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 
 
@@ -96,11 +98,10 @@ def _claim(config, out):
                 "folder or remove that one"
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if any(path.name != LOCK_FILE for path in out.iterdir()):
         raise InputError(
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(described, indent=1))
 
 

@@ -333,11 +333,25 @@ def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
     return known.get(plain_name(name))
 
 
-def get_benchmark(name: str) -> Benchmark:
+def get_benchmark(name: str, experiment: Literal["", "one-pass"] = "") -> Benchmark:
     """The benchmark of this name, whatever its case and hyphens.
 
-    Raises `UnknownBenchmarkError`, which lists the names and guesses what was meant.
+    With `experiment` "one-pass" its trackers start once, in the first frame, whatever its own
+    experiment; a region of VOT's is the upright box around it then. Raises
+    `UnknownBenchmarkError`, which lists the names and guesses what was meant.
     """
+    found = _find_benchmark(name)
+    if experiment == "one-pass" and found.experiment != "one-pass":
+        if found.hidden_truth:
+            raise InputError(
+                f"`experiment` (=one-pass) needs the truth of {found.name}, which its server "
+                "keeps; leave it out"
+            )
+        return dataclasses.replace(found, experiment="one-pass", challenge="")
+    return found
+
+
+def _find_benchmark(name: str) -> Benchmark:
     known = {plain_name(n): b for b in BENCHMARKS for n in (b.name, *b.aliases)}
     if found := known.get(plain_name(name)):
         return found

@@ -28,9 +28,8 @@ from siamjax.data.builders.annotations import (
     Clip,
     LayoutError,
     Sighting,
-    folders_in,
-    images_in,
 )
+from siamjax.folders import folders_in, images_in
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
 # Source: MOT16's and MOT20's papers; the second value is whether it is a target.

@@ -10,10 +10,8 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     along_frames,
-    files_in,
-    folders_in,
-    images_in,
 )
+from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes
 
 

@@ -24,8 +24,8 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     corners,
-    images_in,
 )
+from siamjax.folders import files_in, images_in
 from siamjax.text import TextError, as_whole, parse_number, quote, read_lines
 
 _MALFORMED = "the line is malformed"
@@ -36,7 +36,7 @@ def find(root: Path) -> list[Clip]:
     """Every video with its objects; those whose frames were never had are clips as well."""
     clips = []
     for split, folder in _SPLITS.items():
-        for file in sorted(root.glob(f"*detection_{split}.csv")):
+        for file in files_in(root, f"*detection_{split}.csv"):
             for video, lines in sorted(_lines(file).items()):
                 read = functools.partial(_read, root / folder, video, lines)
                 clips.append(Clip(f"{split}/{video}", read))

@@ -25,7 +25,8 @@ import numpy as np
 
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
-from siamjax.video import IMAGE_SUFFIXES, ImageError, read_image
+from siamjax.folders import IMAGE_SUFFIXES, files_below
+from siamjax.images import ImageError, read_image
 
 INDEX = "index.jsonl"
 
@@ -79,7 +80,7 @@ def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
 
 def pictures_in(root: Path) -> list[Path]:
     """Every picture of a folder and the folders in it, in order of their paths."""
-    return sorted(p for p in root.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folder_digest(folder: str | Path, what: str) -> str:
