@@ -212,8 +212,8 @@ def _is_mask(path):
 
 
 def _stem(path):
-    """A name without the number that tells it from its like: `cup` of `cup_01.png`."""
-    return re.sub(r"[\W_]*\d*$", "", path.stem) or path.stem
+    """What a name says but for its number: `cup` of cup_01.png and of cup/01.png."""
+    return re.sub(r"[\W_]*\d*$", "", path.stem) or path.parent.name
 
 
 def _read_sheet(sprite):
