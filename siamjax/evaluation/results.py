@@ -364,4 +364,4 @@ def read_times(file: Path) -> np.ndarray:
             raise TextError(
                 f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
             )
-    return np.array([row for _, row in rows]).reshape(len(rows), -1)
+    return np.array([row for _, row in rows]).reshape(len(rows), len(rows[0][1]) if rows else 0)
