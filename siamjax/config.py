@@ -28,6 +28,7 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 
 # A whole number is accepted where a float is expected, and nothing else is converted.
 _LARGEST = 2**63 - 1
+_LARGEST_SEED = 2**32 - 1  # of JAX's generators; what is larger would be cut
 _SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
 
 
@@ -393,14 +394,12 @@ class SyntheticConfig(_Checked):
                 'as in ("sprites/",)',
             )
         for name in ("sequences", "frames", "frame_step"):
-            require(
-                getattr(self, name) >= 1,
-                f"`synthetic.{name}` (={getattr(self, name)}) must be at least 1",
-            )
+            _require_range(f"synthetic.{name}", getattr(self, name), 1, 1_000_000)
+        _require_range("synthetic.seed", self.seed, 0, _LARGEST_SEED)
         require(
-            min(self.width, self.height) >= 96,
-            f"`synthetic` frames ({self.width} x {self.height}) must be at least 96 pixels "
-            "on each side",
+            96 <= min(self.width, self.height) and max(self.width, self.height) <= 8192,
+            f"`synthetic` frames ({self.width} x {self.height}) must have from 96 to 8192 "
+            "pixels on each side",
         )
 
 
@@ -672,6 +671,7 @@ class TrainConfig(_Checked):
     picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
 
     def _check(self):
+        _require_range("train.seed", self.seed, 0, _LARGEST_SEED)
         for name in (
             "batch_size",
             "micro_batches",
