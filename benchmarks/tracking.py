@@ -33,13 +33,14 @@ from forward import random_variables
 from harness import compile_call, print_table, time_call
 
 from siamjax.config_files import load_config
+from siamjax.images import read_image
 from siamjax.models.build import build_network
 from siamjax.models.folding import fold_batch_norm
 from siamjax.tracking import tracker
 from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import pad_frame
-from siamjax.video import VideoWriter, open_frames, read_image
+from siamjax.video import VideoWriter, open_frames
 from siamjax.weights.errors import WeightsError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"

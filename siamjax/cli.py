@@ -12,8 +12,10 @@ from siamjax.commands.convert import convert
 from siamjax.commands.ending import end_process, run_command
 from siamjax.commands.export import export
 from siamjax.commands.export_weights import export_weights
+from siamjax.commands.models import models
 from siamjax.commands.pack import pack
 from siamjax.commands.prepare import prepare
+from siamjax.commands.release import release
 from siamjax.commands.render import render
 from siamjax.commands.report import report
 from siamjax.commands.score import score
@@ -24,6 +26,8 @@ from siamjax.commands.vot import vot
 COMMANDS = {
     "track": track,
     "vot": vot,
+    "models": models,
+    "release": release,
     "convert": convert,
     "export": export,
     "export-weights": export_weights,

@@ -14,3 +14,10 @@ class SiamjaxError(Exception):
 
 class InputError(SiamjaxError, ValueError):
     """An argument, an option or a file breaks a rule."""
+
+
+class RefusedError(InputError):
+    """A frame or a box that nothing can be tracked in: an evaluation leaves its sequence out.
+
+    Any other error in the midst of an evaluation stops it.
+    """

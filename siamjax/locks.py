@@ -45,6 +45,8 @@ def held(folder: Path, option: str, *, shared_as: Any = None) -> Iterator[None]:
     """
     folder = Path(folder)
     made = not folder.exists()
+    if not made and not folder.is_dir():
+        raise InputError(f"`{option}` (={str(folder)!r}) must be a folder; this is a file")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with held_file(folder / LOCK_FILE, folder, option, shared_as=shared_as):

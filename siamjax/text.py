@@ -1,8 +1,8 @@
 """Text that people bring: files, numbers in lines, json and settings, read by one set of rules.
 
-A number is written in ASCII digits, `nan` and `inf` included. Numbers in a line are separated
-by commas, semicolons, tabs or blanks: one kind a line, where blanks beside another kind do not
-count. What can be read in two ways (decimal commas, empty cells) is refused.
+A number is written in ASCII digits, with a point, or as `nan` or `inf`. Numbers in a line are
+separated by commas (and blanks beside them), or by semicolons, tabs and blanks. What can be
+read in two ways (decimal commas, empty cells) is refused.
 """
 
 import codecs
@@ -103,25 +103,31 @@ def split_cells(line: str) -> list[str]:
     One separator at the end of a line belongs to the line.
     """
     line = line.strip()
-    found = [kind for kind in ",;\t" if kind in line]
-    hard = [kind for kind in found if kind != "\t"] or found
-    if len(hard) > 1:
-        raise TextError(
-            f"commas and semicolons in {quote(line)}: write decimal points, and one separator"
-        )
-    if not hard:
-        return line.split()
-    cells = [cell.strip() for cell in line.split(hard[0])]
+    if "," not in line:
+        return _split(line)
+    if ";" in line:
+        raise TextError(f"commas and semicolons in {quote(line)}: write decimal points")
+    cells = _cells(line, ",")
+    if any(len(cell.split()) > 1 for cell in cells):
+        raise TextError(f"commas and blanks both separate in {quote(line)}; use one of them")
+    if len(cells) >= 8 and _DECIMAL_COMMAS.fullmatch(line):
+        raise TextError(f"decimal commas, it seems, in {quote(line)}: write decimal points")
+    return cells
+
+
+def _split(line: str) -> list[str]:
+    for separator in ";\t":
+        if separator in line:
+            return [word for cell in _cells(line, separator) for word in _split(cell)]
+    return line.split()
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    cells = [cell.strip() for cell in line.split(separator)]
     if len(cells) > 1 and not cells[-1]:
         cells.pop()
     if not all(cells):
         raise TextError(f"an empty cell in {quote(line)}: write nan where there is no number")
-    if any(len(cell.split()) > 1 for cell in cells):
-        raise TextError(
-            f"two kinds of separators in {quote(line)}: write decimal points, and one separator"
-        )
-    if len(cells) >= 8 and _DECIMAL_COMMAS.fullmatch(line):
-        raise TextError(f"decimal commas, it seems, in {quote(line)}: write decimal points")
     return cells
 
 

@@ -16,6 +16,7 @@ GROUND = [
     "text",
     "files",
     "locks",
+    "signatures",
     "folders",
     "images",
     "interrupts",
@@ -29,7 +30,8 @@ ALLOWED = {
     "video": set(),
     "display": set(),
     "models": {"geometry"},
-    "weights": {"models", "geometry", "config"},
+    "shipped": set(),
+    "weights": {"models", "geometry", "config", "config_files"},
     "data": {"geometry", "config", "video"},
     "training": {
         "data.schema",
@@ -37,6 +39,7 @@ ALLOWED = {
         "data.targets",
         "models",
         "weights.convert",  # what a run starts from; that room knows nothing of training
+        "weights.release",
         "geometry",
         "config",
         "config_files",
@@ -63,6 +66,7 @@ FENCES = {
         "video.py",
     ],
     "av": ["video.py"],
+    "safetensors": ["weights/safetensors_file.py"],
     "tyro": ["cli.py", "commands/"],
     "torch": [],
     "tensorflow": [],

@@ -104,8 +104,11 @@ def test_from_weights_to_report(run, summary, data, tmp_path, capsys, recwarn):
 def test_one_bad_sequence_does_not_stop_the_others(run, summary, data, capsys):
     (data / "Alpha" / "groundtruth_rect.txt").write_text("1,1,9,9\n")
     (data / "Beta" / "img" / "0003.jpg").write_bytes(b"\xff\xd8 torn")
-    assert run() == 0
-    assert capsys.readouterr().out.count("problem: ") == 2
+    assert run() == 3
+    printed = capsys.readouterr().out
+    assert printed.count("problem: ") == 2
+    assert "is scored on 1 of 2 sequences; missing: Alpha\n" in printed
+    assert run("--allow-missing") == 0
     (tracker,) = summary()["trackers"].values()
     assert list(tracker["sequences"]) == ["Beta"]
     assert tracker["problems"][0].startswith("Alpha: skipped: 1 rows of ground truth for 6")

@@ -9,7 +9,11 @@ import sys
 
 import pytest
 
-from siamjax.locks import LOCK_FILE, BusyError, held
+from siamjax.cli import main
+from siamjax.commands.train import main as train
+from siamjax.locks import LOCK_FILE, BusyError, held, held_file
+from tests.conftest import ROOT
+from tests.data import trees
 
 HOLDS = """
 import os, sys, time
@@ -114,3 +118,24 @@ def test_a_damaged_lock_file_is_no_obstacle(tmp_path, hold):
     (tmp_path / LOCK_FILE).write_bytes(b"\xff nonsense")
     with pytest.raises(BusyError, match="another process"), held(tmp_path, "--out"):
         pass
+
+
+def test_commands_refuse_a_folder_that_another_run_holds(tmp_path, capsys):
+    out = tmp_path / "out"
+
+    def refuse(run, *words):
+        assert run(list(map(str, words))) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"'{out}' is held by process {os.getpid()} on" in line
+
+    with held(out, "--out"):
+        refuse(main, "render", "--out", out, "--sequences", 1, "--frames", 2)
+        study = ROOT / "configs" / "ablations" / "shift.py"
+        refuse(main, "ablate", study, "--workdir", out)
+        quickstart = ROOT / "configs" / "quickstart.py"
+        refuse(lambda words: train(words, ""), "--config", quickstart, "--workdir", out)
+    assert os.listdir(tmp_path) == []
+    trees.vot(tmp_path / "in")
+    with held_file(tmp_path / ".out.lock", out, "--out"):
+        refuse(main, "prepare", "vot", "--input", tmp_path / "in", "--out", out, "--jobs", 1)
+    assert os.listdir(tmp_path) == ["in"]

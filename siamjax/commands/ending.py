@@ -11,12 +11,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from typing import NoReturn, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from siamjax.errors import SiamjaxError
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from siamjax.evaluation.scoring import TrackerScores
+
+MISSING, INTERRUPTED = 3, 130
 _FILES = 1 << 16  # descriptors to ask for: training reads and writes many files at once
 _DELAY = 0.05  # seconds until a lost Ctrl-C is tried again
 _REPORT = (
@@ -57,6 +60,11 @@ def run_command(
                 return code
             codes = exit_codes or {}
             return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+def missing_code(trackers: "Iterable[TrackerScores]", allowed: bool) -> int:
+    """The exit code of a command that printed scores: 3 where sequences are missing in one."""
+    return MISSING if not allowed and any(tracker.missing for tracker in trackers) else 0
 
 
 def end_process(code: int) -> NoReturn:

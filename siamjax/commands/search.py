@@ -9,11 +9,11 @@ from siamjax.evaluation.proposals import Method
 
 def search(
     *,
-    config: Path,
-    weights: Path,
     benchmark: str,
     data: Path,
     out: Path,
+    config: Path | None = None,
+    weights: Path | None = None,
     method: Method = "random",
     candidates: int = 64,
     batch: int = 16,
@@ -31,11 +31,13 @@ def search(
     (best.json, which `--config` takes). Search on other sequences than you report on.
 
     Args:
-        config: a configuration file; what is not searched stays as it says
-        weights: a run's folder, one of its checkpoints, or a converted file
         benchmark: as of `eval.py`; VOT's are searched by overlap without restarts
         data: the benchmark's own folder
         out: where the search is kept
+        config: a configuration file; what is not searched stays as it says. By default the one
+            that the weights come with
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
         method: `grid`, `random`, or `tpe` (Optuna: pip install "siamjax[search]")
         candidates: how many settings are tried
         batch: how many of them at once
@@ -51,6 +53,7 @@ def search(
     import dataclasses
 
     import siamjax
+    from siamjax.api import resolve
     from siamjax.evaluation import search as searching
     from siamjax.evaluation.fingerprint import fingerprint
     from siamjax.evaluation.proposals import Space, make_proposer
@@ -62,7 +65,7 @@ def search(
         raise InputError(
             f"`candidates` (={candidates}) and `batch` (={batch}) must be at least 1"
         )
-    settings = siamjax.load_config(config)
+    settings, weights = resolve(config, weights)
     conventions = get_benchmark(benchmark)
     space = Space(
         penalty_k=penalty_k,

@@ -59,6 +59,7 @@ def track(
             configuration; --long-term has its own
         show: show the frames while tracking; q or Esc ends
     """
+    from siamjax.api import resolve
     from siamjax.training.interrupts import StopRequest
     from siamjax.video import VideoWriter, open_frames
 
@@ -77,11 +78,7 @@ def track(
             "stream's address; --example tracks the clip that comes with siamjax"
         )
     _check_lost_below(lost_below, long_term)
-    if weights is not None and not weights.exists():
-        raise InputError(
-            f"`--weights` (={weights}) does not exist; name a training's work directory or a "
-            "file of weights (`make demo` trains runs/quickstart)"
-        )
+    settings, weights = resolve(config, weights)
     if out is None and boxes is None and not show:
         name = _name_of(source)
         out, boxes = Path(f"{name}_tracked.mp4"), Path(f"{name}_boxes.txt")
@@ -110,12 +107,14 @@ def track(
         report = Report(source, starts)
         run = Run(report, sinks, stop, frames)
         if run.begin(first):
-            follower = _load_tracker(config, weights, long_term, lost_below)
+            follower = _load_tracker(settings, weights, long_term, lost_below)
             follower.init(first, starts)
             run.follow(follower, images)
         if boxes is not None:
             write_boxes(boxes, report)
     print(report.summary())
+    for note in frames.notes:
+        print(f"note: {note}")
     for label, path in {"video": out, "boxes": boxes}.items():
         if path is not None:
             print(f"{label}: {path}")
@@ -151,7 +150,7 @@ def _check_lost_below(lost_below: float | None, long_term: bool) -> None:
 
 
 def _first_frame(images, source: str):
-    from siamjax.video import ImageError
+    from siamjax.images import ImageError
 
     first = next(images, None)
     if first is None:
@@ -193,9 +192,7 @@ def _window(stack: contextlib.ExitStack):
     return lambda image, rate: window.show(draw_text(image, rate))
 
 
-def _load_tracker(
-    config: Path | None, weights: Path | None, long_term: bool, lost_below: float | None
-):
+def _load_tracker(config, weights, long_term: bool, lost_below: float | None):
     print("loading the network", file=sys.stderr)
     from siamjax.api import load_model, with_long_term
     from siamjax.tracking.batch import MultiTracker

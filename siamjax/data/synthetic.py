@@ -18,21 +18,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from siamjax.config import SyntheticConfig
+from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
 from siamjax.files import write_whole
+from siamjax.locks import LOCK_FILE, held
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 3  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
+_SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
 
 
@@ -50,19 +54,40 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     """Renders a set into `out`; returns the sequences' names.
 
     Every sequence appears at once when it is complete. Those that are there are kept, so an
-    interrupted run goes on where it stopped; raises ValueError when `out` holds a set of
-    another configuration or something else.
+    interrupted run goes on where it stopped; raises `InputError` when `out` holds a set of
+    another configuration or something else, or another process renders into it.
     """
     out = Path(out)
-    _claim(config, out)
-    names = [sequence_name(config, index) for index in range(config.sequences)]
-    for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
-        if not (out / name).is_dir():
-            with scratch_folder(out) as scratch:
-                _write_sequence(config, index, scratch / name)
-                os.replace(scratch / name, out / name)
-    write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
+    with held(out, "out"):
+        _claim(config, out)
+        names = [sequence_name(config, index) for index in range(config.sequences)]
+        for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
+            if not (out / name).is_dir():
+                with scratch_folder(out) as scratch:
+                    _write_sequence(config, index, scratch / name)
+                    os.replace(scratch / name, out / name)
+        write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
+
+
+def write_samples(config: SyntheticConfig, path: Path) -> None:
+    """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
+
+    A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
+    `InputError` for a path that has another ending.
+    """
+    kept = kept_frames(config)
+    shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]
+    tiles = []
+    for index in range(min(config.sequences, _SAMPLE_SEQUENCES)):
+        sequence = Sequence(config, index)
+        for frame in shown:
+            picture, box_xywh = sequence.render(frame)
+            x, y, w, h = (int(v) for v in box_xywh)
+            # around the target's pixels, not over them
+            cv2.rectangle(picture, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
+            tiles.append(picture)
+    write_sheet(tiles, _SAMPLE_FRAMES, path)
 
 
 def write_test_split(out: Path) -> None:
@@ -96,11 +121,10 @@ def _claim(config, out):
                 "folder or remove that one"
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if any(path.name != LOCK_FILE for path in out.iterdir()):
         raise InputError(
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps(described, indent=1))
 
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import RefusedError
 
 # What a single number says of a frame in a supervised result. Reference: VOT's file format.
 SKIPPED, INITIALISED, FAILED = 0, 1, 2
 
 
-class RegionError(InputError):
+class RegionError(RefusedError):
     """Numbers that are neither a code nor a box nor a polygon; the message says where."""
 
 

@@ -20,6 +20,8 @@ from siamjax.evaluation.tables import (
     as_markdown,
     best_of,
     columns,
+    comparable,
+    missing_note,
     number,
     quality,
     ranked,
@@ -65,6 +67,7 @@ def write_report(
     write_whole(folder / "table.md", as_markdown(trackers))
     write_whole(folder / "table.tex", as_latex(trackers))
     scored = [t for t in trackers if t.overall]
+    rivals = comparable(trackers)
     main = trackers[0]
     names = sorted(main.sequences, key=lambda name: quality(main.sequences[name]))
     by_name = {sequence.name: sequence for sequence in sequences}
@@ -91,7 +94,9 @@ def write_report(
         keys=keys,
         headings=HEADINGS,
         number=number,
-        best=best_of([t.overall for t in scored]) if len(scored) > 1 else {},
+        best=best_of([t.overall for t in rivals]) if len(scored) > 1 else {},
+        rivals=[t.name for t in rivals],
+        notes=[note for t in trackers if (note := missing_note(t))],
         plots=plots_of(scored, protocol if isinstance(protocol, VotProtocol) else None),
         has_auc="success_auc" in keys,
         attributes=_attributes(scored),

@@ -24,12 +24,12 @@ import numpy as np
 
 from siamjax.config_files import flatten
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.region_files import read_regions
-from siamjax.evaluation.regions import INITIALISED, RegionError, Regions
+from siamjax.evaluation.regions import INITIALISED, Regions
 from siamjax.evaluation.sequences import Sequence
 from siamjax.evaluation.vot_results import (
     LONG_TERM,
@@ -39,6 +39,8 @@ from siamjax.evaluation.vot_results import (
     write_supervised,
 )
 from siamjax.files import file_name, keep_name, original_name, printable, write_whole
+from siamjax.folders import files_in, folders_in, has_match
+from siamjax.text import TextError, read_rows
 
 REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
@@ -98,7 +100,7 @@ class ResultFolder:
         file = self.folder / "tracker.json"
         if file.is_file():
             self._refuse_another(file, fingerprint)
-        elif any(self.folder.glob("*.txt")) or any(self.folder.glob("*/*_001.txt")):
+        elif has_match(self.folder, "*.txt") or has_match(self.folder, "*/*_001.txt"):
             raise StaleResultsError(
                 f"{str(self.folder)!r} holds results but no tracker.json that says whose "
                 "they are; give another `--out`, or move them away"
@@ -154,7 +156,7 @@ class ResultFolder:
             return _is_whole_run(file, len(sequence))
         try:
             boxes = read_boxes(file)
-        except BoxFileError:
+        except TextError:
             return False
         given = sequence.gt_xywh[0] + self.benchmark.origin_xywh
         return len(boxes) == len(sequence) and bool(np.abs(boxes[0] - given).max() < 1e-3)
@@ -195,17 +197,25 @@ class ResultFolder:
         file = self.time_file(name)
         columns = seconds[:, None]
         if repetition > 1:
-            before = read_times(file)
-            if before.ndim == 2 and len(before) == len(seconds):
+            before = _times_or_none(file)
+            if len(before) == len(seconds):
                 columns = np.concatenate([before[:, : repetition - 1], columns], axis=1)
         lines = (",".join(f"{value:.8f}" for value in row) + "\n" for row in columns)
         write_whole(file, "".join(lines))
 
 
+def _times_or_none(file: Path) -> np.ndarray:
+    """What was kept of earlier repetitions; what is damaged is written anew."""
+    try:
+        return read_times(file)
+    except TextError:
+        return np.zeros((0, 0))
+
+
 def _is_whole_run(file: Path, frames: int) -> bool:
     try:
         regions = read_regions(file)
-    except RegionError:
+    except TextError:
         return False
     return len(regions) == frames and bool(regions.has_code(INITIALISED)[0])
 
@@ -236,8 +246,7 @@ def find_trackers(
     ):
         return own, []
     found, problems = {}, []
-    inside = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for path in sorted(inside):
+    for path in sorted(folders_in(root)):
         if besides is not None and path.resolve() == Path(besides).resolve():
             continue
         if _has_results(path / inner, benchmark):
@@ -251,8 +260,8 @@ def find_trackers(
     if _has_results(root / inner, benchmark):
         return own, problems
     called = {plain_name(name) for name in (benchmark.name, *benchmark.aliases)}
-    for path in sorted(root.iterdir()):
-        if path.is_dir() and plain_name(path.name) in called:
+    for path in sorted(folders_in(root)):
+        if plain_name(path.name) in called:
             return find_trackers(path, benchmark, names, experiment=experiment)
     form = "<sequence>/<sequence>_001.txt" if inner else "<sequence>.txt"
     other = _other_layout(root)
@@ -270,8 +279,8 @@ def _shown(folder: Path) -> str:
 
 def _has_results(folder: Path, benchmark: Benchmark) -> bool:
     if benchmark.experiment in ("supervised", "long-term"):
-        return folder.is_dir() and any(p.is_dir() for p in folder.iterdir())
-    return any(folder.glob("*.txt")) or _is_nested(folder)
+        return bool(folders_in(folder))
+    return has_match(folder, "*.txt") or _is_nested(folder)
 
 
 def _is_nested(folder: Path) -> bool:
@@ -283,7 +292,7 @@ def _other_layout(folder: Path) -> str:
     held = [name for name in _OWN_FOLDERS if (folder / name).is_dir()]
     if held:
         return f"it holds {' and '.join(f'{name}/' for name in held)} of VOT's layout"
-    if any(folder.glob("*.txt")):
+    if has_match(folder, "*.txt"):
         return "it holds one-pass results"
     return "it holds results of GOT-10k's layout" if _is_nested(folder) else ""
 
@@ -294,11 +303,22 @@ def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_files`
     has them.
     """
-    files = {p.stem: [p] for p in Path(folder).glob("*.txt") if not p.name.startswith(".")}
+    files = {p.stem: [p] for p in files_in(folder, "*.txt")}
     for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
         if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)
     return {name: files[found] for name, found in match_files(names, files).items()}
+
+
+def refuse_two_layouts(files: list[Path]) -> None:
+    """Raises `ResultsError` where the results of a sequence lie in two layouts."""
+    first, *others = files
+    for other in others:
+        if other.parent != first.parent:
+            raise ResultsError(
+                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
+                "keep one"
+            )
 
 
 def problem_file(folder: Path, name: str) -> Path:
@@ -318,7 +338,7 @@ def read_problems(folder: Path, name: str) -> list[str]:
 def read_seconds(folder: Path, name: str) -> np.ndarray:
     """Seconds for each frame, `[t]`, or nothing where no times were kept.
 
-    Of several repetitions those of the first.
+    Of several repetitions those of the first. Raises `TextError` for a damaged file.
     """
     safe = file_name(name)
     for file in (
@@ -332,9 +352,16 @@ def read_seconds(folder: Path, name: str) -> np.ndarray:
 
 
 def read_times(file: Path) -> np.ndarray:
-    """The numbers of a file of times, `[t, repetitions]`; `[0]` where there is none."""
-    try:
-        lines = file.read_text(encoding="utf-8").replace(",", " ").splitlines()
-        return np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError):
-        return np.zeros(0)
+    """The numbers of a file of times, `[t, repetitions]`; `[0, 0]` where there is none.
+
+    Raises `TextError` for a file that holds anything else.
+    """
+    if not file.is_file():
+        return np.zeros((0, 0))
+    rows = list(read_rows(file))
+    for line, row in rows:
+        if len(row) != len(rows[0][1]):
+            raise TextError(
+                f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
+            )
+    return np.array([row for _, row in rows]).reshape(len(rows), -1)

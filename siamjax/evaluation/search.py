@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from siamjax.config import Config, TrackerConfig
 from siamjax.config_files import config_to_dict
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 from siamjax.evaluation.following import CandidatesLike, follow, score_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.proposals import Proposer, Settings
@@ -208,7 +208,7 @@ def _run_round(current: _Round, make, config: Config, sequences, benchmark, bar)
                 boxes = follow(tracker, sequence, len(places), bar.update)
                 for place, found in zip(places, boxes, strict=True):
                     scores[place] = score_boxes(sequence, found, benchmark)
-        except ValueError as error:
+        except RefusedError as error:
             current.refused[sequence.name] = str(error)
         else:
             current.scores[sequence.name] = scores

@@ -4,10 +4,12 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from siamjax.evaluation.boxfiles import BoxFileError
+from siamjax.errors import InputError
+from siamjax.evaluation.entries import words_of
 from siamjax.evaluation.layouts import (
     Problem,
     SequenceError,
@@ -21,18 +23,18 @@ from siamjax.evaluation.protocols import (
     OTB_ANNOTATED_FRAMES,
     Benchmark,
 )
-from siamjax.evaluation.regions import RegionError, enclosing_boxes, initial_box
+from siamjax.evaluation.regions import enclosing_boxes, initial_box
 from siamjax.evaluation.truths import (
     AnyTruth,
     Truth,
     as_boxes,
-    read_json,
+    entries_of,
     read_truth,
     read_vot_truths,
     truth_of_entry,
 )
 from siamjax.evaluation.vot_annotations import VotSequence
-from siamjax.video import ImageError, natural_order, read_image
+from siamjax.images import ImageError, read_image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,7 +101,7 @@ def load_sequences(
     for name, (load, *given) in candidates.items():
         try:
             sequences.append(load(*given))
-        except (SequenceError, BoxFileError, ImageError, RegionError) as error:
+        except InputError as error:
             problems.append(Problem(name, f"skipped: {error}"))
     if not sequences:
         shown = "; ".join(str(problem) for problem in problems[:3])
@@ -130,7 +132,7 @@ def _pick(candidates: dict, problems: list[Problem], names: list[str]):
 
 
 def _load(target: Target, benchmark: Benchmark) -> Sequence:
-    frames = sorted(frame_files(target.images), key=natural_order)
+    frames = frame_files(target.images)
     truth = read_truth(target, benchmark)
     t = len(truth)
     first = target.first
@@ -160,7 +162,7 @@ def _sequence(truth: Truth, frames: Iterable[Path], benchmark: Benchmark) -> Seq
 
 
 def _json_candidates(file: Path, benchmark: Benchmark):
-    entries = read_json(file)
+    entries = entries_of(file)
     members = [name for name in entries if belongs(name, benchmark.members)] or list(entries)
     candidates = {
         name: (_load_entry, file.parent, name, entries[name], benchmark) for name in members
@@ -168,9 +170,9 @@ def _json_candidates(file: Path, benchmark: Benchmark):
     return candidates, []
 
 
-def _load_entry(root: Path, name: str, entry: dict, benchmark: Benchmark) -> Sequence:
+def _load_entry(root: Path, name: str, entry: Any, benchmark: Benchmark) -> Sequence:
     truth = truth_of_entry(name, entry)
-    frames = [root / image for image in entry.get("img_names") or ()]
+    frames = [root / image for image in words_of(entry, "img_names")]
     if len(frames) != len(truth):
         raise SequenceError(f"{len(truth)} rows of ground truth for {len(frames)} frames")
     return _sequence(truth, frames, benchmark)

@@ -12,7 +12,9 @@ from absl import flags
 
 from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
+from siamjax.errors import InputError
 from siamjax.files import file_name, write_whole
+from siamjax.locks import held
 from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
 from siamjax.training.interrupts import Interrupted
 
@@ -32,7 +34,7 @@ def run_cell(folder: Path) -> None:
     outcome = {"benchmarks": {}, "probes": {}}
     for benchmark in plan["benchmarks"]:
         out = folder / file_name(benchmark["name"])
-        evaluate(
+        code = evaluate(
             config=run / "config.json",
             weights=run,
             benchmark=benchmark["name"],
@@ -41,6 +43,11 @@ def run_cell(folder: Path) -> None:
         )
         summary = json.loads((out / "summary.json").read_text())
         scores = summary["trackers"][config.name]
+        if code:
+            raise InputError(
+                f"benchmark {benchmark['name']!r} cannot be compared: {len(scores['missing'])} "
+                f"sequences are missing from its scores: {', '.join(scores['problems'])}"
+            )
         outcome["benchmarks"][benchmark["name"]] = scores["overall"]
 
     model = siamjax.load_model(config, run)
@@ -70,7 +77,8 @@ def main(folder: str) -> int:
     flags.FLAGS.mark_as_parsed()
     os.environ.setdefault("NO_GCE_CHECK", "true")
     try:
-        run_cell(Path(folder))
+        with held(Path(folder), "--workdir"):  # a cell may outlive the study that started it
+            run_cell(Path(folder))
     except (Interrupted, KeyboardInterrupt) as stop:
         print(stop or "interrupted")
         return 130

@@ -1,17 +1,15 @@
 """From a state dict to the variables of a configured network, with an account of every key."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from siamjax.config import BACKBONE_STAGES
-from siamjax.models.build import build_network, init_variables
+from siamjax.models.build import abstract_variables
 from siamjax.weights import (
     dasiamrpn,
     mmtracking,
@@ -29,7 +27,7 @@ from siamjax.weights.report import ConversionError, Report
 from siamjax.weights.state_dict import read_state_dict
 
 if TYPE_CHECKING:
-    from siamjax.config import Config, ModelConfig
+    from siamjax.config import Config
 
 
 # Sources whose names follow from the names of our arrays alone.
@@ -89,13 +87,6 @@ def initialise_from(
     check_fits(recognition, config)
     converted, report = _convert(state_dict, config, recognition, variables)
     return unflatten(flatten(variables) | flatten(converted)), report
-
-
-@functools.lru_cache(maxsize=8)
-def abstract_variables(model: "ModelConfig") -> dict[str, Any]:
-    """The variables of the configured network as `jax.ShapeDtypeStruct`s; not to be changed."""
-    network = build_network(model)
-    return jax.eval_shape(lambda key: init_variables(network, key, model), jax.random.key(0))
 
 
 def _convert(

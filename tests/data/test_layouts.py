@@ -17,7 +17,8 @@ from siamjax.data.builders.cutting import (
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
-from siamjax.data.crops import crop_target, decode_jpeg, encode_jpeg
+from siamjax.data.crops import crop_target, encode_jpeg
+from siamjax.images import decode_image
 from tests.data import trees
 
 FRAMES = Settings(keep="frames")
@@ -41,7 +42,7 @@ def test_every_kept_box_lies_on_its_block(layout, tmp_path):
     assert sum(len(p.targets) for p in pictures) == count
     found = 0
     for picture in pictures:
-        bright = decode_jpeg(picture.image).min(-1) > 200
+        bright = decode_image(picture.image).min(-1) > 200
         rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
         block = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
         found += any(np.allclose(b, block, atol=1.01) for b in picture.frame_xywh)
@@ -140,7 +141,7 @@ def test_vid_crop_is_the_reference_recipe(tmp_path):
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=frame.mean((0, 1)).tolist(),
     )
-    away = np.abs(decode_jpeg(first.image).astype(int) - expected)
+    away = np.abs(decode_image(first.image).astype(int) - expected)
     assert away.mean() < 1  # JPEG
 
 
@@ -330,8 +331,8 @@ def test_index_of_crops(tmp_path):
     trees.text(root / "index.jsonl", [json.dumps(entry)])
     pictures, drops = cut("crops", root, Settings(crop_size=side, template_size=63))
     assert not drops.total
-    ours = decode_jpeg(pictures[0].image)
-    np.testing.assert_array_equal(ours, decode_jpeg(encode_jpeg(crop)))
+    ours = decode_image(pictures[0].image)
+    np.testing.assert_array_equal(ours, decode_image(encode_jpeg(crop)))
     np.testing.assert_allclose(pictures[0].targets[0]["box_xyxy"], box_xyxy, atol=0.2)
     for line in ('{"file": "a.png"}', "[]", "{", '{"file": "a.png", "box_xywh_in_crop": [1]}'):
         (root / "index.jsonl").write_text(line)

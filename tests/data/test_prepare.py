@@ -17,11 +17,11 @@ from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import Settings
 from siamjax.data.builders.layouts import LAYOUTS
 from siamjax.data.builders.prepare import prepare
-from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.crops import crop_target
 from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
 from siamjax.errors import InputError
-from siamjax.video import read_image
+from siamjax.images import decode_image, read_image
 from tests.conftest import ROOT
 from tests.data import trees
 
@@ -93,7 +93,7 @@ def test_every_layout_end_to_end(layout, tmp_path):
     assert source.template_size == pytest.approx(31, rel=1e-3)
     for number in range(count):
         record = source.read(number)
-        assert decode_jpeg(record["image"]).shape == (127, 127, 3)
+        assert decode_image(record["image"]).shape == (127, 127, 3)
         np.testing.assert_allclose(record["box_xyxy"], source.index.box_xyxy[number])
         for name in ("video", "track", "frame", "category"):
             assert record[name] == getattr(source.index, name)[number]
@@ -238,9 +238,9 @@ def test_crops_and_frames_show_the_same(tmp_path):
         stored, whole = crops.read(number), frames.read(number)
         box = whole["box_xyxy"]
         xywh = np.r_[box[:2], box[2:] - box[:2]]
-        crop, box_xyxy = crop_target(decode_jpeg(whole["image"]), xywh, 127, 31)
+        crop, box_xyxy = crop_target(decode_image(whole["image"]), xywh, 127, 31)
         np.testing.assert_allclose(box_xyxy, stored["box_xyxy"], atol=1e-3)
-        assert np.abs(decode_jpeg(stored["image"]).astype(int) - crop).mean() < 2
+        assert np.abs(decode_image(stored["image"]).astype(int) - crop).mean() < 2
 
 
 def test_real_sequences(shared, tmp_path):
@@ -272,7 +272,7 @@ def test_real_training_crops(shared, tmp_path):
     np.testing.assert_allclose(middle, 191, atol=1e-3)
     with open(root / "index.jsonl") as opened:
         file = next(e["file"] for e in map(json.loads, opened) if e["source"] == "amenity")
-    away = np.abs(decode_jpeg(source.read(0)["image"]).astype(int) - read_image(root / file))
+    away = np.abs(decode_image(source.read(0)["image"]).astype(int) - read_image(root / file))
     assert away.mean() < 1  # encoded once more
 
     names = ["blackswan", "camel"]

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from siamjax.errors import RefusedError
 from siamjax.evaluation import claims, runner
 from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.controls import StaticTracker
@@ -312,7 +313,7 @@ def test_a_slot_whose_sequence_is_refused_takes_the_next(load_vot, tmp_path, vot
         def init(self, slot, frame, box_xywh):
             if not self.refused:
                 self.refused = 1
-                raise ValueError("too small")
+                raise RefusedError("too small")
             super().init(slot, frame, box_xywh)
 
     sequences = load_vot(*"ABC")

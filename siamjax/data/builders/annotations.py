@@ -12,7 +12,6 @@ from xml.etree import ElementTree
 
 from siamjax.errors import InputError
 from siamjax.text import TextError, as_number, parse_number, quote, read_flags
-from siamjax.video import IMAGE_SUFFIXES, natural_order
 
 # What annotators say about a target in a frame; `Settings.drop` names those to leave out.
 ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated"
@@ -94,33 +93,6 @@ def within(folder: Path, name: Any) -> Path:
     if not inside:
         raise LayoutError(f"{quote(name)} is no file's name")
     return folder.joinpath(*inside)
-
-
-def images_in(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order, hidden ones left out; [] without folder."""
-    if not folder.is_dir():
-        return []
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((p for p in files if not p.name.startswith(".")), key=natural_order)
-
-
-def folders_in(folder: Path) -> list[Path]:
-    """The folders of a folder in natural order, hidden ones left out; [] without folder."""
-    if not folder.is_dir():
-        return []
-    inside = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted(inside, key=natural_order)
-
-
-def files_in(folder: Path, pattern: str) -> list[Path]:
-    """The files in a folder that match, in natural order; hidden ones are left out."""
-    found = (path for path in folder.glob(pattern) if not is_hidden(path, folder))
-    return sorted(found, key=natural_order)
-
-
-def is_hidden(path: Path, root: Path) -> bool:
-    """Whether a file below `root`, or a folder on the way to it, has a name with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def flags_along(file: Path, frames: int, otherwise: int = 0) -> list[int]:

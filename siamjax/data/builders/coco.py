@@ -27,10 +27,9 @@ from siamjax.data.builders.annotations import (
     Sighting,
     as_box,
     bounding_box,
-    files_in,
-    natural_order,
     within,
 )
+from siamjax.folders import files_in, natural_order
 from siamjax.text import TextError, as_number, as_whole, quote, read_json
 
 NO_BOX = "`bbox` is no box of four numbers"
@@ -93,7 +92,7 @@ def _images(root, stem, content, names):
             raise TextError(f"two images have the file_name {quote(name)}")
     clips |= {str(video): _in_frames(video, rows) for video, rows in videos.items()}
     for lost, targets in annotations.items():  # of images that the file does not list
-        clips[f"image {lost}"] = [(root / f"(image {lost})", 0, targets)]
+        clips[f"image {lost}"] = [(root / "(no such image)", 0, targets)]
     return clips
 
 
@@ -102,7 +101,7 @@ def _in_frames(video, rows):
     key = next((k for k in _FRAMES if rows[0][1].get(k) is not None), None)
     if key is None:
         pictures = [picture for picture, *_ in rows]
-        if pictures != sorted(pictures, key=natural_order):
+        if pictures != natural_order(pictures):
             raise TextError(
                 f"images of video {quote(video)} have no `frame_id`, and are not in the order "
                 "of their names"

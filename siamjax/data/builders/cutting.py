@@ -25,7 +25,7 @@ from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
 from siamjax.errors import InputError
-from siamjax.video import ImageError, read_image
+from siamjax.images import ImageError, read_image
 
 UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
 REACHES_FAR = "most of the box is outside the frame"

@@ -16,9 +16,8 @@ from siamjax.data.builders.annotations import (
     Sighting,
     along_frames,
     flags_along,
-    folders_in,
-    images_in,
 )
+from siamjax.folders import folders_in, images_in
 from siamjax.text import read_boxes
 
 

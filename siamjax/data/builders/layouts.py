@@ -21,8 +21,9 @@ from siamjax.data.builders import (
     yolo,
     youtube_bb,
 )
-from siamjax.data.builders.annotations import Clip, LayoutError, is_hidden
+from siamjax.data.builders.annotations import Clip, LayoutError
 from siamjax.errors import InputError
+from siamjax.folders import has_match
 
 
 class Layout(NamedTuple):
@@ -129,7 +130,6 @@ def _read_moved(read, shift):
 def detect(root: Path) -> str | None:
     """The layout that a folder's files tell of; None when they tell of none."""
     for name, layout in LAYOUTS.items():
-        found = (path for sign in layout.sign for path in root.glob(sign))
-        if any(not is_hidden(path, root) for path in found):
+        if any(has_match(root, sign) for sign in layout.sign):
             return name
     return None

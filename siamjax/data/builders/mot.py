@@ -22,15 +22,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    HIDDEN,
-    OCCLUDED,
-    Clip,
-    LayoutError,
-    Sighting,
-    folders_in,
-    images_in,
-)
+from siamjax.data.builders.annotations import HIDDEN, OCCLUDED, Clip, LayoutError, Sighting
+from siamjax.folders import folders_in, images_in
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
 # Source: MOT16's and MOT20's papers; the second value is whether it is a target.

@@ -11,14 +11,8 @@ OTB's own David has 770 pictures, and its 471 boxes begin with number 300.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    along_frames,
-    files_in,
-    folders_in,
-    images_in,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, along_frames
+from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes, read_text
 
 _TRUTH = "groundtruth_rect*.txt"
@@ -27,11 +21,11 @@ _LATER = {("David", 770, 471): 299}  # name, pictures, boxes: pictures before th
 
 def find(root: Path) -> list[Clip]:
     """Every sequence of a folder, or the folder itself when it is one."""
-    folders = [root] if any(root.glob(_TRUTH)) else folders_in(root)
+    folders = [root] if files_in(root, _TRUTH) else folders_in(root)
     return [
         Clip(folder.name, functools.partial(_read, folder))
         for folder in folders
-        if any(folder.glob(_TRUTH)) or (folder / "img").is_dir()
+        if files_in(folder, _TRUTH) or (folder / "img").is_dir()
     ]
 
 

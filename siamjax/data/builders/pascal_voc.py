@@ -8,9 +8,9 @@ import functools
 import os
 from pathlib import Path
 
-from siamjax.data.builders.annotations import Clip, Sighting, files_in
+from siamjax.data.builders.annotations import Clip, Sighting
 from siamjax.data.builders.voc_xml import read_objects
-from siamjax.video import IMAGE_SUFFIXES
+from siamjax.folders import IMAGE_SUFFIXES, files_below
 
 
 def find(root: Path) -> list[Clip]:
@@ -20,7 +20,7 @@ def find(root: Path) -> list[Clip]:
             file.relative_to(root).with_suffix("").as_posix(),
             functools.partial(_read, file),
         )
-        for file in files_in(root, "**/*.xml")
+        for file in files_below(root, "*.xml")
     ]
 
 

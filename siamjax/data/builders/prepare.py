@@ -20,6 +20,7 @@ from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips, moved_bas
 from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
 from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
 from siamjax.errors import InputError
+from siamjax.locks import held_file
 
 _FORMAT = 1  # raise it when the same settings give other bytes
 
@@ -56,8 +57,8 @@ def prepare(
     `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
     and the same call goes on with it; what is done already is not done again. The same
     folder and settings give the same bytes, whatever the number of `jobs`. Raises
-    `LayoutError` when there is nothing to prepare, ValueError when `out` holds something
-    else, OSError when the disk is full.
+    `LayoutError` when there is nothing to prepare, `InputError` when `out` holds something
+    else or another process prepares it, OSError when the disk is full.
     """
     settings = settings or Settings()
     root, out = Path(root), Path(out).absolute()
@@ -71,6 +72,15 @@ def prepare(
         **dataclasses.asdict(settings),
     }
     identity = json.loads(json.dumps(identity))
+    if (done := _finished(out, identity)) is not None:
+        return done
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with held_file(out.with_name(f".{out.name}.lock"), out, "--out"):
+        return _finished(out, identity) or _prepare(root, out, clips, identity, settings, jobs)
+
+
+def _finished(out: Path, identity: dict) -> Prepared | None:
+    """What is known of a set that is there; None for a folder that is new or empty."""
     description = out / DESCRIPTION_FILE
     if description.is_file():
         there = json.loads(description.read_bytes())
@@ -83,7 +93,11 @@ def prepare(
         return _summary(out, Drops.from_dict(there["drops"]))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{str(out)!r} is no prepared set; choose a folder that is new")
+    return None
 
+
+def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
+    layout = identity["layout"]
     per_shard = LAYOUTS[layout].clips_per_shard
     shards = []
     for start in range(0, len(clips), per_shard):

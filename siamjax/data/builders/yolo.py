@@ -9,14 +9,9 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    bounding_box,
-    files_in,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, bounding_box
+from siamjax.folders import IMAGE_SUFFIXES, files_below
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
-from siamjax.video import IMAGE_SUFFIXES
 
 PIXELS = "the box is in pixels, where fractions of the picture are expected"
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
@@ -26,13 +21,13 @@ _ROUNDING = 1e-3
 def find(root: Path) -> list[Clip]:
     """Every picture below a folder, and every label without a picture."""
     names = _class_names(root)
-    pictures = [p for p in files_in(root, "**/*") if p.suffix.lower() in IMAGE_SUFFIXES]
+    pictures = [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
     clips, used = [], set()
     for picture in pictures:
         labels = _labels_of(root, picture)
         used.add(labels)
         clips.append(_clip(root, picture, labels, names))
-    for labels in files_in(root, "**/*.txt"):
+    for labels in files_below(root, "*.txt"):
         in_labels = "labels" in labels.relative_to(root).parts
         if labels not in used and in_labels and labels.name != "classes.txt":
             clips.append(_clip(root, labels.with_suffix(".jpg"), labels, names))

@@ -19,13 +19,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    ABSENT,
-    Clip,
-    Sighting,
-    corners,
-    images_in,
-)
+from siamjax.data.builders.annotations import ABSENT, Clip, Sighting, corners
+from siamjax.folders import files_in, images_in
 from siamjax.text import TextError, as_whole, parse_number, quote, read_lines
 
 _MALFORMED = "the line is malformed"
@@ -36,7 +31,7 @@ def find(root: Path) -> list[Clip]:
     """Every video with its objects; those whose frames were never had are clips as well."""
     clips = []
     for split, folder in _SPLITS.items():
-        for file in sorted(root.glob(f"*detection_{split}.csv")):
+        for file in files_in(root, f"*detection_{split}.csv"):
             for video, lines in sorted(_lines(file).items()):
                 read = functools.partial(_read, root / folder, video, lines)
                 clips.append(Clip(f"{split}/{video}", read))
