@@ -101,6 +101,7 @@ def describe(config: SyntheticConfig) -> dict[str, Any]:
     What needs photographs is left out where there are none. Raises `InputError` for a folder
     that is missing.
     """
+    photographs.forget()  # so that what is rendered next is what is described
     values = dataclasses.asdict(config) | {"renderer": RENDERER}
     for name in ("sprites", "backgrounds"):
         values[name] = [photographs.folder_digest(f, name) for f in values[name]]
