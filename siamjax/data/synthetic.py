@@ -34,7 +34,7 @@ from siamjax.locks import LOCK_FILE, held
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 3  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 4  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
 _SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
