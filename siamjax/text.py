@@ -22,6 +22,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity
 _PLAIN = re.compile(r"[\d.+-]+(,[\d.+-]+)*", re.A)  # nearly every line there is
 _DECIMAL_COMMAS = re.compile(r"-?\d+,\d+(\s*,\s+-?\d+,\d+)+,?", re.A)  # 1,5, 2,5, ...
 _LINES = re.compile(r"\r\n|\n|\r")
+_LONG = re.compile(r"\d{19}|\d[eE]\+?\d{3}", re.A)
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _WHOLE = 2**63  # whole numbers are kept in 64 bits
 
@@ -255,11 +256,12 @@ def parse_json(text: str) -> Any:
     Raises `TextError` also for what other readers take: a key that stands twice in an object,
     numbers that 64 bits cannot hold, half of a surrogate pair, nesting without end.
     """
+    is_long = _LONG.search(text)  # else nothing can be too large, and Python's own way is fast
     try:
         content = json.loads(
             text,
-            parse_int=lambda digits: as_whole(_integer(digits)),
-            parse_float=parse_number,
+            parse_int=(lambda digits: as_whole(_integer(digits))) if is_long else None,
+            parse_float=parse_number if is_long else None,
             object_pairs_hook=_unique,
         )
         if _HALF_PAIR.search(text):

@@ -23,6 +23,7 @@ from siamjax.data.builders import (
 )
 from siamjax.data.builders.annotations import Clip, LayoutError
 from siamjax.errors import InputError
+from siamjax.files import printable
 from siamjax.folders import has_match
 
 
@@ -97,7 +98,9 @@ def find_clips(
     root = Path(root)
     if not root.is_dir():
         raise LayoutError(f"the folder {str(root)!r} does not exist")
-    clips = LAYOUTS[name].find(root)
+    found = LAYOUTS[name].find(root)
+    # names that are no text, or not one line of it, are shown, compared and hashed as well
+    clips = [clip._replace(name=printable(clip.name)) for clip in found]
     if not clips:
         other = detect(root)
         hint = f"; it looks like {other!r}" if other not in (None, name) else ""
