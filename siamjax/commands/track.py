@@ -114,6 +114,8 @@ def track(
         if boxes is not None:
             write_boxes(boxes, report)
     print(report.summary())
+    for note in frames.notes:
+        print(f"note: {note}")
     for label, path in {"video": out, "boxes": boxes}.items():
         if path is not None:
             print(f"{label}: {path}")

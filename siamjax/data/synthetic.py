@@ -34,7 +34,7 @@ from siamjax.locks import LOCK_FILE, held
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 3  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 4  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
 _SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
@@ -101,6 +101,7 @@ def describe(config: SyntheticConfig) -> dict[str, Any]:
     What needs photographs is left out where there are none. Raises `InputError` for a folder
     that is missing.
     """
+    photographs.forget()  # so that what is rendered next is what is described
     values = dataclasses.asdict(config) | {"renderer": RENDERER}
     for name in ("sprites", "backgrounds"):
         values[name] = [photographs.folder_digest(f, name) for f in values[name]]

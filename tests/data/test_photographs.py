@@ -3,13 +3,16 @@
 import dataclasses
 import hashlib
 import json
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 
 from siamjax.commands.render import render
-from siamjax.config import ConfigError, SyntheticConfig
+from siamjax.config import Config, ConfigError, DataConfig, SourceConfig, SyntheticConfig
+from siamjax.config_files import config_from_dict, config_to_dict
 from siamjax.data.builders.cutting import category_number
 from siamjax.data.builders.synthetic import prepare_synthetic
 from siamjax.data.rendering import casts, motion, photographs
@@ -238,8 +241,75 @@ def test_three_forms_of_sprites(tmp_path):
     assert np.all(view.levels[0][..., :3] <= view.levels[0][..., 3:])  # alpha-multiplied
 
     sheet(tmp_path / "c/deep/ball.webp", views=1)
-    (ball,) = photographs.list_sprites(tmp_path / "c", "train")
+    sheet(tmp_path / "c/deep/0001.png", views=1)
+    number, ball = photographs.list_sprites(tmp_path / "c", "train")
     assert ball.category == "ball" and len(photographs.read_views(ball)) == 1
+    assert number.category == "deep"
+
+
+def test_kinds_of_alpha(tmp_path):
+    """Sixteen bits and grey with alpha give the same views; what is cut short gives none."""
+    opaque = np.zeros((24, 24), np.uint8)
+    opaque[4:20, 6:16] = 255
+    gray = np.full_like(opaque, 100)
+    rgba = cv2.merge([gray, gray, gray, opaque])
+    cv2.imwrite(str(tmp_path / "eight.png"), rgba)
+    cv2.imwrite(str(tmp_path / "sixteen.png"), rgba.astype(np.uint16) * 257)
+    two = np.dstack([gray, opaque]).tobytes()
+    rows = b"".join(b"\0" + two[i : i + 48] for i in range(0, len(two), 48))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 24, 24, 8, 4, 0, 0, 0))]  # grey with alpha
+    chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    (tmp_path / "two.png").write_bytes(png)
+    files = photographs.list_sprites(tmp_path, "train")
+    views = [photographs.read_views(file)[0] for file in files]
+    assert len(views) == 3
+    for view in views:
+        np.testing.assert_array_equal(view.box_xyxy, [-6, -8, 4, 8])
+        np.testing.assert_array_equal(view.levels[0], views[0].levels[0])
+    sheet(tmp_path / "cut/a.webp")
+    content = (tmp_path / "cut/a.webp").read_bytes()
+    (tmp_path / "cut/a.webp").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"a.webp: no readable image"):
+        photographs.read_views(*photographs.list_sprites(tmp_path / "cut", "train"))
+
+
+def test_thin_ends_are_no_body(tmp_path):
+    """A block is compact; the same block with an aerial as long as itself is not."""
+    image = np.zeros((80, 60, 4), np.uint8)
+    image[40:80, 10:50] = 200
+    image[40:80, 10:50, 3] = 255
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    image[0:40, 30:32] = 255
+    cv2.imwrite(str(tmp_path / "b.png"), image)
+    compact = [
+        casts._is_compact(casts.PhotographedRole(file, photographs.read_views(file), 1.0))
+        for file in photographs.list_sprites(tmp_path, "train")
+    ]
+    assert compact == [True, False]
+
+
+def test_targets_can_be_seen(scenes, tmp_path):
+    """Of a grey and a white block on dark scenes, the white one is the target."""
+    for name, value in (("grey", 30), ("white", 250)):
+        for number in range(4):
+            image = np.full((30, 30, 4), value, np.uint8)
+            image[..., 3] = 255
+            image[number, 0, :3] = 255  # so that no two are the same file
+            (tmp_path / "blocks").mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / f"blocks/{name}_{number}.png"), image)
+    for file in (scenes / "deeper").iterdir():
+        cv2.imwrite(str(file), np.full((60, 80, 3), 30, np.uint8))
+    settings = config(tmp_path / "blocks", scenes)
+    seen = []
+    for index in range(12):
+        sequence = Sequence(settings, index)
+        if sequence._background.std() < 60:
+            seen.append(sequence._shows(sequence._actors[sequence._target]))
+    assert sum(seen) >= 10
 
 
 def broken(path, content=b"no picture"):
@@ -249,6 +319,7 @@ def broken(path, content=b"no picture"):
 
 def test_unusable_sprites(tmp_path):
     def read(folder, index=None):
+        photographs.forget()
         if index is not None:
             (tmp_path / folder / "index.jsonl").write_text(index)
         for file in photographs.list_sprites(tmp_path / folder, "train"):
@@ -305,7 +376,7 @@ def test_unusable_backgrounds(tmp_path, turning):
     assert not (tmp_path / "cache").exists()
     with pytest.raises(ConfigError, match=r"part_prob"):
         SyntheticConfig(part_prob=0.1)
-    with pytest.raises(ConfigError, match=r"must be a tuple of folders"):
+    with pytest.raises(ConfigError, match=r"`SyntheticConfig.sprites`.*must be a tuple"):
         SyntheticConfig(sprites="sprites")
 
 
@@ -322,6 +393,12 @@ def test_padding_is_no_background(tmp_path):
     height, width = inner.shape[:2]
     assert 90 <= height <= 100 and 140 <= width <= 150
     assert np.abs(inner.astype(int) - scene[100 - height :, :width]).mean() < 8  # JPEG
+
+
+def test_configuration_survives_its_file(turning, scenes):
+    source = SourceConfig(synthetic=config(turning, scenes, part_prob=0.25))
+    whole = Config(name="turning", data=DataConfig(sources=(source,)))
+    assert config_from_dict(json.loads(json.dumps(config_to_dict(whole)))) == whole
 
 
 def test_splits_share_no_file(turning, scenes, tmp_path):
@@ -373,6 +450,18 @@ def test_set_is_named_after_what_is_in_its_folders(turning, scenes, tmp_path):
     source = RecordSource(first)
     assert len(source) == 3 * 8
     assert set(source.index.category.tolist()) == {-1}  # ten objects are few of a kind
+
+
+def test_changed_files_are_read_anew(turning, scenes, tmp_path):
+    """In one process: what a set is named after is what is rendered."""
+    settings = config(turning, scenes)
+    before = Sequence(settings, 0).render(3)[0]
+    first = prepare_synthetic(settings, 127, 31, tmp_path / "cache")
+    for number in range(10):
+        sheet(turning / f"sheets/bar_{number}.png", hue=number + 20)
+    second = prepare_synthetic(settings, 127, 31, tmp_path / "cache")
+    assert first != second
+    assert not np.array_equal(Sequence(settings, 0).render(3)[0], before)
 
 
 def test_large_categories_are_known(tmp_path, scenes):
