@@ -15,7 +15,7 @@ from siamjax.data.builders.annotations import NO_LINE, LayoutError
 from siamjax.data.builders.coco import NO_BOX
 from siamjax.data.builders.cutting import UNREADABLE, Settings, category_number, cut_clips
 from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import find_clips
+from siamjax.data.builders.layouts import detect, find_clips
 from siamjax.data.builders.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED
 from siamjax.data.builders.prepare import prepare
 from siamjax.data.builders.yolo import PIXELS
@@ -476,6 +476,13 @@ def test_what_is_not_cocos_form_is_named(change, message, tmp_path):
         LayoutError, match=f"COCO's layout: .*instances_val2017.json': .*{message}"
     ):
         find_clips("coco", tmp_path)
+
+
+def test_json_beside_videos_does_not_make_them_cocos(tmp_path):
+    """PySOT's own lists lie beside OTB's folders."""
+    trees.otb(tmp_path)
+    (tmp_path / "OTB100.json").write_text('{"Alpha": {"gt_rect": []}}')
+    assert detect(tmp_path) == "otb"
 
 
 def test_other_json_is_named_by_its_keys(tmp_path):

@@ -50,7 +50,6 @@ LAYOUTS = {
     "imagenet_vid": Layout(imagenet_vid.find, ("Annotations/VID/*",), 8),
     "imagenet_det": Layout(imagenet_det.find, ("Annotations/DET/*",), 500),
     "youtube_bb": Layout(youtube_bb.find, ("*detection_train.csv", "*detection_val*.csv"), 50),
-    "coco": Layout(coco.find, ("annotations/*.json", "*.json"), 500),
     "mot": Layout(mot.find, ("*/gt/gt.txt", "train/*/gt/gt.txt", "gt/gt.txt"), 4, 1),
     "trackingnet": Layout(trackingnet.find, ("anno/*.txt", "TRAIN_*/anno"), 8, 0),
     "otb": Layout(otb.find, ("*/groundtruth_rect*.txt", "groundtruth_rect*.txt"), 8, 1),
@@ -64,6 +63,7 @@ LAYOUTS = {
         got10k.find, ("*/absence.label", "train/*/groundtruth.txt", "absence.label"), 16, 1
     ),
     "vot": Layout(vot.find, ("*/groundtruth.txt", "groundtruth.txt"), 8, 0),
+    "coco": Layout(coco.find, ("annotations/*.json", "*.json"), 500),
     "pascal_voc": Layout(pascal_voc.find, ("Annotations/*.xml", "*.xml"), 500, 1),
     "yolo": Layout(yolo.find, ("labels/**/*.txt", "classes.txt", "obj.names", "*/*.txt"), 500),
 }
