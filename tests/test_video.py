@@ -307,6 +307,44 @@ def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
     assert 0 < numbers[0] <= 12 and numbers == list(range(numbers[0], 48))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [(suffix, "mpeg4", {"sc_threshold": "1000000000"}) for suffix in (".mp4", ".mkv", ".avi")]
+    + [(s, "libx264", {"bf": "2", "sc_threshold": "0"}) for s in (".mp4", ".mkv", ".ts")],
+)
+@pytest.mark.parametrize("lost", [0, 5, 12, 13])
+def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, options, lost):
+    """The first packets are lost; every twelfth frame stands alone, as the file says."""
+    options = {"g": "12", **options}
+    whole = encode(tmp_path / "whole.mp4", numbered(48), codec=codec, options=options)
+    path = tmp_path / f"lost{suffix}"
+    with av.open(str(whole)) as file, av.open(str(path), "w") as copy:
+        stream = file.streams.video[0]
+        new = copy.add_stream_from_template(stream)
+        packets = [packet for packet in file.demux(stream) if packet.dts is not None]
+        for packet in packets[lost:]:
+            packet.stream = new
+            copy.mux(packet)
+    first = -(-lost // 12) * 12
+    frames = open_frames(path)
+    assert frames.count in (48 - first, None)
+    for _ in range(2):
+        assert shown(frames) == list(range(first, 48))
+    assert len(frames.notes) == (lost % 12 > 0)
+    assert all("cut without encoding" in note for note in frames.notes)
+
+
+def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
+    """No picture is said to stand alone, as by some recorders."""
+    path = encode(tmp_path / "plain.avi", numbered(20), codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    index = content.index(b"idx1") + 8
+    for entry in range(index, len(content) - 15, 16):
+        content[entry + 4] &= ~0x10
+    path.write_bytes(content)
+    assert shown(open_frames(path)) == list(range(20))
+
+
 def test_damage_before_the_first_frame_is_told_after_it(video):
     """Decoding in threads meets it before it has given a frame; the first one is there."""
     content = bytearray(video.read_bytes())
