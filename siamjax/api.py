@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamjax import shipped
+from siamjax import compile_cache, shipped
 from siamjax.config import Config, ConfigError, LongTermConfig
 from siamjax.config_files import load_config
 from siamjax.errors import InputError
@@ -122,9 +122,11 @@ def load_model(
     with. `weights` is a training's work directory or a checkpoint in it, a release file (see
     `siamjax release`), or a file that `siamjax convert` takes. Either may be the name of a
     tracker that ships, such as "siamjax_small"; the weights "random" are a network's that has
-    learnt nothing. Raises `InputError` when something is missing or does not fit.
+    learnt nothing. From here on, what is compiled is kept for later starts, see
+    `compile_cache`. Raises `InputError` when something is missing or does not fit.
     """
     config, path = resolve(config, weights)
+    compile_cache.enable()
     if path == RANDOM:
         return _untrained(config)
     if path.is_file() and is_release(path):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from siamjax.files import replacing
+from siamjax.files import write_whole
 from siamjax.text import TextError, parse_json
 from siamjax.weights.errors import WeightsError
 
@@ -42,11 +42,7 @@ def write_tensors(
 ) -> None:
     """Writes `path`, whole or not at all; its folder is made where there is none."""
     whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    with replacing(path) as partial:
-        try:
-            save_file(whole, partial, dict(metadata))
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    write_whole(path, save(whole, dict(metadata)))
 
 
 def _header(path: Path) -> tuple[list[str], dict[str, str]]:
