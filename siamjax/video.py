@@ -33,6 +33,7 @@ VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV r
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
+MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
@@ -439,8 +440,13 @@ class VideoWriter:
         Raises `OSError` when the file cannot be written, as on a full disk.
         """
         if self._shape is None:
-            self._shape = frame.shape
             height, width = frame.shape[:2]
+            if max(height, width) > MAX_SIDE:
+                raise InputError(
+                    f"{self.path}: frames of {width} x {height} pixels cannot be written as a "
+                    f"video; a side may have {MAX_SIDE}"
+                )
+            self._shape = frame.shape
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
         if frame.shape != self._shape:
             raise InputError(

@@ -663,6 +663,19 @@ def test_an_exception_leaves_nothing_and_an_old_file_alone(tmp_path, picture):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1)])
+def test_frames_of_a_pixel_can_be_written(tmp_path, shape):
+    image = np.full((*shape, 3), 200, np.uint8)
+    (frame,) = open_frames(write_video(tmp_path / "out.mp4", [image]))
+    assert np.abs(frame[: shape[0], : shape[1]].astype(int) - image).max() < 8
+
+
+def test_frames_that_no_video_has_are_refused_in_words(tmp_path):
+    with pytest.raises(InputError, match=r"out\.mp4: frames of 17000 x 2 pixels"):
+        write_video(tmp_path / "out.mp4", [np.zeros((2, 17_000, 3), np.uint8)])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interruption_keeps_what_was_written(tmp_path, picture):
     path = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt), VideoWriter(path) as writer:
