@@ -387,12 +387,6 @@ class SyntheticConfig(_Checked):
             f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
             f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
         )
-        for name in ("sprites", "backgrounds"):
-            require(
-                isinstance(getattr(self, name), tuple),
-                f"`synthetic.{name}` (={getattr(self, name)!r}) must be a tuple of folders, "
-                'as in ("sprites/",)',
-            )
         for name in ("sequences", "frames", "frame_step"):
             _require_range(f"synthetic.{name}", getattr(self, name), 1, 1_000_000)
         _require_range("synthetic.seed", self.seed, 0, _LARGEST_SEED)

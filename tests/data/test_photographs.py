@@ -376,7 +376,7 @@ def test_unusable_backgrounds(tmp_path, turning):
     assert not (tmp_path / "cache").exists()
     with pytest.raises(ConfigError, match=r"part_prob"):
         SyntheticConfig(part_prob=0.1)
-    with pytest.raises(ConfigError, match=r"must be a tuple of folders"):
+    with pytest.raises(ConfigError, match=r"`SyntheticConfig.sprites`.*must be a tuple"):
         SyntheticConfig(sprites="sprites")
 
 
