@@ -27,7 +27,7 @@ from av.stream import Disposition
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, FolderError, folders_in, images_in
 from siamjax.images import MAX_PIXELS, ImageError, read_image
-from siamjax.signatures import kind_of
+from siamjax.signatures import HEAD, describe
 
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
@@ -141,7 +141,7 @@ class VideoFile:
         kind = None
         if "://" not in str(self.path) and Path(self.path).is_file():
             with open(self.path, "rb") as opened:
-                kind = kind_of(opened.read(4096))
+                kind = describe(opened.read(HEAD))
         return _reason(error) if kind is None or "video" in kind else f"it is {kind}"
 
     def _choose(self, container):
