@@ -4,9 +4,9 @@ Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Dee
 CVPR 2019, made small: three levels of 96 channels, of which the deepest is MobileNetV2's
 layer5, since the dilated stages behind it take most of the time. The backbone starts from
 ImageNet and is frozen for the first epochs, then layer4 and layer5 learn at a tenth of the
-rate. Batch norms keep their statistics all along: the four parts of a batch that are computed
-one after the other would have too few pairs to measure them. Beside PySOT's losses there is
-GIoU, and the score of a positive follows the overlap of its box.
+rate. The backbone's batch norms keep their statistics all along, since ImageNet's weights come
+with norms folded. Beside PySOT's losses there is GIoU, and the score of a positive follows the
+overlap of its box.
 
 All that it is trained on may be used freely; docs/model_card.md names the sources.
 Expected (ours): see docs/model_card.md.
@@ -89,7 +89,7 @@ def get_config() -> Config:
             same_category_prob=0.3,
             gray_prob=0.2,
         ),
-        loss=LossConfig(iou_weight=1.0, iou_aware=1.0),
+        loss=LossConfig(iou_weight=1.0, iou_aware=0.5),
         optim=OptimConfig(
             lr=0.02,
             end_lr=0.001,
@@ -97,7 +97,6 @@ def get_config() -> Config:
             warmup_epochs=1,
             schedule="hold",
             backbone_norm="fixed",
-            head_norm="fixed",
             backbone_train_epoch=6,
             backbone_train_stages=("layer4", "layer5"),
             backbone_lr_scale=0.1,

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import math
 import re
+import types
 import typing
 from typing import Literal
 
@@ -26,6 +27,8 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 
 
 # A whole number is accepted where a float is expected, and nothing else is converted.
+_LARGEST = 2**63 - 1
+_LARGEST_SEED = 2**32 - 1  # of JAX's generators; what is larger would be cut
 _SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
 
 
@@ -52,6 +55,26 @@ def _require_range(name: str, value: float, low: float, high: float) -> None:
     )
 
 
+def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
+    """Raises `ConfigError` for a value of another type, or a number that is not finite."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is not None or type(None) not in inner:
+            _check_kind(where, value, next(each for each in inner if each is not type(None)))
+    elif origin is tuple:
+        require(isinstance(value, tuple), f"{where} must be a tuple")
+        for each in value:
+            _check_kind(where, each, inner[0])
+    elif kind in _SCALARS:
+        fits = isinstance(value, _SCALARS[kind])
+        fits = fits and (kind is bool or not isinstance(value, bool))
+        require(fits, f"{where} must be of type {kind.__name__}")
+        if kind in (int, float):
+            require(-_LARGEST <= value <= _LARGEST, f"{where} must be a finite number")
+    elif isinstance(kind, type):
+        require(isinstance(value, kind), f"{where} must be of type {kind.__name__}")
+
+
 class _Checked:
     """Checks every field's type, then the class's own rules, when an instance is made."""
 
@@ -63,10 +86,8 @@ class _Checked:
                 choices = typing.get_args(kind)
                 hint = did_you_mean(str(value), choices)
                 require(value in choices, f"{where} must be one of {list(choices)}{hint}")
-            elif kind in _SCALARS:
-                fits = isinstance(value, _SCALARS[kind])
-                fits = fits and (kind is bool or not isinstance(value, bool))
-                require(fits, f"{where} must be of type {kind.__name__}")
+            else:
+                _check_kind(where, value, kind)
         self._check()
 
     def _check(self):
@@ -366,21 +387,13 @@ class SyntheticConfig(_Checked):
             f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
             f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
         )
-        for name in ("sprites", "backgrounds"):
-            require(
-                isinstance(getattr(self, name), tuple),
-                f"`synthetic.{name}` (={getattr(self, name)!r}) must be a tuple of folders, "
-                'as in ("sprites/",)',
-            )
         for name in ("sequences", "frames", "frame_step"):
-            require(
-                getattr(self, name) >= 1,
-                f"`synthetic.{name}` (={getattr(self, name)}) must be at least 1",
-            )
+            _require_range(f"synthetic.{name}", getattr(self, name), 1, 1_000_000)
+        _require_range("synthetic.seed", self.seed, 0, _LARGEST_SEED)
         require(
-            min(self.width, self.height) >= 96,
-            f"`synthetic` frames ({self.width} x {self.height}) must be at least 96 pixels "
-            "on each side",
+            96 <= min(self.width, self.height) and max(self.width, self.height) <= 8192,
+            f"`synthetic` frames ({self.width} x {self.height}) must have from 96 to 8192 "
+            "pixels on each side",
         )
 
 
@@ -652,6 +665,7 @@ class TrainConfig(_Checked):
     picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
 
     def _check(self):
+        _require_range("train.seed", self.seed, 0, _LARGEST_SEED)
         for name in (
             "batch_size",
             "micro_batches",

@@ -55,11 +55,14 @@ def read_image_bytes(path: str | Path) -> bytes:
         raise ImageError(f"{path}: cannot be read: {reason}") from error
 
 
-def decode_image(content: bytes, name: str = "the image") -> np.ndarray:
+def decode_image(
+    content: bytes, name: str = "the image", *, keep_alpha: bool = False
+) -> np.ndarray:
     """The bytes of an image file as `[h, w, 3]` uint8 BGR.
 
     It is turned upright where its EXIF data says so. Grey becomes three equal channels,
     palettes and CMYK become colours, alpha is dropped, and of 16 bits the upper 8 are kept.
+    With `keep_alpha`, an image that has an alpha channel is `[h, w, 4]`, and is not turned.
     Raises `ImageError`, which begins with `name`, for what is empty, cut short, too large, an
     animation, or no image.
     """
@@ -78,7 +81,13 @@ def decode_image(content: bytes, name: str = "the image") -> np.ndarray:
     if frames == 0:
         raise ImageError(f"{name}: no readable image: it is cut short")
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        encoded = np.frombuffer(content, np.uint8)
+        image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if keep_alpha else cv2.IMREAD_COLOR)
+        if keep_alpha and image is not None:
+            if image.ndim == 2 or image.shape[2] != 4:
+                image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+            elif image.dtype == np.uint16:
+                image = (image >> 8).astype(np.uint8)
     except cv2.error as error:
         raise ImageError(f"{name}: no readable image: {error.err}") from error
     if image is None:

@@ -10,6 +10,8 @@ count it and go on. Every source has
     notes       what the user should know about the source, in words; may grow while reading
 """
 
+import collections
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -25,12 +27,14 @@ from av.stream import Disposition
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, FolderError, folders_in, images_in
 from siamjax.images import MAX_PIXELS, ImageError, read_image
+from siamjax.signatures import kind_of
 
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_LOOK_AHEAD = 100  # packets that tell a picture from a video
 # Containers whose index says of every frame where it lies and whether it is shown.
 _INDEXED = {"avi", "mov,mp4,m4a,3gp,3g2,mj2"}
 
@@ -52,7 +56,7 @@ def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
 
 
 class ImageFolder:
-    """The images of a folder, in natural order of their names.
+    """The images of a folder, in natural order of their names, or one image.
 
     Iterating gives a frame, or an `ImageError` in the place of one that cannot be read.
 
@@ -62,7 +66,7 @@ class ImageFolder:
 
     def __init__(self, path: Path):
         try:
-            self.paths = images_in(path)
+            self.paths = [path] if path.is_file() else images_in(path)
         except FolderError as error:
             raise ImageError(str(error)) from error
         self.count = len(self.paths)
@@ -123,15 +127,29 @@ class VideoFile:
         try:
             container = av.open(source, options=options, timeout=PATIENCE)
         except (av.FFmpegError, ValueError) as error:
-            raise ImageError(f"{self.path}: no readable video: {_reason(error)}") from error
+            raise ImageError(f"{self.path}: no readable video: {self._why(error)}") from error
         return container
 
+    def _why(self, error: Exception) -> str:
+        """Why it cannot be opened: what the file is instead, where its first bytes tell."""
+        kind = None
+        if "://" not in str(self.path) and Path(self.path).is_file():
+            with open(self.path, "rb") as opened:
+                kind = kind_of(opened.read(4096))
+        return _reason(error) if kind is None or "video" in kind else f"it is {kind}"
+
     def _choose(self, container):
-        videos = container.streams.video
+        videos = [s for s in container.streams.video if s.codec_context is not None]
         moving = [stream for stream in videos if not stream.disposition & _COVER]
         if not moving:
-            only = "only a cover picture" if videos else "no video stream"
-            raise ImageError(f"{self.path}: holds {only}")
+            unknown = (
+                "no video of a known codec" if container.streams.video else "no video stream"
+            )
+            raise ImageError(
+                f"{self.path}: holds {'only a cover picture' if videos else unknown}"
+            )
+        if len(moving) > 1 and "://" not in str(self.path):
+            moving = self._without_stills(container, moving)
         stream = max(moving, key=lambda stream: (_area(stream), -stream.index))
         if _area(stream) > MAX_PIXELS:
             raise ImageError(
@@ -142,6 +160,16 @@ class VideoFile:
             size = f"{stream.codec_context.width} x {stream.codec_context.height}"
             self.notes.append(f"it holds {len(moving)} videos; the largest, {size}, is read")
         return stream
+
+    def _without_stills(self, container, streams):
+        """Those streams that go on; a cover picture need not be marked as one."""
+        packets = collections.Counter()
+        try:
+            for packet in itertools.islice(container.demux(streams), _LOOK_AHEAD):
+                packets[packet.stream.index] += packet.size > 0
+        except av.FFmpegError:
+            pass  # what is wrong shows when it is read
+        return [s for s in streams if packets[s.index] > 1] or streams
 
     def _count(self, container, stream) -> int | None:
         """Frames in the index that are to be shown; what the header states is not believed."""
@@ -311,7 +339,7 @@ class Camera:
 
 
 def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
-    """The frames of a video file, a folder of images, a camera or a network stream.
+    """The frames of a video file, a folder of images, an image, a camera or a network stream.
 
     A camera is its number, a stream an address such as rtsp://host/path. Files and folders
     may be iterated as often as wanted. Raises `ImageError` when there is nothing to read.
@@ -325,7 +353,8 @@ def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
             f"{path}: does not exist; give a video file, a folder of images, the number of a "
             "camera, or an address with ://"
         )
-    return ImageFolder(path) if path.is_dir() else VideoFile(path)
+    is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    return ImageFolder(path) if is_still else VideoFile(path)
 
 
 def is_live(source: str | Path) -> bool:

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from siamjax.errors import InputError
+from siamjax.errors import require_between
 from siamjax.evaluation.proposals import Method
 
 
@@ -61,10 +61,10 @@ def search(
     from siamjax.evaluation.sequences import load_sequences
     from siamjax.tracking.candidates import CandidateTracker
 
-    if candidates < 1 or batch < 1:
-        raise InputError(
-            f"`candidates` (={candidates}) and `batch` (={batch}) must be at least 1"
-        )
+    require_between("--candidates", candidates, 1, 1_000_000)
+    require_between("--batch", batch, 1, 1024)
+    require_between("--tolerance", tolerance, 0, 1000)
+    require_between("--seed", seed, 0, 2**32 - 1)
     settings, weights = resolve(config, weights)
     conventions = get_benchmark(benchmark)
     space = Space(

@@ -14,20 +14,18 @@ class Run:
 
     `sinks` take annotated frames and the rate in words, and end the run with False. A frame
     that was begun is finished before `stop` is answered, so that all outputs agree. `frames`
-    is the source, for its `count` and `frame_rate`.
+    is the source, for its `count` and `time`.
     """
 
     def __init__(self, report: Report, sinks: list, stop, frames):
         self.report = report
         self.sinks = sinks
         self.stop = stop
-        self.total: int | None = frames.count
+        self.frames = frames
         self.times: collections.deque[float] = collections.deque(maxlen=RATE_OVER)
-        self._clock = _Clock(frames)
 
     def begin(self, first) -> bool:
         """Shows the first frame with its boxes; whether to go on."""
-        self._clock.next()
         return self._give(first, self.report.frames[0])
 
     def follow(self, follower, images) -> None:
@@ -36,7 +34,7 @@ class Run:
 
         options = {"unit": "frame", "desc": "tracking", "mininterval": 0.5}
         try:
-            with tqdm(total=self.total, initial=1, **options) as bar:
+            with tqdm(total=self.frames.count, initial=1, **options) as bar:
                 going_on = True
                 while going_on and self.stop.number is None:
                     image = next(images, None)
@@ -54,16 +52,13 @@ class Run:
         """Whether no frame follows; where that is too early, the report then says why."""
         from siamjax.video import SourceStopped
 
-        count = len(self.report.frames)
         if isinstance(image, SourceStopped):
             self.report.stopped = str(image)
-        elif image is None and self.total is not None and count < self.total:
-            self.report.stopped = f"{self.total} frames were announced, and {count} came"
         return image is None or isinstance(image, SourceStopped)
 
     def _follow(self, follower, image, bar) -> bool:
         """One frame; whether to go on."""
-        seconds = self._clock.next()
+        seconds = self.frames.time
         targets = self._step(follower, image)
         self.report.add(targets, seconds)
         self.times.append(time.perf_counter())
@@ -120,21 +115,3 @@ class Run:
             )
             for each in results
         ]
-
-
-class _Clock:
-    """When each frame of a source is shown, seconds after the first."""
-
-    def __init__(self, frames):
-        self._rate = None if frames.count is None else frames.frame_rate
-        self._count = -1
-        self._start: float | None = None
-
-    def next(self) -> float:
-        """That of the next frame: by the source's rate, or now for a camera."""
-        self._count += 1
-        if self._rate is not None:
-            return float(self._count / self._rate)
-        now = time.perf_counter()
-        self._start = now if self._start is None else self._start
-        return now - self._start

@@ -21,8 +21,8 @@ from siamjax.data.builders.cutting import (
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
 from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
+from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.sources import Index, RecordError, RecordSource, read_description
-from siamjax.errors import InputError
 from siamjax.images import decode_image
 
 _SAMPLES, _COLUMNS, _TILE = 24, 6, 192
@@ -142,16 +142,8 @@ class Report:
         """Writes the samples as one picture; False when there is none."""
         if not self.samples:
             return False
-        tiles = [_tile(sample) for sample in self.samples]
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _COLUMNS)
-        rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
-        try:
-            done, encoded = cv2.imencode(path.suffix or ".jpg", np.vstack(rows))
-        except cv2.error as error:
-            raise InputError(f"`--sheet` (={path}) must end in .jpg or .png") from error
-        if done:
-            path.write_bytes(encoded.tobytes())
-        return bool(done)
+        write_sheet([_tile(sample) for sample in self.samples], _COLUMNS, path)
+        return True
 
 
 def _motion(index, usable):
@@ -184,7 +176,7 @@ def _tile(sample):
     small = small[:_TILE, :_TILE]
     tile[: small.shape[0], : small.shape[1]] = small
     x1, y1, x2, y2 = (round(float(v) * scale) for v in np.nan_to_num(sample.box_xyxy))
-    cv2.rectangle(tile, (x1, y1), (x2, y2), (0, 255, 0), 1)
+    cv2.rectangle(tile, (x1, y1), (x2, y2), GREEN, 1)
     cv2.putText(
         tile, sample.label[:30], (3, _TILE - 4), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 255, 255), 1
     )

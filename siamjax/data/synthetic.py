@@ -18,10 +18,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from siamjax.config import SyntheticConfig
+from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
@@ -32,8 +34,9 @@ from siamjax.locks import LOCK_FILE, held
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 2  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 4  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
+_SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
 
 
@@ -67,6 +70,26 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     return names
 
 
+def write_samples(config: SyntheticConfig, path: Path) -> None:
+    """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
+
+    A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
+    `InputError` for a path that has another ending.
+    """
+    kept = kept_frames(config)
+    shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]
+    tiles = []
+    for index in range(min(config.sequences, _SAMPLE_SEQUENCES)):
+        sequence = Sequence(config, index)
+        for frame in shown:
+            picture, box_xywh = sequence.render(frame)
+            x, y, w, h = (int(v) for v in box_xywh)
+            # around the target's pixels, not over them
+            cv2.rectangle(picture, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
+            tiles.append(picture)
+    write_sheet(tiles, _SAMPLE_FRAMES, path)
+
+
 def write_test_split(out: Path) -> None:
     """Renders the 60 sequences of benchmark `synthetic` into `out`, the same ones always."""
     write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), out)
@@ -78,6 +101,7 @@ def describe(config: SyntheticConfig) -> dict[str, Any]:
     What needs photographs is left out where there are none. Raises `InputError` for a folder
     that is missing.
     """
+    photographs.forget()  # so that what is rendered next is what is described
     values = dataclasses.asdict(config) | {"renderer": RENDERER}
     for name in ("sprites", "backgrounds"):
         values[name] = [photographs.folder_digest(f, name) for f in values[name]]

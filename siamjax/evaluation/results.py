@@ -40,7 +40,7 @@ from siamjax.evaluation.vot_results import (
 )
 from siamjax.files import file_name, keep_name, original_name, printable, write_whole
 from siamjax.folders import files_in, folders_in, has_match
-from siamjax.text import TextError, read_rows
+from siamjax.text import TextError, read_json, read_lines, read_rows
 
 REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
@@ -110,8 +110,8 @@ class ResultFolder:
 
     def _refuse_another(self, file: Path, fingerprint: dict[str, Any]) -> None:
         try:
-            found = flatten(json.loads(file.read_text(encoding="utf-8")))
-        except ValueError:
+            found = flatten(read_json(file))
+        except (TextError, AttributeError):  # damaged, or not ours
             found = {}
         ours = flatten(fingerprint)
         different = [k for k in {**ours, **found} if ours.get(k) != found.get(k)]
@@ -332,7 +332,7 @@ def problem_file(folder: Path, name: str) -> Path:
 def read_problems(folder: Path, name: str) -> list[str]:
     """What went wrong while a sequence was tracked."""
     file = problem_file(Path(folder), name)
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return read_lines(file) if file.is_file() else []
 
 
 def read_seconds(folder: Path, name: str) -> np.ndarray:
@@ -364,4 +364,4 @@ def read_times(file: Path) -> np.ndarray:
             raise TextError(
                 f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
             )
-    return np.array([row for _, row in rows]).reshape(len(rows), -1)
+    return np.array([row for _, row in rows]).reshape(len(rows), len(rows[0][1]) if rows else 0)

@@ -92,7 +92,7 @@ def _images(root, stem, content, names):
             raise TextError(f"two images have the file_name {quote(name)}")
     clips |= {str(video): _in_frames(video, rows) for video, rows in videos.items()}
     for lost, targets in annotations.items():  # of images that the file does not list
-        clips[f"image {lost}"] = [(root / f"(image {lost})", 0, targets)]
+        clips[f"image {lost}"] = [(root / "(no such image)", 0, targets)]
     return clips
 
 

@@ -8,7 +8,8 @@ A crop shows one object in its middle, with context around it; the box is counte
 centre of the crop's first pixel. Preparing with `--crop-size` of the crops' own side, and
 the template that they were cut for, keeps them as they are. All objects of a picture are one
 video, of which no negative pair is made; a picture is a still image unless `is_video` says
-that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed.
+that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed,
+of a video `frame` and `object` as well.
 """
 
 import functools
@@ -50,6 +51,8 @@ def _sighting(root, line):
     if box is None or not isinstance(is_video, bool):
         raise TextError("`box_xywh_in_crop` must be four numbers, `is_video` true or false")
     frame = as_whole(entry.get("frame")) if is_video else 0
+    if is_video and "object" not in entry:
+        raise TextError("`object` is missing: which of the video's targets is it?")
     track = as_whole(entry.get("object", 0))
     x, y, w, h = box
     return (

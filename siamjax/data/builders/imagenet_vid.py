@@ -15,11 +15,7 @@ import functools
 import re
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    pixel_corners,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, pixel_corners
 from siamjax.data.builders.voc_xml import read_objects
 from siamjax.data.builders.wordnet import category_names
 from siamjax.folders import files_in, folders_in

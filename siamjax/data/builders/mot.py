@@ -22,13 +22,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    HIDDEN,
-    OCCLUDED,
-    Clip,
-    LayoutError,
-    Sighting,
-)
+from siamjax.data.builders.annotations import HIDDEN, OCCLUDED, Clip, LayoutError, Sighting
 from siamjax.folders import folders_in, images_in
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 

@@ -11,11 +11,7 @@ OTB's own David has 770 pictures, and its 471 boxes begin with number 300.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    along_frames,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, along_frames
 from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes, read_text
 

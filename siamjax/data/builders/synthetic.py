@@ -16,6 +16,7 @@ from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.writer import Picture, Shard, finish, write_parts
 from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
+from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.schema import Record
 from siamjax.data.scratch import scratch_folder
@@ -50,7 +51,7 @@ def prepare_synthetic(
 
     The folder is named after everything that decides its content, and appears only when it
     is complete: what an interrupted run left is removed and done again. Raises OSError when
-    the disk is full.
+    the disk is full, and `InputError` for photographs that cannot be used.
     """
     described = synthetic.describe(config)
     renderer = described.pop("renderer")
@@ -59,6 +60,8 @@ def prepare_synthetic(
     folder = Path(cache_dir).resolve() / f"synthetic-{config.split}-{digest}"
     if (folder / INDEX_FILE).is_file():
         return folder
+    if config.sprites or config.backgrounds:
+        photographs.check_folders(config.sprites, config.backgrounds, config.split)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder.parent) as scratch:

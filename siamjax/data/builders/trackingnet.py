@@ -6,11 +6,7 @@ A line is x, y, w, h, 0-based. A folder that is one part itself will do as well.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    along_frames,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, along_frames
 from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes
 

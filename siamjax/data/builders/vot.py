@@ -10,13 +10,7 @@ Masks (VOT2020 and later, lines that begin with m) are taken by their box.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    HIDDEN,
-    Clip,
-    Sighting,
-    along_frames,
-    flags_along,
-)
+from siamjax.data.builders.annotations import HIDDEN, Clip, Sighting, along_frames, flags_along
 from siamjax.folders import folders_in, images_in
 from siamjax.text import read_regions
 

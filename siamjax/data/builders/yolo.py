@@ -9,11 +9,7 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    bounding_box,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, bounding_box
 from siamjax.folders import IMAGE_SUFFIXES, files_below
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 

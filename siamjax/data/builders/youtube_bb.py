@@ -19,12 +19,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    ABSENT,
-    Clip,
-    Sighting,
-    corners,
-)
+from siamjax.data.builders.annotations import ABSENT, Clip, Sighting, corners
 from siamjax.folders import files_in, images_in
 from siamjax.text import TextError, as_whole, parse_number, quote, read_lines
 

@@ -1,6 +1,5 @@
 """Who is in a scene: the target, what looks like it, and others; drawn or photographed."""
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -17,6 +16,8 @@ _TRIES = 8  # to find something that is fit, before what is there is taken
 _TOO_ALIKE = 0.7  # shared part of two colour histograms: nobody could tell which one is meant
 _CROWD = 16  # objects of a category; of fewer, "another one" is too often the same one again
 _COVERED = 0.9  # of a part of an object
+_THIN = 0.05  # of the root of a box's area: what is thinner is no body
+_BODY = 0.7  # least share of the box that is the body's
 _PART_SIDES = 0.25, 0.6  # of the object's
 
 
@@ -24,11 +25,15 @@ class Manner(NamedTuple):
     """What the numbers of actors are drawn from; equally likely where there are several."""
 
     sizes: tuple[float, float]  # of a target, root of its area, pixels
+    largest: float  # and at most this share of the frame's shorter side
+    must_show: bool  # whether the target is changed where it looks like what is behind it
     size_swings: tuple[float, ...]  # log of the largest change
     size_terms: int  # sines that make up the change: the fewer, the more of it is reached
     aspect_swings: tuple[float, ...]
     turn_swings: tuple[float, ...]  # radians
     spins: tuple[float, ...]  # radians a frame
+    most_others: int  # objects that cross the target's way
+    largest_other: float  # their size, of the target's
     most_clutter: int  # objects that stand in the background, at most
 
 
@@ -88,11 +93,15 @@ class DrawnCast:
 
     manner = Manner(
         sizes=(24.0, 90.0),
+        largest=0.55,
+        must_show=False,
         size_swings=(0.05, 0.15, 0.25),
         size_terms=3,
         aspect_swings=(0.02, 0.06, 0.14),
         turn_swings=(0.05, 0.05, 0.15, 0.4),
         spins=(0, 0, 0, 0, 0.01, -0.015),
+        most_others=1,
+        largest_other=0.7,
         most_clutter=0,
     )
 
@@ -202,11 +211,15 @@ class PhotographedCast:
 
     manner = Manner(
         sizes=(20.0, 140.0),
+        largest=0.4,
+        must_show=True,
         size_swings=(0.05, 0.15, 0.25, 0.25, 0.6, 0.7),
         size_terms=1,
         aspect_swings=(0.02, 0.08, 0.16, 0.25),
         turn_swings=(0.03, 0.05, 0.15, 0.4),
         spins=(0, 0, 0, 0, 0, 0, 0.01, -0.015),
+        most_others=2,
+        largest_other=0.9,
         most_clutter=4,
     )
 
@@ -215,7 +228,7 @@ class PhotographedCast:
         self._scene = np.array(cv2.mean(background)[:3])
 
     def target(self, rng: np.random.Generator) -> PhotographedRole:
-        """Its colours differ from each other or from the scene's; sometimes it is a part."""
+        """Its colours stand out and its box is filled; sometimes it is a part of an object."""
         as_part = rng.random() < self._part_prob
         for _ in range(_TRIES):
             role = self._role(rng, self._shelf.draw(rng))
@@ -223,7 +236,8 @@ class PhotographedCast:
                 role = _part_of(rng, role)
             colors = _colors(role)
             stands_out = abs(colors.mean(0) - self._scene).max() + colors.std(0).max() > 50
-            if stands_out and as_part == (role.part_xyxy is not None):
+            as_wanted = as_part == (role.part_xyxy is not None)
+            if stands_out and as_wanted and (as_part or _is_compact(role)):
                 break
         return role
 
@@ -277,13 +291,8 @@ def make_cast(config: SyntheticConfig, background: np.ndarray) -> Cast:
     """
     if not config.sprites:
         return DrawnCast(background)
-    shelf = _read_shelf(config.sprites, config.split)
-    return PhotographedCast(shelf, config.part_prob, background)
-
-
-@functools.lru_cache(maxsize=4)
-def _read_shelf(folders, split):
-    return Shelf(s for folder in folders for s in photographs.list_sprites(folder, split))
+    files = [f for s in config.sprites for f in photographs.list_sprites(s, config.split)]
+    return PhotographedCast(Shelf(files), config.part_prob, background)
 
 
 def _part_of(rng, role):
@@ -309,6 +318,19 @@ def _part_of(rng, role):
     place = (np.array(best).reshape(2, 2) - sprites.BORDER) / sides * 2 - 1
     corners = view.middle + place * view.half
     return role._replace(views=(view,), part_xyxy=corners.reshape(4), category=-1)
+
+
+def _is_compact(role):
+    """Whether the box is mostly the body's: no long thin ends, which nobody would mark."""
+    shares = []
+    for view in role.views[:: max(1, len(role.views) // 3)]:
+        opaque = (view.levels[0][..., 3] > 127).view(np.uint8)
+        _, _, width, height = cv2.boundingRect(opaque)
+        thin = max(3, round(_THIN * np.sqrt(width * height)))
+        body = cv2.morphologyEx(opaque, cv2.MORPH_OPEN, np.ones((thin, thin), np.uint8))
+        _, _, w, h = cv2.boundingRect(body)
+        shares.append(w * h / (width * height))
+    return np.mean(shares) > _BODY
 
 
 def _colors(role):

@@ -16,17 +16,18 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, files_below
-from siamjax.images import ImageError, read_image
+from siamjax.images import decode_image, read_image, read_image_bytes
 
 INDEX = "index.jsonl"
 
@@ -61,6 +62,7 @@ class View(NamedTuple):
     box_xyxy: np.ndarray  # [4] around alpha above 127
 
 
+@functools.lru_cache(maxsize=64)
 def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
     """The objects of a folder that belong to a split, in order of their names.
 
@@ -69,9 +71,10 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
     """
     root = _existing(folder, "sprites")
     found = _indexed(root) if (root / INDEX).is_file() else _loose(root)
-    return _part(sorted(found), split, root, "sprites")
+    return _part(sorted(found, key=lambda s: s.path), split, root, "sprites")
 
 
+@functools.lru_cache(maxsize=64)
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
     """The pictures of a folder and the folders in it that belong to a split; `InputError`."""
     root = _existing(folder, "backgrounds")
@@ -92,6 +95,27 @@ def folder_digest(folder: str | Path, what: str) -> str:
     files = [*pictures_in(root), *(f for f in [root / INDEX] if f.is_file())]
     content = [(f.relative_to(root).as_posix(), f.stat().st_size) for f in files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def forget() -> None:
+    """Lists and reads everything anew: files may have changed since."""
+    for cached in (list_sprites, list_backgrounds, read_views, read_background):
+        cached.cache_clear()
+
+
+def check_folders(
+    sprites: Sequence[str | Path], backgrounds: Sequence[str | Path], split: str
+) -> None:
+    """Reads everything once, before work starts that one bad picture would end.
+
+    Raises `InputError` as the functions that list and read them.
+    """
+    objects = [(read_views, f) for folder in sprites for f in list_sprites(folder, split)]
+    scenes = [
+        (read_background, f) for folder in backgrounds for f in list_backgrounds(folder, split)
+    ]
+    for read, file in tqdm([*objects, *scenes], "checking photographs", unit="file"):
+        read(file)
 
 
 @functools.lru_cache(maxsize=64)
@@ -196,26 +220,18 @@ def _is_mask(path):
 
 
 def _stem(path):
-    """A name without the number that tells it from its like: `cup` of `cup_01.png`."""
-    return re.sub(r"[\W_]*\d*$", "", path.stem) or path.stem
+    """What a name says but for its number: `cup` of cup_01.png and of cup/01.png."""
+    return re.sub(r"[\W_]*\d*$", "", path.stem) or path.parent.name
 
 
 def _read_sheet(sprite):
-    try:
-        data = np.frombuffer(sprite.path.read_bytes(), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    except OSError as error:
-        raise ImageError(f"{sprite.path}: cannot be read: {error.strerror}") from error
-    except cv2.error as error:
-        raise ImageError(f"{sprite.path}: no readable image: {error.err}") from error
-    if image is None:
-        raise ImageError(f"{sprite.path}: no readable image, or a truncated one")
-    if image.ndim != 3 or image.shape[2] != 4:
+    image = decode_image(read_image_bytes(sprite.path), str(sprite.path), keep_alpha=True)
+    if image.shape[2] != 4:
         raise InputError(
             f"{sprite.path}: has no alpha channel, which says where the object is; save it as "
             f"RGBA, or put a mask beside it as {sprite.path.stem}{_MASK}.png"
         )
-    return cv2.convertScaleAbs(image, alpha=1 / 257) if image.dtype == np.uint16 else image
+    return image
 
 
 def _read_cutout(sprite):

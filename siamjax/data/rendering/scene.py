@@ -18,6 +18,9 @@ from siamjax.data.rendering.backgrounds import make_background
 
 _STREAMS = {"train": 1, "test": 2}
 _MARGIN = 1.5  # side of the background, in frames: room for the camera
+_TARGETS = 4  # to choose from, until one can be seen
+_LOOKS = 5, 25, 45  # frames at which it is looked for
+_FINE = 75  # JPEG's quality from which on nothing is lost to the eye
 _NOISE_SIDE = 1024
 
 
@@ -37,6 +40,8 @@ class Sequence:
         self.width, self.height = config.width, config.height
         canvas = round(_MARGIN * config.height), round(_MARGIN * config.width)
         self._background = make_background(rng, config, *canvas)
+        # of JPEG's, which photographs bear and what is pasted on them shall not lack
+        self._quality = int(rng.integers(25, 96)) if config.sprites or config.backgrounds else 0
         self._draw_camera(rng)
         self._draw_actors(rng)
         self._draw_light(rng)
@@ -59,16 +64,20 @@ class Sequence:
     def _draw_actors(self, rng):
         cast = casts.make_cast(self._config, self._background)
         manner = cast.manner
-        role = cast.target(rng)
-        self.category = role.category
-        low, high = manner.sizes[0], min(manner.sizes[1], 0.55 * min(self.width, self.height))
-        swing = min(rng.choice(manner.size_swings), math.log(high / low) / 2)
-        size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
         frame = np.array([self.width, self.height])
-        speed = size * _log_uniform(rng, 0.035, 0.1)
-        reach = np.maximum(frame / 2 - 0.45 * size, 1)
-        path = motion.draw_wander(rng, frame / 2, reach, speed)
-        target = _draw_actor(rng, manner, role, path, size, swing)
+        low = manner.sizes[0]
+        high = min(manner.sizes[1], manner.largest * min(self.width, self.height))
+        for _ in range(_TARGETS):
+            role = cast.target(rng)
+            swing = min(rng.choice(manner.size_swings), math.log(high / low) / 2)
+            size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
+            speed = size * _log_uniform(rng, 0.035, 0.1)
+            reach = np.maximum(frame / 2 - 0.45 * size, 1)
+            path = motion.draw_wander(rng, frame / 2, reach, speed)
+            target = _draw_actor(rng, manner, role, path, size, swing)
+            if not manner.must_show or self._shows(target):
+                break
+        self.category = role.category
 
         behind, front = [], []
         for _ in range(1 + (rng.random() < 0.3)):  # distractors
@@ -80,16 +89,35 @@ class Sequence:
             rival = cast.rival(rng, role)
             actor = _draw_actor(rng, manner, rival, near, size * rng.uniform(0.75, 1.25), 0.2)
             (behind if rng.random() < 0.85 else front).append(actor)
-        for _ in range(rng.integers(0, 2)):  # others, which cross the target's way
+        for _ in range(rng.integers(0, manner.most_others + 1)):  # who cross the target's way
             when = rng.uniform(5, 60)
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
             other = cast.other(rng, role)
-            actor = _draw_actor(rng, manner, other, passing, size * rng.uniform(0.3, 0.7), 0.05)
+            other_size = size * rng.uniform(0.3, manner.largest_other)
+            actor = _draw_actor(rng, manner, other, passing, other_size, 0.05)
             (front if rng.random() < 0.6 else behind).append(actor)
         self._actors = [*behind, target, *front]
         self._target = len(behind)
         if manner.most_clutter:
             self._add_clutter(rng, cast, role)
+
+    def _shows(self, target):
+        """Whether most of a target differs from what is behind it, at most of its places."""
+        shown = 0
+        least = 0.12 * (self._background.mean() + 30)
+        for frame in _LOOKS:
+            scene = self._render_background(frame)
+            pictures = [scene.copy(), np.zeros_like(scene), np.full_like(scene, 255)]
+            for picture in pictures:
+                x, y, w, h = target.draw(picture, frame, self._shake(frame), exposure=0)
+            over_scene, over_black, over_white, without = (
+                picture[y : y + h, x : x + w] for picture in (*pictures, scene)
+            )
+            if w and h:
+                covered = cv2.subtract(over_white, over_black)[..., 0] < 128
+                differs = cv2.absdiff(over_scene, without).max(-1) > least
+                shown += (covered & differs).sum() > 0.7 * covered.sum()
+        return shown > len(_LOOKS) / 2
 
     def _add_clutter(self, rng, cast, target):
         """Objects that stand about, as a part of the background."""
@@ -103,7 +131,8 @@ class Sequence:
 
     def _draw_light(self, rng):
         self._gain = motion.draw_wave(rng, 15, 90)
-        self._gain_swing = rng.choice([0.0, 0.15, 0.4])
+        # photographs are well exposed already: more would burn out
+        self._gain_swing = rng.choice([0.0, 0.1, 0.25] if self._quality else [0.0, 0.15, 0.4])
         self._tint = motion.draw_wave(rng, 40, 150)
         self._tint_swing = rng.uniform(-0.12, 0.12, 3)
         self._gamma = math.exp(rng.uniform(-0.3, 0.3))
@@ -154,7 +183,7 @@ class Sequence:
         )
 
     def _develop(self, image, frame):
-        """Shadows, lens, light, colour cast and sensor noise."""
+        """Shadows, lens, light, colour cast, sensor noise and compression."""
         if self._shadow is not None:
             x, y = (int(v) for v in self._shadow_path(frame))
             cv2.multiply(
@@ -176,6 +205,9 @@ class Sequence:
             grain = _noise_field()[y : y + self.height, x : x + self.width]
             scale = self._noise / 32
             image = cv2.addWeighted(image, 1, grain, scale, -128 * scale)
+        if self._quality and self._quality < _FINE:
+            _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         return image
 
 
