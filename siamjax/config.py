@@ -613,8 +613,8 @@ class OptimConfig(_Checked):
 class InitConfig(_Checked):
     """What a run starts from; one that is resumed never reads it again."""
 
-    # A checkpoint or work directory of ours, or a .pth or .npz file that `siamjax convert`
-    # takes, of a backbone or of a whole tracker; empty starts from random numbers
+    # The name of a tracker that ships, a checkpoint or work directory of ours, a release file,
+    # or a file that `siamjax convert` takes; empty starts from random numbers
     path: str = ""
     # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
     parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()
