@@ -44,7 +44,7 @@ def run_cell(folder: Path) -> None:
             data=Path(benchmark["data"]),
             out=out,
         )
-        summary = read_object(out / "summary.json", "trackers")
+        summary = read_object(out / "summary.json", trackers=dict)
         scores = summary["trackers"][config.name]
         if code:
             raise InputError(
