@@ -111,7 +111,7 @@ class ResultFolder:
     def _refuse_another(self, file: Path, fingerprint: dict[str, Any]) -> None:
         try:
             found = flatten(read_json(file))
-        except (TextError, AttributeError):  # damaged, or not ours
+        except (TextError, AttributeError, RecursionError):  # damaged, or not ours
             found = {}
         ours = flatten(fingerprint)
         different = [k for k in {**ours, **found} if ours.get(k) != found.get(k)]
