@@ -226,6 +226,8 @@ class VideoFile:
                 else:
                     start, self.time = stamp or 0.0, 0.0
                 yield element
+                if isinstance(element, SourceStopped):
+                    return
                 index += 1
                 # Decoding in threads tells of damage early: the place of it is not known.
                 later = [error for error in early if isinstance(error, _NoFrame)]
@@ -255,6 +257,8 @@ class VideoFile:
                 if not can_begin:
                     skipped += packet.size > 0
                     continue
+                if skipped:
+                    self._note(_JOINED)
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -262,9 +266,7 @@ class VideoFile:
                 continue
             # shown before the frame that stands alone, some need ones that are not there
             yield from (frame for frame in frames if _is_after(frame, first))
-        if skipped and can_begin:
-            self._note(_JOINED)
-        elif skipped:  # nothing says which frames stand alone
+        if skipped and not can_begin:  # nothing says which frames stand alone
             with self._open() as again:
                 yield from self._decoded(again, wait=False)
 
