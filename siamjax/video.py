@@ -34,6 +34,7 @@ PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 # Containers whose index says of every frame where it lies and whether it is shown.
 _INDEXED = {"avi", "mov,mp4,m4a,3gp,3g2,mj2"}
@@ -317,6 +318,8 @@ class Camera:
         self.count = None
         self.time = 0.0
         self.notes: list[str] = []
+        if index > _LAST_CAMERA:
+            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise ImageError(f"camera {index} cannot be opened: is it there, and free?")
