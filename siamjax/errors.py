@@ -21,3 +21,9 @@ class RefusedError(InputError):
 
     Any other error in the midst of an evaluation stops it.
     """
+
+
+def require_between(name: str, value: float, low: float, high: float) -> None:
+    """Raises `InputError` for a number outside of its bounds, both included, and for NaN."""
+    if not low <= value <= high:
+        raise InputError(f"`{name}` (={value}) must lie between {low} and {high}")

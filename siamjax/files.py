@@ -25,7 +25,15 @@ _SPECIAL = set('/\\:*?"<>|')
 _FORMLESS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 # Devices of Windows, with any suffix; and the folders and files of ours beside such names.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE | re.DOTALL)
-_OURS = {"times", "problems", "baseline", "realtime", "longterm", "unsupervised"}
+_OURS = {
+    "times",
+    "problems",
+    "baseline",
+    "realtime",
+    "longterm",
+    "unsupervised",
+    "tracker.json",
+}
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _NAMES = ".names"  # a hidden folder with what is cut from long names
 

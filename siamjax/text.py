@@ -22,6 +22,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity
 _PLAIN = re.compile(r"[\d.+-]+(,[\d.+-]+)*", re.A)  # nearly every line there is
 _DECIMAL_COMMAS = re.compile(r"-?\d+,\d+(\s*,\s+-?\d+,\d+)+,?", re.A)  # 1,5, 2,5, ...
 _LINES = re.compile(r"\r\n|\n|\r")
+_LONG = re.compile(r"\d{19}|\d[eE]\+?\d{3}", re.A)
 _HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _WHOLE = 2**63  # whole numbers are kept in 64 bits
 
@@ -164,11 +165,11 @@ def read_regions(path: Path, *, masks: bool = False) -> list[list[float]]:
     where a line holds anything else, or the file nothing.
     """
     rows = _read_frames(path, refuse_no_region, masks)
-    first = [row[0] for row in rows if len(row) >= 8]
-    if len(first) > 2 and first == [first[0] + n for n in range(len(first))] and first[0] < 2:
+    wide = [row for row in rows if len(row) >= 8]
+    if len(wide) > 2 and _count_frames(wide):
         raise TextError(
-            f"{str(path)!r} line 1: {len(rows[0])} columns of which the first counts the "
-            "frames: no polygon; leave x, y, w, h"
+            f"{str(path)!r} line 1: {_say_columns(wide[0])}, but the first column counts the "
+            "frames and the second is always the same: leave x, y, w, h"
         )
     return rows
 
@@ -180,12 +181,22 @@ def _read_frames(path, refuse, masks=False) -> list[list[float]]:
 
     def parse(line):
         if masks and line[:1] == "m":
-            return parse_numbers(line[1:])[:4]
+            mask = parse_numbers(line[1:])
+            if len(mask) < 4:
+                raise TextError(f"{quote(line)} is no mask: it has no box in front")
+            return mask[:4]
         row = parse_numbers(line)
         refuse(row)
         return row
 
     return [in_line(path, number, parse, line) for number, line in enumerate(lines, 1)]
+
+
+def _count_frames(rows) -> bool:
+    """Whether rows begin with a frame's number, from 0 or 1, and the number of a target."""
+    start, target = rows[0][:2]
+    counted = [[start + place, target] for place in range(len(rows))]
+    return start in (0, 1) and [row[:2] for row in rows] == counted
 
 
 def _refuse_no_box(row: list[float]) -> None:
@@ -249,17 +260,30 @@ def read_json(path: Path) -> Any:
         raise error if named else TextError(f"{str(path)!r} is no json: {error}") from None
 
 
+def read_object(path: Path, *keys: str) -> dict[str, Any]:
+    """The object in a json file, which has all these keys; raises `TextError`."""
+    content = read_json(path)
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing or not isinstance(content, dict):
+        raise TextError(
+            f"{str(path)!r} must hold a json object{' with ' if missing else ''}"
+            f"{', '.join(map(repr, missing))}; remove the file where it is damaged"
+        )
+    return content
+
+
 def parse_json(text: str) -> Any:
     """What a json text holds. NaN and Infinity are numbers, as Python writes them.
 
     Raises `TextError` also for what other readers take: a key that stands twice in an object,
     numbers that 64 bits cannot hold, half of a surrogate pair, nesting without end.
     """
+    is_long = _LONG.search(text)  # else nothing can be too large, and Python's own way is fast
     try:
         content = json.loads(
             text,
-            parse_int=lambda digits: as_whole(_integer(digits)),
-            parse_float=parse_number,
+            parse_int=(lambda digits: as_whole(_integer(digits))) if is_long else None,
+            parse_float=parse_number if is_long else None,
             object_pairs_hook=_unique,
         )
         if _HALF_PAIR.search(text):

@@ -109,12 +109,15 @@ def test_regions(tmp_path):
             text.read_regions(file)
     counted = [f"{frame},-1,10,20,30,40,1,-1,-1,-1\n" for frame in range(1, 6)]
     file.write_text("".join(counted))
-    with pytest.raises(TextError, match="10 columns of which the first counts the frames"):
+    with pytest.raises(TextError, match=r"10 values .*the first column counts the frames"):
         text.read_regions(file)
     file.write_text("m3,4,10,20,1,2,3\n1,2,3,4\n")
     assert text.read_regions(file, masks=True) == [[3, 4, 10, 20], [1, 2, 3, 4]]
     with pytest.raises(TextError, match="'m3' is no number"):
         text.read_regions(file)
+    file.write_text("m3,4\n")
+    with pytest.raises(TextError, match="line 1: 'm3,4' is no mask"):
+        text.read_regions(file, masks=True)
 
 
 def test_whole_numbers(tmp_path):

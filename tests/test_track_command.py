@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
@@ -82,6 +83,28 @@ def test_a_video_gives_the_boxes_of_its_frames(weights, tmp_path):
     assert run(tmp_path / "clip.mp4", weights, "--out", tmp_path / "out.mkv") == 0
     assert open_frames(tmp_path / "out.mkv").frame_rate == 12
     assert not list(tmp_path.glob("*.txt"))  # only what was asked for
+
+
+def test_a_header_that_lies_is_not_believed(weights, tmp_path, capsys):
+    """A thousand million frames, one every million seconds."""
+    clip = tmp_path / "clip.avi"
+    with VideoWriter(clip, frame_rate=12) as writer:
+        for i in range(4):
+            writer.write(picture(i))
+    content = bytearray(clip.read_bytes())
+    at = content.index(b"strh") + 8
+    struct.pack_into("<II", content, at + 20, 10**6, 1)  # a frame in 10^6 seconds
+    struct.pack_into("<I", content, at + 32, 10**9)
+    clip.write_bytes(content)
+    out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.csv"
+    assert run(clip, weights, "--out", out, "--boxes", boxes) == 0
+    said = capsys.readouterr()
+    assert "tracked 4 of 4 frames" in said.out and "ended early" not in said.out
+    assert "note: the video states 1e-06 frames/s; 30 are assumed" in said.out
+    assert "4/4" in said.err
+    assert open_frames(out).frame_rate == 30
+    times = np.genfromtxt(boxes, delimiter=",", names=True)["time"]
+    np.testing.assert_allclose(times, np.arange(4) / 30, atol=1e-3)
 
 
 def test_both_are_written_here_when_neither_is_named(folder, weights, tmp_path, monkeypatch):

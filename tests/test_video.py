@@ -307,6 +307,44 @@ def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
     assert 0 < numbers[0] <= 12 and numbers == list(range(numbers[0], 48))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [(suffix, "mpeg4", {"sc_threshold": "1000000000"}) for suffix in (".mp4", ".mkv", ".avi")]
+    + [(s, "libx264", {"bf": "2", "sc_threshold": "0"}) for s in (".mp4", ".mkv", ".ts")],
+)
+@pytest.mark.parametrize("lost", [0, 5, 12, 13])
+def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, options, lost):
+    """The first packets are lost; every twelfth frame stands alone, as the file says."""
+    options = {"g": "12", **options}
+    whole = encode(tmp_path / "whole.mp4", numbered(48), codec=codec, options=options)
+    path = tmp_path / f"lost{suffix}"
+    with av.open(str(whole)) as file, av.open(str(path), "w") as copy:
+        stream = file.streams.video[0]
+        new = copy.add_stream_from_template(stream)
+        packets = [packet for packet in file.demux(stream) if packet.dts is not None]
+        for packet in packets[lost:]:
+            packet.stream = new
+            copy.mux(packet)
+    first = -(-lost // 12) * 12
+    frames = open_frames(path)
+    assert frames.count in (48 - first, None)
+    for _ in range(2):
+        assert shown(frames) == list(range(first, 48))
+    assert len(frames.notes) == (lost % 12 > 0)
+    assert all("cut without encoding" in note for note in frames.notes)
+
+
+def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
+    """No picture is said to stand alone, as by some recorders."""
+    path = encode(tmp_path / "plain.avi", numbered(20), codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    index = content.index(b"idx1") + 8
+    for entry in range(index, len(content) - 15, 16):
+        content[entry + 4] &= ~0x10
+    path.write_bytes(content)
+    assert shown(open_frames(path)) == list(range(20))
+
+
 def test_damage_before_the_first_frame_is_told_after_it(video):
     """Decoding in threads meets it before it has given a frame; the first one is there."""
     content = bytearray(video.read_bytes())
@@ -623,6 +661,19 @@ def test_an_exception_leaves_nothing_and_an_old_file_alone(tmp_path, picture):
         1 / 0  # noqa: B018
     assert path.read_bytes() == b"an earlier result"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1)])
+def test_frames_of_a_pixel_can_be_written(tmp_path, shape):
+    image = np.full((*shape, 3), 200, np.uint8)
+    (frame,) = open_frames(write_video(tmp_path / "out.mp4", [image]))
+    assert np.abs(frame[: shape[0], : shape[1]].astype(int) - image).max() < 8
+
+
+def test_frames_that_no_video_has_are_refused_in_words(tmp_path):
+    with pytest.raises(InputError, match=r"out\.mp4: frames of 17000 x 2 pixels"):
+        write_video(tmp_path / "out.mp4", [np.zeros((2, 17_000, 3), np.uint8)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interruption_keeps_what_was_written(tmp_path, picture):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from siamjax.commands.ending import missing_code
-from siamjax.errors import InputError
+from siamjax.errors import require_between
 
 
 def evaluate(
@@ -66,11 +66,10 @@ def evaluate(
 
     settings, weights = resolve(config, weights)
     conventions = get_benchmark(benchmark, experiment or "")
-    if slots < 0 or repetitions < 1:
-        raise InputError(
-            f"`slots` (={slots}) must not be negative, and `repetitions` (={repetitions}) at "
-            "least 1"
-        )
+    require_between("--slots", slots, 0, 4096)
+    require_between("--repetitions", repetitions, 1, 999)  # files are called _001 to _999
+    if speed is not None:
+        require_between("--speed", speed, 1e-3, 1e6)
     camera = RealTime(speed=speed) if real_time else None
     if real_time and speed is None:
         slots = 0  # the speed of one tracker cannot be measured while many run together
@@ -81,7 +80,8 @@ def evaluate(
     slots = min(slots, len(loaded))
     truths = [sequence.truth for sequence in loaded]
     entrants = _entrants(settings, weights, slots, controls)
-    same = [conventions.name, [truth.name for truth in truths], real_time, speed, repetitions]
+    same = [conventions.name, [truth.name for truth in truths], real_time, speed]
+    same += [experiment, repetitions]
     same += [[entrant.name, entrant.fingerprint] for entrant in entrants]
     with held(out, "--out", shared_as=same):
         results = out / "results"

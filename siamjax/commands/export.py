@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -38,8 +38,8 @@ def export(
     """
     if out.exists():
         raise InputError(f"`--out` (={out}) exists; name another folder, or remove it")
-    if min(width, height) < 1:
-        raise InputError(f"`--width` (={width}) and `--height` (={height}) must be positive")
+    require_between("--width", width, 1, 16384)
+    require_between("--height", height, 1, 16384)
     if not platforms:
         raise InputError("`--platforms` is empty; name at least one")
     try:

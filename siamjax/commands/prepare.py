@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from siamjax.errors import InputError
+from siamjax.errors import require_between
 
 Source = Literal[
     "imagenet_vid",
@@ -79,8 +79,7 @@ def prepare(
     )
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if jobs < 1:
-        raise InputError(f"`--jobs` (={jobs}) must be at least 1")
+    require_between("--jobs", jobs, 1, 1024)
     done = preparing.prepare(
         source, input, out, settings, only=only, index_base=index_base, jobs=jobs
     )

@@ -13,6 +13,7 @@ from siamjax.commands.track_example import read_example
 from siamjax.commands.track_report import Report, write_boxes
 from siamjax.commands.track_run import Run
 from siamjax.errors import InputError
+from siamjax.text import TextError, parse_number
 
 BOX_SUFFIXES = (".txt", ".csv", ".json")
 
@@ -126,8 +127,8 @@ def track(
 def parse_box(text: str) -> tuple[float, float, float, float]:
     """The four numbers of `x,y,w,h`; raises `ValueError`."""
     try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
+        numbers = tuple(parse_number(part.strip()) for part in text.split(","))
+    except TextError:
         numbers = ()
     if len(numbers) != 4:
         raise InputError(

@@ -31,10 +31,11 @@ from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
 from siamjax.files import write_whole
 from siamjax.locks import LOCK_FILE, held
+from siamjax.text import read_object
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
-_PHOTOGRAPHS = 3  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 4  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
 _SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
@@ -101,6 +102,7 @@ def describe(config: SyntheticConfig) -> dict[str, Any]:
     What needs photographs is left out where there are none. Raises `InputError` for a folder
     that is missing.
     """
+    photographs.forget()  # so that what is rendered next is what is described
     values = dataclasses.asdict(config) | {"renderer": RENDERER}
     for name in ("sprites", "backgrounds"):
         values[name] = [photographs.folder_digest(f, name) for f in values[name]]
@@ -113,7 +115,7 @@ def _claim(config, out):
     described = describe(config)
     file = out / RENDERED_FILE
     if file.is_file():
-        there = json.loads(file.read_text())
+        there = read_object(file)
         if there != described:
             changed = sorted(k for k in described | there if there.get(k) != described.get(k))
             raise InputError(

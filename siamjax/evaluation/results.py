@@ -40,7 +40,7 @@ from siamjax.evaluation.vot_results import (
 )
 from siamjax.files import file_name, keep_name, original_name, printable, write_whole
 from siamjax.folders import files_in, folders_in, has_match
-from siamjax.text import TextError, read_rows
+from siamjax.text import TextError, read_json, read_lines, read_rows
 
 REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
@@ -110,8 +110,8 @@ class ResultFolder:
 
     def _refuse_another(self, file: Path, fingerprint: dict[str, Any]) -> None:
         try:
-            found = flatten(json.loads(file.read_text(encoding="utf-8")))
-        except ValueError:
+            found = flatten(read_json(file))
+        except (TextError, AttributeError, RecursionError):  # damaged, or not ours
             found = {}
         ours = flatten(fingerprint)
         different = [k for k in {**ours, **found} if ours.get(k) != found.get(k)]
@@ -284,7 +284,7 @@ def _has_results(folder: Path, benchmark: Benchmark) -> bool:
 
 
 def _is_nested(folder: Path) -> bool:
-    files = folder.glob("*/*_001.txt")
+    files = (file for inner in folders_in(folder) for file in files_in(inner, "*_001.txt"))
     return any(plain_name(file.stem[:-4]) == plain_name(file.parent.name) for file in files)
 
 
@@ -304,7 +304,8 @@ def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     has them.
     """
     files = {p.stem: [p] for p in files_in(folder, "*.txt")}
-    for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
+    pattern = "*_[0-9][0-9][0-9].txt"
+    for path in (file for inner in folders_in(folder) for file in files_in(inner, pattern)):
         if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)
     return {name: files[found] for name, found in match_files(names, files).items()}
@@ -332,7 +333,7 @@ def problem_file(folder: Path, name: str) -> Path:
 def read_problems(folder: Path, name: str) -> list[str]:
     """What went wrong while a sequence was tracked."""
     file = problem_file(Path(folder), name)
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return read_lines(file) if file.is_file() else []
 
 
 def read_seconds(folder: Path, name: str) -> np.ndarray:
@@ -364,4 +365,4 @@ def read_times(file: Path) -> np.ndarray:
             raise TextError(
                 f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
             )
-    return np.array([row for _, row in rows]).reshape(len(rows), -1)
+    return np.array([row for _, row in rows]).reshape(len(rows), len(rows[0][1]) if rows else 0)

@@ -34,6 +34,7 @@ from siamjax.evaluation.proposals import Proposer, Settings
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.sequences import Sequence as VideoSequence
 from siamjax.files import write_whole
+from siamjax.text import read_json
 
 SHOWN = 20  # rows of table.md
 FINALISTS = 4  # candidates that are scored exactly in the end
@@ -82,10 +83,10 @@ class _Round:
     @classmethod
     def load(cls, file: Path) -> "_Round":
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
             content["candidates"] = [Settings(*each) for each in content["candidates"]]
             return cls(file, **content)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SearchError(
                 f"{str(file)!r} is no round of a search: {error}; delete it to run it again"
             ) from None

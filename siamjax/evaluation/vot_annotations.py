@@ -86,7 +86,7 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
             raise VotAnnotationError(str(error)) from None
         if not lines:
             raise VotAnnotationError(f"{str(root / 'list.txt')!r} is empty")
-        folders = [root / line.strip() for line in lines if line.strip()]
+        folders = [root / name for name in dict.fromkeys(map(str.strip, lines)) if name]
     found, problems = [], []
     for folder in folders:
         try:

@@ -4,6 +4,7 @@ Each input is small and made here; the right value is counted by hand.
 """
 
 import json
+import os
 
 import hypothesis
 import numpy as np
@@ -14,8 +15,9 @@ from siamjax.data.builders.annotations import NO_LINE, LayoutError
 from siamjax.data.builders.coco import NO_BOX
 from siamjax.data.builders.cutting import UNREADABLE, Settings, category_number, cut_clips
 from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import find_clips
+from siamjax.data.builders.layouts import detect, find_clips
 from siamjax.data.builders.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED
+from siamjax.data.builders.prepare import prepare
 from siamjax.data.builders.yolo import PIXELS
 from siamjax.errors import InputError
 from tests import fuzzing
@@ -455,7 +457,7 @@ def test_odd_things_in_cocos_form(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": [{"id": 1}]}, "None is no file's name"),
+        ({"images": [{"id": 1}]}, r"`file_name` \(=None\) is no file's name"),
         ({"images": [{"id": 1, "file_name": "a.jpg"}] * 2}, "two images have the id 1"),
         ({"images": {"id": 1}}, "`images` must be a list"),
         ({"images": [1]}, "each of `images` must be an object"),
@@ -474,6 +476,13 @@ def test_what_is_not_cocos_form_is_named(change, message, tmp_path):
         LayoutError, match=f"COCO's layout: .*instances_val2017.json': .*{message}"
     ):
         find_clips("coco", tmp_path)
+
+
+def test_json_beside_videos_does_not_make_them_cocos(tmp_path):
+    """PySOT's own lists lie beside OTB's folders."""
+    trees.otb(tmp_path)
+    (tmp_path / "OTB100.json").write_text('{"Alpha": {"gt_rect": []}}')
+    assert detect(tmp_path) == "otb"
 
 
 def test_other_json_is_named_by_its_keys(tmp_path):
@@ -618,3 +627,30 @@ def test_nothing_but_our_own_error_comes_of_a_csv(tmp_path_factory, rows):
     text = "".join(",".join(row) + "\n" for row in rows).encode("utf-8", "surrogatepass")
     (root / "yt_bb_detection_train.csv").write_bytes(text)
     read_all("youtube_bb", root)
+
+
+def test_names_that_are_no_text_are_shown_and_prepared(tmp_path):
+    """Folders in another encoding, and with what a terminal would obey."""
+    for name in (b"caf\xe9", b"two\nlines\x1b[31m"):
+        folder = tmp_path / "in" / os.fsdecode(name)
+        trees.frames(folder, ["1.jpg", "2.jpg"])
+        trees.text(folder / "groundtruth.txt", ["20,16,24,16", "20,16,2,16"])
+    done = prepare("vot", tmp_path / "in", tmp_path / "set", Settings(min_side=4))
+    (line,) = done.drops.lines()
+    assert "caf\\udce9, 2.jpg" in line and r"two\nlines\x1b[31m, 2.jpg" in line
+    assert done.targets == 2
+
+
+def test_numbers_of_tracks_that_records_cannot_keep(tmp_path):
+    """Beyond 2 ** 53 two of them would be one: refused, or in COCO's form given others."""
+    big = 2**60
+    mot(tmp_path / "m", [moved(0, 1, track=big)])
+    assert "up to which frames and tracks are kept" in unreadable("mot", tmp_path / "m")
+    boxes = [
+        {"image_id": n, "track_id": big + t, "bbox": list(BOX)}
+        for n in range(2)
+        for t in (0, 1)
+    ]
+    coco(tmp_path / "c", video(2), boxes)
+    found, _ = cut("coco", tmp_path / "c")
+    assert sorted(track for _, track, _ in found) == [0, 0, 1, 1]

@@ -319,6 +319,7 @@ def broken(path, content=b"no picture"):
 
 def test_unusable_sprites(tmp_path):
     def read(folder, index=None):
+        photographs.forget()
         if index is not None:
             (tmp_path / folder / "index.jsonl").write_text(index)
         for file in photographs.list_sprites(tmp_path / folder, "train"):
@@ -375,7 +376,7 @@ def test_unusable_backgrounds(tmp_path, turning):
     assert not (tmp_path / "cache").exists()
     with pytest.raises(ConfigError, match=r"part_prob"):
         SyntheticConfig(part_prob=0.1)
-    with pytest.raises(ConfigError, match=r"must be a tuple of folders"):
+    with pytest.raises(ConfigError, match=r"`SyntheticConfig.sprites`.*must be a tuple"):
         SyntheticConfig(sprites="sprites")
 
 
@@ -449,6 +450,18 @@ def test_set_is_named_after_what_is_in_its_folders(turning, scenes, tmp_path):
     source = RecordSource(first)
     assert len(source) == 3 * 8
     assert set(source.index.category.tolist()) == {-1}  # ten objects are few of a kind
+
+
+def test_changed_files_are_read_anew(turning, scenes, tmp_path):
+    """In one process: what a set is named after is what is rendered."""
+    settings = config(turning, scenes)
+    before = Sequence(settings, 0).render(3)[0]
+    first = prepare_synthetic(settings, 127, 31, tmp_path / "cache")
+    for number in range(10):
+        sheet(turning / f"sheets/bar_{number}.png", hue=number + 20)
+    second = prepare_synthetic(settings, 127, 31, tmp_path / "cache")
+    assert first != second
+    assert not np.array_equal(Sequence(settings, 0).render(3)[0], before)
 
 
 def test_large_categories_are_known(tmp_path, scenes):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from siamjax.errors import InputError
-from siamjax.text import TextError, as_number, parse_number, quote, read_flags
+from siamjax.text import TextError, as_number, as_whole, parse_number, quote, read_flags
 
 # What annotators say about a target in a frame; `Settings.drop` names those to leave out.
 ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated"
@@ -19,6 +19,7 @@ CROWD, DIFFICULT = "crowd", "difficult"
 FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
 
 NO_LINE = "the annotation ends before the picture"
+_KEPT = 2**53  # the index of a set is made in floating point
 
 Box = tuple[float, float, float, float]
 
@@ -74,6 +75,14 @@ def bounding_box(region: Sequence[float]) -> Box | None:
     return corners(min(x), min(y), max(x), max(y))
 
 
+def as_index(value: Any) -> int:
+    """The number of a frame or a track, as far as records keep one; raises `TextError`."""
+    number = as_whole(value)
+    if abs(number) >= _KEPT:
+        raise TextError(f"{number} is beyond {_KEPT}, up to which frames and tracks are kept")
+    return number
+
+
 def as_box(value: Any) -> Box | None:
     """The four numbers of a box out of json; None where there is none. Raises `TextError`."""
     if value is None:
@@ -83,15 +92,15 @@ def as_box(value: Any) -> Box | None:
     return tuple(math.nan if v is None else as_number(v) for v in value)
 
 
-def within(folder: Path, name: Any) -> Path:
-    """Where a file lies that an annotation names; no name leads out of the folder.
+def within(folder: Path, name: Any, key: str = "file") -> Path:
+    """Where a file lies that an annotation names in `key`; no name leads out of the folder.
 
     Raises `LayoutError` for what is no file's name.
     """
     parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ()
     inside = [part for part in parts if part not in (Path(name).anchor, "..")]
     if not inside:
-        raise LayoutError(f"{quote(name)} is no file's name")
+        raise LayoutError(f"`{key}` (={quote(name)}) is no file's name")
     return folder.joinpath(*inside)
 
 

@@ -26,6 +26,7 @@ from siamjax.data.builders.annotations import (
     LayoutError,
     Sighting,
     as_box,
+    as_index,
     bounding_box,
     within,
 )
@@ -107,7 +108,7 @@ def _in_frames(video, rows):
                 "of their names"
             )
         return [(picture, n, targets) for n, (picture, _, targets) in enumerate(rows)]
-    found = [(picture, as_whole(_get(i, key)), targets) for picture, i, targets in rows]
+    found = [(picture, as_index(_get(i, key)), targets) for picture, i, targets in rows]
     frames = [frame for _, frame, _ in found]
     if len(set(frames)) < len(frames):
         twice = next(frame for frame in frames if frames.count(frame) > 1)
@@ -179,14 +180,14 @@ def _picture(root, stem, file_name):
     spelled = [file_name]
     if isinstance(file_name, str) and "\\" in file_name:  # written on Windows
         spelled.append(file_name.replace("\\", "/"))
-    found = (within(place, name) for name in spelled for place in places)
-    return next(filter(os.path.isfile, found), within(root / split, spelled[-1]))
+    found = (within(place, name, "file_name") for name in spelled for place in places)
+    return next(filter(os.path.isfile, found), within(root / split, spelled[-1], "file_name"))
 
 
 def _sightings(rows) -> list[Sighting]:
     tracks = [target.track for _, _, targets in rows for target in targets]
-    whole = {track for track in tracks if isinstance(track, int)}
-    # names of tracks, and targets without one, get numbers that no other has
+    whole = {track for track in tracks if isinstance(track, int) and abs(track) < 2**40}
+    # others, such as names, and targets without a track get numbers that nothing else has
     numbers = {track: track for track in whole}
     free = iter(range(max(whole, default=-1) + 1, max(whole, default=-1) + 1 + len(tracks)))
     found = []

@@ -8,15 +8,23 @@ A crop shows one object in its middle, with context around it; the box is counte
 centre of the crop's first pixel. Preparing with `--crop-size` of the crops' own side, and
 the template that they were cut for, keeps them as they are. All objects of a picture are one
 video, of which no negative pair is made; a picture is a still image unless `is_video` says
-that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed.
+that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed,
+of a video `frame` and `object` as well.
 """
 
 import functools
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.builders.annotations import Clip, LayoutError, Sighting, as_box, within
-from siamjax.text import TextError, as_whole, parse_json, quote, read_lines
+from siamjax.data.builders.annotations import (
+    Clip,
+    LayoutError,
+    Sighting,
+    as_box,
+    as_index,
+    within,
+)
+from siamjax.text import TextError, parse_json, quote, read_lines
 
 INDEX = "index.jsonl"
 
@@ -49,8 +57,10 @@ def _sighting(root, line):
     box, is_video = as_box(entry.get("box_xywh_in_crop")), entry.get("is_video", False)
     if box is None or not isinstance(is_video, bool):
         raise TextError("`box_xywh_in_crop` must be four numbers, `is_video` true or false")
-    frame = as_whole(entry.get("frame")) if is_video else 0
-    track = as_whole(entry.get("object", 0))
+    frame = as_index(entry.get("frame")) if is_video else 0
+    if is_video and "object" not in entry:
+        raise TextError("`object` is missing: which of the video's targets is it?")
+    track = as_index(entry.get("object", 0))
     x, y, w, h = box
     return (
         f"{source}/{video}" if source else video,

@@ -24,7 +24,7 @@ from siamjax.data.builders.writer import Picture
 from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
 from siamjax.images import ImageError, read_image
 
 UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
@@ -62,13 +62,15 @@ class Settings:
 
     def __post_init__(self):
         unknown = sorted(set(self.drop) - set(FLAGS))
+        # OpenCV cuts no crops of 32768 pixels.
+        require_between("crop_size", self.crop_size, 1, 8192)
+        require_between("frame_step", self.frame_step, 1, 1_000_000)
+        require_between("min_side", self.min_side, 1e-3, 1e6)
+        require_between("max_aspect", self.max_aspect, 1, 1e6)
         rules = {
             f"`drop` names {unknown}; the flags are {list(FLAGS)}": not unknown,
-            f"`frame_step` (={self.frame_step}) must be at least 1": self.frame_step >= 1,
             f"`template_size` (={self.template_size}) must be positive and less than "
             f"`crop_size` (={self.crop_size})": 0 < self.template_size < self.crop_size,
-            f"`min_side` (={self.min_side}) must be positive": self.min_side > 0,
-            f"`max_aspect` (={self.max_aspect}) must be at least 1": self.max_aspect >= 1,
         }
         for message, holds in rules.items():
             if not holds:

@@ -23,6 +23,7 @@ from siamjax.data.builders import (
 )
 from siamjax.data.builders.annotations import Clip, LayoutError
 from siamjax.errors import InputError
+from siamjax.files import printable
 from siamjax.folders import has_match
 
 
@@ -49,7 +50,6 @@ LAYOUTS = {
     "imagenet_vid": Layout(imagenet_vid.find, ("Annotations/VID/*",), 8),
     "imagenet_det": Layout(imagenet_det.find, ("Annotations/DET/*",), 500),
     "youtube_bb": Layout(youtube_bb.find, ("*detection_train.csv", "*detection_val*.csv"), 50),
-    "coco": Layout(coco.find, ("annotations/*.json", "*.json"), 500),
     "mot": Layout(mot.find, ("*/gt/gt.txt", "train/*/gt/gt.txt", "gt/gt.txt"), 4, 1),
     "trackingnet": Layout(trackingnet.find, ("anno/*.txt", "TRAIN_*/anno"), 8, 0),
     "otb": Layout(otb.find, ("*/groundtruth_rect*.txt", "groundtruth_rect*.txt"), 8, 1),
@@ -63,6 +63,7 @@ LAYOUTS = {
         got10k.find, ("*/absence.label", "train/*/groundtruth.txt", "absence.label"), 16, 1
     ),
     "vot": Layout(vot.find, ("*/groundtruth.txt", "groundtruth.txt"), 8, 0),
+    "coco": Layout(coco.find, ("annotations/*.json", "*.json"), 500),
     "pascal_voc": Layout(pascal_voc.find, ("Annotations/*.xml", "*.xml"), 500, 1),
     "yolo": Layout(yolo.find, ("labels/**/*.txt", "classes.txt", "obj.names", "*/*.txt"), 500),
 }
@@ -97,7 +98,9 @@ def find_clips(
     root = Path(root)
     if not root.is_dir():
         raise LayoutError(f"the folder {str(root)!r} does not exist")
-    clips = LAYOUTS[name].find(root)
+    found = LAYOUTS[name].find(root)
+    # names that are no text, or not one line of it, are shown, compared and hashed as well
+    clips = [clip._replace(name=printable(clip.name)) for clip in found]
     if not clips:
         other = detect(root)
         hint = f"; it looks like {other!r}" if other not in (None, name) else ""

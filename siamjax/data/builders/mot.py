@@ -22,7 +22,14 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.builders.annotations import HIDDEN, OCCLUDED, Clip, LayoutError, Sighting
+from siamjax.data.builders.annotations import (
+    HIDDEN,
+    OCCLUDED,
+    Clip,
+    LayoutError,
+    Sighting,
+    as_index,
+)
 from siamjax.folders import folders_in, images_in
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
@@ -71,7 +78,7 @@ def _read(folder: Path) -> list[Sighting]:
     is_own = bool(_OWN_NAME.fullmatch(folder.resolve().name)) and not names
     found = []
     for line, row in rows:
-        frame, track = (in_line(truth, line, as_whole, value) for value in row[:2])
+        frame, track = (in_line(truth, line, as_index, value) for value in row[:2])
         x, y, w, h = row[2:6]
         category, excluded, flags = "", "", ()
         if columns == 9:

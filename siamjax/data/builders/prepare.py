@@ -18,9 +18,10 @@ from siamjax.data.builders.cutting import Settings, cut_clips, look_like_corners
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips, moved_base
 from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
-from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
+from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_description, read_index
 from siamjax.errors import InputError
 from siamjax.locks import held_file
+from siamjax.text import read_object
 
 _FORMAT = 1  # raise it when the same settings give other bytes
 
@@ -83,7 +84,7 @@ def _finished(out: Path, identity: dict) -> Prepared | None:
     """What is known of a set that is there; None for a folder that is new or empty."""
     description = out / DESCRIPTION_FILE
     if description.is_file():
-        there = json.loads(description.read_bytes())
+        there = read_description(out)
         if {k: there.get(k) for k in identity} != identity:
             changed = sorted(k for k in identity if there.get(k) != identity[k])
             raise InputError(
@@ -116,7 +117,7 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
             f"{error}\nwhat is done is kept; when there is room, the same command goes on"
         ) from error
     drops = read_drops(shards, parts)
-    if not any(json.loads(f.read_bytes())["records"] for f in parts.glob("part-*.json")):
+    if not any(read_object(f, "records")["records"] for f in parts.glob("part-*.json")):
         reasons = "\n".join(drops.lines())
         shutil.rmtree(parts)
         other = detect(root)

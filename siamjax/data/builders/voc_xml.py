@@ -8,10 +8,11 @@ from siamjax.data.builders.annotations import (
     OCCLUDED,
     TRUNCATED,
     LayoutError,
+    as_index,
     number_in,
     read_xml,
 )
-from siamjax.text import TextError, as_whole
+from siamjax.text import TextError
 
 _FLAGS = {"occluded": OCCLUDED, "truncated": TRUNCATED, "difficult": DIFFICULT}
 
@@ -44,7 +45,7 @@ def _read_object(element) -> XmlObject:
     track = (element.findtext("trackid") or "").strip()
     return XmlObject(
         category=(element.findtext("name") or "").strip(),
-        track=as_whole(track) if track else None,
+        track=as_index(track) if track else None,
         corners=tuple(
             number_in(element, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax")
         ),

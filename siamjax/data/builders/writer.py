@@ -26,6 +26,7 @@ from siamjax.data.builders.drops import Drops
 from siamjax.data.schema import Record
 from siamjax.data.sources import DESCRIPTION_FILE, SPLIT, Index, write_index
 from siamjax.files import replacing, write_whole
+from siamjax.text import read_object
 
 FEATURES = tfds.features.FeaturesDict(
     {
@@ -203,7 +204,7 @@ def _serialize(record: Record) -> bytes:
 
 
 def _read_part(part: Path) -> dict:
-    return json.loads(part.with_suffix(".json").read_bytes())
+    return read_object(part.with_suffix(".json"), "records", "drops")
 
 
 def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:

@@ -19,9 +19,15 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.builders.annotations import ABSENT, Clip, Sighting, corners
+from siamjax.data.builders.annotations import (
+    ABSENT,
+    Clip,
+    Sighting,
+    as_index,
+    corners,
+)
 from siamjax.folders import files_in, images_in
-from siamjax.text import TextError, as_whole, parse_number, quote, read_lines
+from siamjax.text import TextError, parse_number, quote, read_lines
 
 _MALFORMED = "the line is malformed"
 _SPLITS = {"train": "yt_bb_detection_train", "validation": "yt_bb_detection_validation"}
@@ -53,7 +59,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
     for line in lines.split("\n"):
         try:
             _, time, kind, category, number, presence, *box = map(str.strip, line.split(","))
-            milliseconds = as_whole(time)
+            milliseconds = as_index(time)
             x1, x2, y1, y2 = map(parse_number, box)
             if presence not in ("present", "absent"):
                 raise TextError(f"{quote(presence)} is neither present nor absent")

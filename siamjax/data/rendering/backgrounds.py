@@ -1,12 +1,11 @@
 """Backgrounds: large textured areas, clutter of many shapes at several scales, haze, blur."""
 
-import functools
-
 import cv2
 import numpy as np
 
 from siamjax.config import SyntheticConfig
-from siamjax.data.rendering import photographs, sprites, textures
+from siamjax.data.rendering import sprites, textures
+from siamjax.data.rendering.photographs import list_backgrounds, read_background
 
 _DRAWN = 0.1  # share of drawn backgrounds where there are photographs
 
@@ -20,14 +19,9 @@ def make_background(
     """
     if not config.backgrounds or rng.random() < _DRAWN:
         return draw_background(rng, height, width)
-    files = _list(config.backgrounds, config.split)
-    photograph = photographs.read_background(files[rng.integers(len(files))])
+    files = [f for b in config.backgrounds for f in list_backgrounds(b, config.split)]
+    photograph = read_background(files[rng.integers(len(files))])
     return place_photograph(rng, photograph, height, width)
-
-
-@functools.lru_cache(maxsize=4)
-def _list(folders, split):
-    return [f for folder in folders for f in photographs.list_backgrounds(folder, split)]
 
 
 def place_photograph(

@@ -1,6 +1,5 @@
 """Who is in a scene: the target, what looks like it, and others; drawn or photographed."""
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -292,13 +291,8 @@ def make_cast(config: SyntheticConfig, background: np.ndarray) -> Cast:
     """
     if not config.sprites:
         return DrawnCast(background)
-    shelf = _read_shelf(config.sprites, config.split)
-    return PhotographedCast(shelf, config.part_prob, background)
-
-
-@functools.lru_cache(maxsize=4)
-def _read_shelf(folders, split):
-    return Shelf(s for folder in folders for s in photographs.list_sprites(folder, split))
+    files = [f for s in config.sprites for f in photographs.list_sprites(s, config.split)]
+    return PhotographedCast(Shelf(files), config.part_prob, background)
 
 
 def _part_of(rng, role):

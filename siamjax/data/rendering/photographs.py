@@ -62,6 +62,7 @@ class View(NamedTuple):
     box_xyxy: np.ndarray  # [4] around alpha above 127
 
 
+@functools.lru_cache(maxsize=64)
 def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
     """The objects of a folder that belong to a split, in order of their names.
 
@@ -73,6 +74,7 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
     return _part(sorted(found, key=lambda s: s.path), split, root, "sprites")
 
 
+@functools.lru_cache(maxsize=64)
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
     """The pictures of a folder and the folders in it that belong to a split; `InputError`."""
     root = _existing(folder, "backgrounds")
@@ -93,6 +95,12 @@ def folder_digest(folder: str | Path, what: str) -> str:
     files = [*pictures_in(root), *(f for f in [root / INDEX] if f.is_file())]
     content = [(f.relative_to(root).as_posix(), f.stat().st_size) for f in files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def forget() -> None:
+    """Lists and reads everything anew: files may have changed since."""
+    for cached in (list_sprites, list_backgrounds, read_views, read_background):
+        cached.cache_clear()
 
 
 def check_folders(

@@ -20,6 +20,7 @@ _STREAMS = {"train": 1, "test": 2}
 _MARGIN = 1.5  # side of the background, in frames: room for the camera
 _TARGETS = 4  # to choose from, until one can be seen
 _LOOKS = 5, 25, 45  # frames at which it is looked for
+_FINE = 75  # JPEG's quality from which on nothing is lost to the eye
 _NOISE_SIDE = 1024
 
 
@@ -39,6 +40,8 @@ class Sequence:
         self.width, self.height = config.width, config.height
         canvas = round(_MARGIN * config.height), round(_MARGIN * config.width)
         self._background = make_background(rng, config, *canvas)
+        # of JPEG's, which photographs bear and what is pasted on them shall not lack
+        self._quality = int(rng.integers(25, 96)) if config.sprites or config.backgrounds else 0
         self._draw_camera(rng)
         self._draw_actors(rng)
         self._draw_light(rng)
@@ -128,7 +131,8 @@ class Sequence:
 
     def _draw_light(self, rng):
         self._gain = motion.draw_wave(rng, 15, 90)
-        self._gain_swing = rng.choice([0.0, 0.15, 0.4])
+        # photographs are well exposed already: more would burn out
+        self._gain_swing = rng.choice([0.0, 0.1, 0.25] if self._quality else [0.0, 0.15, 0.4])
         self._tint = motion.draw_wave(rng, 40, 150)
         self._tint_swing = rng.uniform(-0.12, 0.12, 3)
         self._gamma = math.exp(rng.uniform(-0.3, 0.3))
@@ -179,7 +183,7 @@ class Sequence:
         )
 
     def _develop(self, image, frame):
-        """Shadows, lens, light, colour cast and sensor noise."""
+        """Shadows, lens, light, colour cast, sensor noise and compression."""
         if self._shadow is not None:
             x, y = (int(v) for v in self._shadow_path(frame))
             cv2.multiply(
@@ -201,6 +205,9 @@ class Sequence:
             grain = _noise_field()[y : y + self.height, x : x + self.width]
             scale = self._noise / 32
             image = cv2.addWeighted(image, 1, grain, scale, -128 * scale)
+        if self._quality and self._quality < _FINE:
+            _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         return image
 
 
