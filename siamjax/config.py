@@ -450,6 +450,7 @@ class DataConfig(_Checked):
     # Where colour, blur, flip and the labels are computed; "device" is inside the step
     finish_on: Literal["host", "device"] = "host"
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
+    num_threads: int = 0  # those threads; 0 for one on each core that the process may use
 
     def _check(self):
         for name in (
@@ -492,10 +493,12 @@ class DataConfig(_Checked):
             f"`data.positives` (={self.positives}) must be positive and at most "
             f"`data.anchors` (={self.anchors})",
         )
-        require(
-            self.num_workers >= 0,
-            f"`data.num_workers` (={self.num_workers}) must not be negative",
-        )
+        for name in ("num_workers", "num_threads"):
+            value = getattr(self, name)
+            require(
+                0 <= value <= 1024,
+                f"`data.{name}` (={value}) must lie in [0, 1024]",
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
