@@ -116,6 +116,19 @@ def test_evaluation_scoring_and_reports(
     assert found == {"..": {key: scored[key] for key in found[".."]}}
 
 
+def test_trackers_of_one_name_are_told_apart(annotations, tmp_path, monkeypatch, capsys):
+    tracker = [Entrant("ours", StaticTracker(), {"control": "never moves"})]
+    monkeypatch.setattr(command, "_entrants", lambda *_: tracker)
+    words = {"config": ROOT / "configs" / "quickstart.py", "weights": "random"}
+    words |= {"benchmark": "otb", "data": annotations, "sequences": ("plain",)}
+    assert command.evaluate(**words, out=tmp_path / "first") == 0
+    other = tmp_path / "first" / "results"
+    assert command.evaluate(**words, out=tmp_path / "second", compare=(other,)) == 0
+    found = json.loads((tmp_path / "second" / "summary.json").read_text())["trackers"]
+    assert set(found) == {"ours", f"ours ({other})"}
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("benchmark", ["got10k", "trackingnet"])
 def test_an_archive_for_a_server(benchmark, annotations, names, files, tmp_path, capsys):
     results = tmp_path / "results"
