@@ -234,6 +234,8 @@ def test_frames_are_matched_where_one_way_fits(pictures, frames, tmp_path):
         (range(0, 4), range(0, 5), "frames 0 to 4 in gt.txt for 4 pictures called 0 to 3"),
         (range(1, 5), range(0, 5), "frames 0 to 4 in gt.txt for 4 pictures called 1 to 4"),
         (range(2, 6), range(2, 5), "frames 2 to 4 in gt.txt for 4 pictures called 2 to 5"),
+        (range(1, 9, 2), range(1, 5), "frames 1 to 4 in gt.txt for 4 pictures called 1 to 7"),
+        ((1, 2, 4, 5), range(1, 4), "frames 1 to 3 in gt.txt for 4 pictures called 1 to 5"),
         (
             range(9, 13),
             range(40, 44),

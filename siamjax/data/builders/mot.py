@@ -139,9 +139,13 @@ def _by_frame(
     images = [by_name[number] for number in numbers] or images
     from_one = dict(enumerate(images, 1))
     first, last = min(frames), max(frames)
-    if numbers and numbers[0] == 1 and first >= 1:
-        return by_name  # MOT's own way: what is missing is missing
     ways = [from_one] if first >= 1 and last <= len(images) else []
+    if numbers and numbers[0] == 1 and first >= 1:
+        # MOT's own way: what is missing is missing; but with gaps between the pictures it may
+        # as well be the places that are counted
+        has_gaps = numbers[-1] > len(images)
+        if not (has_gaps and ways and any(frame not in by_name for frame in frames)):
+            return by_name
     if first == 0 and last < len(images):
         ways = [dict(enumerate(images))]
     if numbers and first >= numbers[0] and last <= numbers[-1] and by_name not in ways:
