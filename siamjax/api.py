@@ -226,6 +226,11 @@ def _images(images, name: str, color: Color) -> Array:
     images = jnp.asarray(images)
     if images.ndim != 4 or images.shape[3] != 3:
         raise InputError(f"`{name}` has shape {images.shape} and must be (b, n, n, 3)")
+    if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(
+            f"`{name}` is {images.dtype} and must be uint8, or floating: grey levels 0..255 "
+            "(16 bits become those with `images / 257`)"
+        )
     images = images.astype(jnp.float32)
     return images if color == "bgr" else images[..., ::-1]
 

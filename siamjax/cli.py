@@ -1,5 +1,6 @@
 """The `siamjax` command: a thin list of what `siamjax.commands` offers."""
 
+import gc
 import os
 from typing import NoReturn
 
@@ -56,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def command() -> NoReturn:
     """What the installed `siamjax` runs: `main`, and then the end of the process."""
+    # Imports and traces make many objects that stay: looking through them again and again for
+    # garbage is a sixth of the time until a first box.
+    gc.set_threshold(50_000)
     end_process(main())
 
 

@@ -40,7 +40,7 @@ def enable() -> None:
 def _enable(wish: str) -> None:
     folder, readable = Path(wish or "the user's cache folder"), False
     try:
-        base = Path(wish).expanduser() if wish else _user_cache() / "siamjax"
+        base = chosen_folder(wish)
         folder = base / "compiled" / _kind()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         readable = True
@@ -72,8 +72,12 @@ def _enable(wish: str) -> None:
     jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
+def chosen_folder(wish: str) -> Path:
+    """The folder that `wish` names, or siamjax's among the user's caches."""
+    return Path(wish).expanduser() if wish else _user_cache() / "siamjax"
+
+
 def _user_cache() -> Path:
-    """The folder of the user's caches, as the platform has it."""
     if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
         return Path(os.environ["LOCALAPPDATA"])
     if sys.platform == "darwin":

@@ -28,6 +28,7 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 
 # A whole number is accepted where a float is expected, and nothing else is converted.
 _LARGEST = 2**63 - 1
+_LARGEST_SEARCH = 4095  # pixels: beyond what any machine computes
 _LARGEST_SEED = 2**32 - 1  # of JAX's generators; what is larger would be cut
 _SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
 
@@ -195,6 +196,7 @@ class ModelConfig(_Checked):
             self.template_crop is None or self.template_crop > 0,
             f"`model.template_crop` (={self.template_crop}) must be positive, or None",
         )
+        _require_range("model.search_size", self.search_size, 1, _LARGEST_SEARCH)
         require(
             0 < self.template_size < self.search_size,
             f"`model.template_size` (={self.template_size}) must be positive and smaller "
@@ -349,7 +351,7 @@ class TrackerConfig(_Checked):
             f"`tracker.response_up` (={self.response_up}) must be at least 1",
         )
         for size in self.search_sizes(self.search_size):
-            require(size > 0, f"`tracker.search_size` (={size}) must be positive")
+            _require_range("tracker.search_size", size, 1, _LARGEST_SEARCH)
 
     def search_sizes(self, first: int) -> tuple[int, ...]:
         """Search sizes in the order in which a lost target is looked for, from `first` on."""
@@ -360,6 +362,7 @@ class TrackerConfig(_Checked):
             last > first,
             f"`tracker.long_term.search_size` (={last}) must exceed the usual one (={first})",
         )
+        _require_range("tracker.long_term.search_size", last, 1, _LARGEST_SEARCH)
         step = self.long_term.search_step or last - first
         return (*range(first, last, step), last)
 
@@ -390,11 +393,8 @@ class SyntheticConfig(_Checked):
         for name in ("sequences", "frames", "frame_step"):
             _require_range(f"synthetic.{name}", getattr(self, name), 1, 1_000_000)
         _require_range("synthetic.seed", self.seed, 0, _LARGEST_SEED)
-        require(
-            96 <= min(self.width, self.height) and max(self.width, self.height) <= 8192,
-            f"`synthetic` frames ({self.width} x {self.height}) must have from 96 to 8192 "
-            "pixels on each side",
-        )
+        for name in ("width", "height"):
+            _require_range(f"synthetic.{name}", getattr(self, name), 96, 8192)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -482,6 +482,7 @@ class DataConfig(_Checked):
     # Where colour, blur, flip and the labels are computed; "device" is inside the step
     finish_on: Literal["host", "device"] = "host"
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
+    num_threads: int = 0  # those threads; 0 for one on each core that the process may use
 
     def _check(self):
         for name in (
@@ -524,10 +525,9 @@ class DataConfig(_Checked):
             f"`data.positives` (={self.positives}) must be positive and at most "
             f"`data.anchors` (={self.anchors})",
         )
-        require(
-            self.num_workers >= 0,
-            f"`data.num_workers` (={self.num_workers}) must not be negative",
-        )
+        _require_range("data.num_workers", self.num_workers, 0, 1024)
+        _require_range("data.num_threads", self.num_threads, 0, 1024)
+        _require_range("data.crop_size", self.crop_size, 1, 8192)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -615,8 +615,8 @@ class OptimConfig(_Checked):
 class InitConfig(_Checked):
     """What a run starts from; one that is resumed never reads it again."""
 
-    # A checkpoint or work directory of ours, or a .pth or .npz file that `siamjax convert`
-    # takes, of a backbone or of a whole tracker; empty starts from random numbers
+    # The name of a tracker that ships, a checkpoint or work directory of ours, a release file,
+    # or a file that `siamjax convert` takes; empty starts from random numbers
     path: str = ""
     # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
     parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()
@@ -687,6 +687,11 @@ class TrainConfig(_Checked):
             self.pairs_per_epoch >= self.batch_size,
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
+        )
+        require(
+            self.steps < 2**31,
+            f"`train.epochs` (={self.epochs}) of {self.steps_per_epoch} steps each are more "
+            "than the 2^31 - 1 steps that can be counted",
         )
         require(self.max_loss > 0, f"`train.max_loss` (={self.max_loss}) must be positive")
         require(

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from siamjax.errors import RefusedError
-from siamjax.signatures import kind_of
+from siamjax.signatures import HEAD, describe
 
 MAX_PIXELS = 1 << 27  # 134 million; a small file may claim thousands of millions
 MAX_BYTES = 1 << 30
@@ -96,7 +96,7 @@ def decode_image(
 
 
 def _what_is_wrong(content: bytes) -> str:
-    kind = kind_of(content)
+    kind = describe(content[:HEAD])
     if kind is None:
         return "no readable image, or a truncated one"
     if "TIFF" in kind:

@@ -260,6 +260,18 @@ def read_json(path: Path) -> Any:
         raise error if named else TextError(f"{str(path)!r} is no json: {error}") from None
 
 
+def read_object(path: Path, *keys: str) -> dict[str, Any]:
+    """The object in a json file, which has all these keys; raises `TextError`."""
+    content = read_json(path)
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing or not isinstance(content, dict):
+        raise TextError(
+            f"{str(path)!r} must hold a json object{' with ' if missing else ''}"
+            f"{', '.join(map(repr, missing))}; remove the file where it is damaged"
+        )
+    return content
+
+
 def parse_json(text: str) -> Any:
     """What a json text holds. NaN and Infinity are numbers, as Python writes them.
 

@@ -13,6 +13,7 @@ count it and go on. Every source has
 import collections
 import itertools
 import math
+import statistics
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -25,16 +26,24 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
 from siamjax.errors import InputError
-from siamjax.folders import IMAGE_SUFFIXES, FolderError, folders_in, images_in
+from siamjax.folders import IMAGE_SUFFIXES, FolderError, files_in, folders_in, images_in
 from siamjax.images import MAX_PIXELS, ImageError, read_image
-from siamjax.signatures import kind_of
+from siamjax.signatures import HEAD, describe
 
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
+MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
+_FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
+_WITHOUT_KEY = 300  # packets after which a video may begin with any frame
+_JOINED = (
+    "it was cut without encoding: frames before the first whole one cannot be shown, and are "
+    "left out"
+)
 # Containers whose index says of every frame where it lies and whether it is shown.
 _INDEXED = {"avi", "mov,mp4,m4a,3gp,3g2,mj2"}
 
@@ -75,6 +84,7 @@ class ImageFolder:
         self.notes: list[str] = []
         if not self.paths:
             inner = [folder for folder in folders_in(path) if images_in(folder)]
+            inner += [f for f in files_in(path, "*") if f.suffix.lower() in VIDEO_SUFFIXES]
             hint = f"; did you mean {inner[0]}?" if inner else ""
             raise ImageError(
                 f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
@@ -109,15 +119,29 @@ class VideoFile:
         with self._open() as container:
             stream = self._choose(container)
             self._stream = stream.index
-            rates = stream.average_rate, stream.guessed_rate, stream.base_rate
-            self._believed = sane_rate(rates[0])
-            self.frame_rate = self._believed or sane_rate(*rates[1:]) or FOLDER_RATE
-            if not self._believed and len(stream.index_entries) != 1:
-                shown = "no frame rate" if not rates[0] else f"{float(rates[0]):g} frames/s"
-                self.notes.append(
-                    f"the video states {shown}; {float(self.frame_rate):g} are assumed"
-                )
             self.count = self._count(container, stream)
+            stated = stream.average_rate
+            self._believed = sane_rate(stated)
+            measured = None if "://" in str(self.path) else sane_rate(self._measured_rate())
+            if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
+                self._believed = measured
+            others = stream.guessed_rate, stream.base_rate
+            self.frame_rate = self._believed or sane_rate(*others) or FOLDER_RATE
+            if stated != self._believed and self.count != 1:
+                shown = f"{float(stated):g} frames/s" if stated else "no frame rate"
+                self._note(f"the video states {shown}; {float(self.frame_rate):g} are assumed")
+
+    def _measured_rate(self) -> Fraction | None:
+        """Frames a second, by the time stamps of the first packets."""
+        with self._open() as container:
+            packets = container.demux(container.streams[self._stream])
+            try:
+                first = [p for p in itertools.islice(packets, _LOOK_AHEAD) if p.pts is not None]
+            except av.FFmpegError:
+                return None
+        stamps = sorted({packet.pts * packet.time_base for packet in first})
+        steps = [later - stamp for stamp, later in itertools.pairwise(stamps)]
+        return 1 / statistics.median_low(steps) if steps else None
 
     def _open(self):
         source, options = str(self.path), {}
@@ -135,7 +159,7 @@ class VideoFile:
         kind = None
         if "://" not in str(self.path) and Path(self.path).is_file():
             with open(self.path, "rb") as opened:
-                kind = kind_of(opened.read(4096))
+                kind = describe(opened.read(HEAD))
         return _reason(error) if kind is None or "video" in kind else f"it is {kind}"
 
     def _choose(self, container):
@@ -173,79 +197,105 @@ class VideoFile:
 
     def _count(self, container, stream) -> int | None:
         """Frames in the index that are to be shown; what the header states is not believed."""
-        kind, entries = container.format.name, stream.index_entries
+        kind, entries = container.format.name, list(stream.index_entries)
         # 0 frames are stated where the index grows while one reads.
         if not stream.frames or kind not in _INDEXED or self._is_cut_short(container, stream):
             return None
         # An AVI file without its index has entries for what was read alone.
-        if kind == "avi" and max(entry.pos for entry in entries) < container.size / 2:
+        if kind == "avi" and max((e.pos for e in entries), default=0) < container.size / 2:
             return None
-        return sum(not entry.is_discard for entry in entries)
+        # One that begins in the midst is read for it; there is no other way.
+        if not any(entry.is_keyframe for entry in entries[1:]) or entries[0].is_keyframe:
+            return sum(not entry.is_discard for entry in entries) or None
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        packets = list(itertools.dropwhile(lambda packet: not packet.is_keyframe, packets))
+        return sum(not p.is_discard and _is_after(p, packets[0].pts) for p in packets)
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
-        elements = self._elements()
-        held: list[ImageError] = []  # what comes before the first whole frame
-        for element in elements:
-            if not isinstance(element, ImageError):
-                break
-            held.append(element)
-        else:
-            yield from held[:1]
-            return
-        yield element
-        later = [error for error in held if isinstance(error, _NoFrame)]
-        if len(later) < len(held):
-            self.notes.append(
-                f"the first {len(held) - len(later)} frames cannot be shown and are left out, "
-                "as in a video that was cut without encoding"
-            )
-        yield from later
-        yield from elements
-
-    def _elements(self) -> Iterator[np.ndarray | ImageError]:
         with self._open() as container:
-            stream = container.streams[self._stream]
-            stream.thread_type = "AUTO"
-            packets = container.demux(stream)
-            index, start, can_begin = 0, None, False
-            while True:
-                try:
-                    packet = next(packets, None)
-                except av.FFmpegError as error:
-                    yield SourceStopped(f"{self.path} stopped: {_reason(error)}")
+            index, start = 0, None
+            early: list[ImageError] = []  # told before there was a frame
+            for item in self._decoded(container):
+                element, stamp = self._convert(item, index + 1)
+                if start is not None:
+                    self._advance(stamp, start)
+                elif isinstance(element, ImageError):
+                    if isinstance(item, av.VideoFrame):
+                        self._note(_JOINED)
+                    early.append(element)
+                    continue
+                else:
+                    start, self.time = stamp or 0.0, 0.0
+                yield element
+                if isinstance(element, SourceStopped):
                     return
-                if packet is None:
-                    break
-                can_begin |= packet.is_keyframe
-                for element, stamp in self._decode(packet, index, can_begin):
-                    if start is None:
-                        self.time = 0.0
-                        start = None if isinstance(element, ImageError) else stamp or 0.0
-                    elif stamp is None or not self._believed:
-                        self.time += float(1 / self.frame_rate)
-                    else:
-                        self.time = max(self.time, stamp - start)
-                    yield element
-                    index += 1
-            if self._is_cut_short(container, stream):
+                index += 1
+                # Decoding in threads tells of damage early: the place of it is not known.
+                later = [error for error in early if isinstance(error, _NoFrame)]
+                yield from later
+                index, early = index + len(later), []
+            yield from early[:1]
+            if self._is_cut_short(container, container.streams[self._stream]):
                 yield SourceStopped(f"{self.path} is cut short, after {index} frames")
 
-    def _decode(self, packet, index: int, can_begin: bool):
-        """Frames or errors, each with its time stamp in seconds, or None."""
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            kind = _NoFrame if can_begin else ImageError
-            yield kind(f"{self.path}: frame {index + 1} is damaged: {error.strerror}"), None
-            return
-        for number, frame in enumerate(frames, index + 1):
-            if frame.is_corrupt:
-                yield ImageError(f"{self.path}: frame {number} is damaged"), frame.time
-                continue
+    def _decoded(self, container, wait: bool = True) -> Iterator:
+        """Frames of FFmpeg, from the first one that needs none before it; errors in between."""
+        stream = container.streams[self._stream]
+        stream.thread_type = "AUTO"
+        packets = container.demux(stream)
+        skipped, first, can_begin = 0, None, not wait
+        while True:
             try:
-                yield _upright(frame), frame.time
-            except (av.FFmpegError, ValueError) as error:  # a format without conversion
-                yield ImageError(f"{self.path}: frame {number}: {error}"), frame.time
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                yield SourceStopped(f"{self.path} stopped: {_reason(error)}")
+                return
+            if packet is None:
+                break
+            if not can_begin:
+                can_begin = packet.is_keyframe or skipped == _WITHOUT_KEY
+                first = packet.pts
+                if not can_begin:
+                    skipped += packet.size > 0
+                    continue
+                if skipped:
+                    self._note(_JOINED)
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                yield error
+                continue
+            # shown before the frame that stands alone, some need ones that are not there
+            yield from (frame for frame in frames if _is_after(frame, first))
+        if skipped and not can_begin:  # nothing says which frames stand alone
+            with self._open() as again:
+                yield from self._decoded(again, wait=False)
+
+    def _convert(self, item, number: int) -> tuple[np.ndarray | ImageError, float | None]:
+        """What is decoded as an element, and its time stamp in seconds, where it has one."""
+        if isinstance(item, ImageError):
+            return item, None
+        if isinstance(item, av.FFmpegError):
+            told = f"{self.path}: frame {number} is damaged: {item.strerror}"
+            return _NoFrame(told), None
+        try:
+            if not item.is_corrupt:
+                return _upright(item), item.time
+            reason = "is damaged"
+        except (av.FFmpegError, ValueError) as error:  # a format that cannot be converted
+            reason = f"cannot be converted: {error}"
+        return ImageError(f"{self.path}: frame {number} {reason}"), item.time
+
+    def _advance(self, stamp: float | None, start: float) -> None:
+        """Moves `time` to the frame with this stamp, or by one frame where stamps are none."""
+        if stamp is None or not self._believed:
+            self.time += float(1 / self.frame_rate)
+        else:
+            self.time = max(self.time, stamp - start)
+
+    def _note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
 
     def _is_cut_short(self, container, stream) -> bool:
         """Whether the file ends before its container says that it does."""
@@ -259,6 +309,10 @@ class VideoFile:
             return True
         with open(path, "rb") as opened:
             return size < _stated_end(opened.read(256))
+
+
+def _is_after(picture: av.Packet | av.VideoFrame, first: int | None) -> bool:
+    return picture.pts is None or first is None or picture.pts >= first
 
 
 def _area(stream) -> int:
@@ -317,6 +371,8 @@ class Camera:
         self.count = None
         self.time = 0.0
         self.notes: list[str] = []
+        if index > _LAST_CAMERA:
+            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise ImageError(f"camera {index} cannot be opened: is it there, and free?")
@@ -406,8 +462,13 @@ class VideoWriter:
         Raises `OSError` when the file cannot be written, as on a full disk.
         """
         if self._shape is None:
-            self._shape = frame.shape
             height, width = frame.shape[:2]
+            if max(height, width) > MAX_SIDE:
+                raise InputError(
+                    f"{self.path}: frames of {width} x {height} pixels cannot be written as a "
+                    f"video; a side may have {MAX_SIDE}"
+                )
+            self._shape = frame.shape
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
         if frame.shape != self._shape:
             raise InputError(

@@ -74,6 +74,11 @@ def test_images_may_be_bytes_and_rgb(model, rng):
 
 def test_images_of_another_shape_are_refused(model):
     blank = np.zeros((1, 63, 63, 3), np.float32)
+    for wrong in (np.uint16, np.int32, bool):
+        with pytest.raises(
+            ValueError, match=r"must be uint8, or floating: grey levels 0\.\.255"
+        ):
+            model.encode_template(blank.astype(wrong))
     with pytest.raises(ValueError, match=r"templates of `small` are \(b, 63, 63, 3\)"):
         model.encode_template(np.zeros((1, 127, 127, 3)))
     with pytest.raises(ValueError, match=r"must be \(b, n, n, 3\)"):

@@ -241,3 +241,19 @@ def test_a_frame_under_two_names_is_told_by_every_reader(clip):
         load_sequences(data, get_benchmark("OTB100"))
     with pytest.raises(ValueError, match=told):
         open_frames(data / "a" / "img")
+
+
+def test_scoring_sees_no_hidden_result(tmp_path):
+    from siamjax.evaluation.results import find_results
+
+    for name in ("Ball", "Cup"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}_001.txt").write_text("1,2,3,4\n")
+        (tmp_path / name / f"._{name}_001.txt").write_bytes(b"\0\5\x16\7")
+        (tmp_path / name / f"._{name}_002.txt").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "._Dog.txt").write_bytes(b"\0\5\x16\7")
+    found = find_results(tmp_path, ["Ball", "Cup", "Dog"])
+    assert {name: names(files) for name, files in found.items()} == {
+        "Ball": ["Ball_001.txt"],
+        "Cup": ["Cup_001.txt"],
+    }

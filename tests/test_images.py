@@ -18,7 +18,7 @@ from siamjax.data.jpeg import encode_tiled, open_tiled
 from siamjax.evaluation.protocols import get_benchmark
 from siamjax.evaluation.sequences import load_sequences
 from siamjax.images import ImageError, decode_image, read_image
-from siamjax.signatures import kind_of
+from siamjax.signatures import describe
 from siamjax.video import open_frames
 
 SUFFIXES = (".jpg", ".png", ".bmp", ".tiff", ".webp", ".ppm")
@@ -215,7 +215,7 @@ OTHER = {
     "text, which begins 'hello": b"hello " * 50,
     "a PDF document": b"%PDF-1.4 ...",
     "a zip archive": b"PK\3\4" + bytes(30),
-    "a HEIC image; convert": b"\0\0\0\x18ftypheic" + bytes(30),
+    "a HEIC image; convert it to JPEG": b"\0\0\0\x18ftypheic" + bytes(30),
     "an MP4": b"\0\0\0\x20ftypisom" + bytes(30),
     "an XML document": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
 }
@@ -231,8 +231,8 @@ def test_what_is_no_image_is_called_by_its_name(tmp_path, words):
 
 
 def test_a_file_of_nothing_known_is_refused(rng):
-    assert kind_of(b"") is None and kind_of(b"\x01\x02\x03" * 9) is None
-    assert kind_of("Straße ".encode() * 1000) == "text, which begins " + repr(
+    assert describe(b"") is None and describe(b"\x01\x02\x03" * 9) is None
+    assert describe("Straße ".encode() * 1000) == "text, which begins " + repr(
         ("Straße " * 6)[:40]
     )
     for content in (

@@ -40,8 +40,8 @@ def folder(tmp_path_factory, config):
     path = folder / "standin.safetensors"
     write_release(path, config, fold_batch_norm(config.model, variables)[1], provenance)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    entries = {"standin": {"file": path.name, "sha256": digest, **ABOUT}}
-    (folder / "shipped.json").write_text(json.dumps(entries))
+    trackers = {"standin": {"file": path.name, "sha256": digest, **ABOUT}}
+    (folder / "shipped.json").write_text(json.dumps({"trackers": trackers}))
     return folder
 
 
@@ -128,7 +128,10 @@ def flip(folder):
         (lambda f: (f / "shipped.json").unlink(), r"shipped\.json.* cannot be read"),
         (lambda f: (f / "shipped.json").write_text("["), r"shipped\.json.* cannot be read"),
         (lambda f: (f / "shipped.json").write_text("[1]"), r"shipped\.json.* cannot be read"),
-        (lambda f: (f / "shipped.json").write_text('{"standin": {}}'), "cannot be read"),
+        (
+            lambda f: (f / "shipped.json").write_text('{"trackers": {"x": {}}}'),
+            "cannot be read",
+        ),
     ],
 )
 def test_a_damaged_installation_says_so(folder, tmp_path, monkeypatch, change, message, capsys):

@@ -217,6 +217,7 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     monkeypatch.setattr(command, "_load_tracker", never)
     good = ("--weights", weights, "--boxes", tmp_path / "b.txt")
     assert "does not exist" in refused(capsys, tmp_path / "gone.mp4", BOX, *good)
+    assert "camera 99999999999 does not exist" in refused(capsys, "9" * 11, BOX, *good)
     (tmp_path / "empty").mkdir()
     assert "holds no image" in refused(capsys, tmp_path / "empty", BOX, *good)
     assert "outside the frame" in refused(capsys, folder, "--init=200,0,20,20", *good)
@@ -360,7 +361,7 @@ def write_example(folder, **entry):
 
 def test_the_example_brings_its_own_box(weights, tmp_path, monkeypatch, capsys):
     write_example(tmp_path)
-    monkeypatch.setattr("siamjax.commands.track_example.FOLDER", tmp_path)
+    monkeypatch.setattr("siamjax.shipped.FOLDER", tmp_path)
     out = tmp_path / "here"
     out.mkdir()
     monkeypatch.chdir(out)
@@ -370,8 +371,34 @@ def test_the_example_brings_its_own_box(weights, tmp_path, monkeypatch, capsys):
     assert "clip: somebody, CC0" in capsys.readouterr().out
 
 
+def test_a_reader_that_goes_away_is_no_failure(folder, weights, tmp_path):
+    """As `siamjax track ... | head -1` has it: the pipe is closed before the end is told."""
+    program = "import sys; from siamjax.cli import command; command()"
+    out = tmp_path / "boxes.txt"
+    arguments = ["track", str(folder), BOX, "--weights", str(weights), "--boxes", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        running.stdout.close()
+        errors = running.stderr.read()
+        assert running.wait(120) == 0, errors
+    assert "Broken pipe" not in errors and len(lines_of(out)) == 6
+
+
+def test_the_example_is_no_tracker_that_ships(tmp_path, monkeypatch):
+    from siamjax import shipped
+
+    write_example(tmp_path)
+    monkeypatch.setattr("siamjax.shipped.FOLDER", tmp_path)
+    assert shipped.catalogue() == {}
+
+
 def test_an_example_that_is_not_there_is_told(weights, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("siamjax.commands.track_example.FOLDER", tmp_path)
+    monkeypatch.setattr("siamjax.shipped.FOLDER", tmp_path)
     more = ("--example", "--weights", weights)
     assert "no example clip" in refused(capsys, *more)
     write_example(tmp_path, file="gone.mp4")

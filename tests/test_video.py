@@ -115,6 +115,11 @@ def test_a_folder_around_the_images_is_pointed_out(tmp_path, picture):
         open_frames(tmp_path)
 
 
+def test_a_video_in_the_folder_is_pointed_out(video):
+    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*moving\.mp4\?"):
+        open_frames(video.parent)
+
+
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(ImageError, match="holds no image"):
         open_frames(tmp_path)
@@ -307,6 +312,45 @@ def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
     assert 0 < numbers[0] <= 12 and numbers == list(range(numbers[0], 48))
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [(suffix, "mpeg4", {"sc_threshold": "1000000000"}) for suffix in (".mp4", ".mkv", ".avi")]
+    + [(s, "libx264", {"bf": "2", "sc_threshold": "0"}) for s in (".mp4", ".mkv", ".ts")],
+)
+@pytest.mark.parametrize("lost", [0, 5, 12, 13])
+def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, options, lost):
+    """The first packets are lost; every twelfth frame stands alone, as the file says."""
+    options = {"g": "12", **options}
+    whole = encode(tmp_path / "whole.mp4", numbered(48), codec=codec, options=options)
+    path = tmp_path / f"lost{suffix}"
+    with av.open(str(whole)) as file, av.open(str(path), "w") as copy:
+        stream = file.streams.video[0]
+        new = copy.add_stream_from_template(stream)
+        packets = [packet for packet in file.demux(stream) if packet.dts is not None]
+        for packet in packets[lost:]:
+            packet.stream = new
+            copy.mux(packet)
+    first = -(-lost // 12) * 12
+    frames = open_frames(path)
+    assert frames.count in (48 - first, None)
+    for _ in range(2):
+        assert shown(frames) == list(range(first, 48))
+    cut_notes = [note for note in frames.notes if "cut without encoding" in note]
+    assert len(cut_notes) == (lost % 12 > 0)
+    assert frames.frame_rate == 25
+
+
+def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
+    """No picture is said to stand alone, as by some recorders."""
+    path = encode(tmp_path / "plain.avi", numbered(20), codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    index = content.index(b"idx1") + 8
+    for entry in range(index, len(content) - 15, 16):
+        content[entry + 4] &= ~0x10
+    path.write_bytes(content)
+    assert shown(open_frames(path)) == list(range(20))
+
+
 def test_damage_before_the_first_frame_is_told_after_it(video):
     """Decoding in threads meets it before it has given a frame; the first one is there."""
     content = bytearray(video.read_bytes())
@@ -370,6 +414,23 @@ def test_a_rate_that_no_video_has_is_replaced_and_said(tmp_path, suffix, codec, 
         for frame in frames:
             writer.write(frame)
     assert open_frames(tmp_path / "out.mp4").frame_rate == rate
+
+
+@pytest.mark.parametrize(("nanoseconds", "stated"), [(1, 30000), (10**6, 1000), (10**9, 1)])
+def test_where_the_rate_is_wrong_the_time_stamps_give_it(tmp_path, nanoseconds, stated):
+    """In Matroska, the header says how long a frame lasts, and each has its own time."""
+    good = encode(tmp_path / "good.mkv", numbered(20))
+    content = bytearray(good.read_bytes())
+    place = content.index(bytes.fromhex("23e383")) + 3  # DefaultDuration, a length, ns
+    length = content[place] & 0x7F
+    content[place + 1 : place + 1 + length] = nanoseconds.to_bytes(length)
+    bad = tmp_path / "bad.mkv"
+    bad.write_bytes(content)
+    frames = open_frames(bad)
+    times = [frames.time for _ in frames]
+    assert abs(frames.frame_rate - 25) < 0.2
+    assert frames.notes == [f"the video states {stated} frames/s; 25 are assumed"]
+    np.testing.assert_allclose(times, np.arange(20) / 25, atol=2e-3)
 
 
 @pytest.mark.parametrize("rate", [0, -25, np.nan, np.inf, 1e6, 1e-9])
@@ -623,6 +684,19 @@ def test_an_exception_leaves_nothing_and_an_old_file_alone(tmp_path, picture):
         1 / 0  # noqa: B018
     assert path.read_bytes() == b"an earlier result"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1)])
+def test_frames_of_a_pixel_can_be_written(tmp_path, shape):
+    image = np.full((*shape, 3), 200, np.uint8)
+    (frame,) = open_frames(write_video(tmp_path / "out.mp4", [image]))
+    assert np.abs(frame[: shape[0], : shape[1]].astype(int) - image).max() < 8
+
+
+def test_frames_that_no_video_has_are_refused_in_words(tmp_path):
+    with pytest.raises(InputError, match=r"out\.mp4: frames of 17000 x 2 pixels"):
+        write_video(tmp_path / "out.mp4", [np.zeros((2, 17_000, 3), np.uint8)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interruption_keeps_what_was_written(tmp_path, picture):

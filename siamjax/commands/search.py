@@ -59,6 +59,7 @@ def search(
     from siamjax.evaluation.proposals import Space, make_proposer
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.sequences import load_sequences
+    from siamjax.models.build import build_network
     from siamjax.tracking.candidates import CandidateTracker
 
     require_between("--candidates", candidates, 1, 1_000_000)
@@ -74,7 +75,11 @@ def search(
         search_sizes=search_sizes or (settings.tracker.search_size,),
     )
     for size in space.search_sizes:
-        settings.model.score_size_for(size)
+        cells = settings.model.score_size_for(size)
+        if size > settings.model.template_size:  # has the network a score map of that side?
+            build_network(
+                dataclasses.replace(settings.model, search_size=size, score_size=cells)
+            )
     proposer = make_proposer(method, space, seed, candidates)
     loaded, problems = load_sequences(data, conventions, sequences)
     model = siamjax.load_model(settings, weights)

@@ -1,13 +1,11 @@
 """The clip that comes with siamjax, for `siamjax track --example`."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
-import siamjax
+from siamjax import shipped
 from siamjax.errors import InputError
-
-FOLDER = Path(siamjax.__file__).resolve().parent / "shipped"
+from siamjax.text import TextError, read_json
 
 
 class Example(NamedTuple):
@@ -23,12 +21,12 @@ def read_example() -> Example:
 
     Raises `InputError` where there is none, or its clip is missing.
     """
-    listed = FOLDER / "shipped.json"
+    listed = shipped.FOLDER / "shipped.json"
     try:
-        entry = json.loads(listed.read_text(encoding="utf-8"))["example"]
+        entry = read_json(listed)[shipped.EXAMPLE]
         box = ",".join(f"{float(value):g}" for value in entry["box_xywh"])
-        found = Example(FOLDER / str(entry["file"]), box, str(entry["credit"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = Example(shipped.FOLDER / str(entry["file"]), box, str(entry["credit"]))
+    except (OSError, TextError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"this copy of siamjax has no example clip ({listed}: {error!r}); name a video of "
             "your own, or reinstall siamjax"

@@ -31,6 +31,7 @@ from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
 from siamjax.files import write_whole
 from siamjax.locks import LOCK_FILE, held
+from siamjax.text import read_object
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
@@ -114,7 +115,7 @@ def _claim(config, out):
     described = describe(config)
     file = out / RENDERED_FILE
     if file.is_file():
-        there = json.loads(file.read_text())
+        there = read_object(file)
         if there != described:
             changed = sorted(k for k in described | there if there.get(k) != described.get(k))
             raise InputError(

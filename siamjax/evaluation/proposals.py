@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
 
 Method = Literal["grid", "random", "tpe"]
 
@@ -36,6 +36,8 @@ class Space:
     def __post_init__(self):
         if not self.search_sizes:
             raise InputError("`search_sizes` is empty; give at least the configuration's own")
+        for size in self.search_sizes:
+            require_between("search_sizes", size, 1, 4095)
         for name in _RANGES:
             low, high = getattr(self, name)
             if not 0 <= low <= high <= _RANGES[name]:

@@ -111,7 +111,7 @@ class ResultFolder:
     def _refuse_another(self, file: Path, fingerprint: dict[str, Any]) -> None:
         try:
             found = flatten(read_json(file))
-        except (TextError, AttributeError):  # damaged, or not ours
+        except (TextError, AttributeError, RecursionError):  # damaged, or not ours
             found = {}
         ours = flatten(fingerprint)
         different = [k for k in {**ours, **found} if ours.get(k) != found.get(k)]
@@ -284,7 +284,7 @@ def _has_results(folder: Path, benchmark: Benchmark) -> bool:
 
 
 def _is_nested(folder: Path) -> bool:
-    files = folder.glob("*/*_001.txt")
+    files = (file for inner in folders_in(folder) for file in files_in(inner, "*_001.txt"))
     return any(plain_name(file.stem[:-4]) == plain_name(file.parent.name) for file in files)
 
 
@@ -304,7 +304,8 @@ def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     has them.
     """
     files = {p.stem: [p] for p in files_in(folder, "*.txt")}
-    for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
+    pattern = "*_[0-9][0-9][0-9].txt"
+    for path in (file for inner in folders_in(folder) for file in files_in(inner, pattern)):
         if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)
     return {name: files[found] for name, found in match_files(names, files).items()}

@@ -86,7 +86,7 @@ class _Round:
             content = read_json(file)
             content["candidates"] = [Settings(*each) for each in content["candidates"]]
             return cls(file, **content)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SearchError(
                 f"{str(file)!r} is no round of a search: {error}; delete it to run it again"
             ) from None

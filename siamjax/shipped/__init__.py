@@ -1,7 +1,8 @@
 """The trackers that come with siamjax: one file of weights each, and what is known of them.
 
-`shipped.json` holds them by name, the one that is used where none is named first; its entries
-are the fields of `Shipped`.
+`shipped.json` holds them by name under "trackers", the one that is used where none is named
+first; an entry has the fields of `Shipped`. Under "example" it has the clip of
+`siamjax track --example`.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from siamjax.errors import InputError
 from siamjax.text import TextError, read_json
 
 FOLDER = Path(__file__).resolve().parent
+EXAMPLE = "example"  # the entry of shipped.json that is a clip and no tracker
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ class Shipped:
 def catalogue() -> dict[str, Shipped]:
     """What ships, by name."""
     try:
-        entries = read_json(FOLDER / "shipped.json")
+        entries = read_json(FOLDER / "shipped.json").get("trackers", {})
         return {name: Shipped(**entry) for name, entry in entries.items()}
     except (OSError, TextError, TypeError, AttributeError) as error:
         raise _broken(FOLDER / "shipped.json", "cannot be read") from error

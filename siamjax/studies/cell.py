@@ -16,6 +16,7 @@ from siamjax.errors import InputError
 from siamjax.files import file_name, write_whole
 from siamjax.locks import held
 from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
+from siamjax.text import read_object
 from siamjax.training.interrupts import Interrupted
 
 
@@ -25,7 +26,7 @@ def run_cell(folder: Path) -> None:
     from siamjax.studies import cost, equivariance, response
     from siamjax.training.loop import train
 
-    plan = json.loads((folder / CELL_FILE).read_text())
+    plan = read_object(folder / CELL_FILE)
     config = config_from_dict(plan["config"])
     data, run = Path(plan["data"]), folder / "run"
     _share(run / "data", data)
@@ -41,7 +42,7 @@ def run_cell(folder: Path) -> None:
             data=Path(benchmark["data"]),
             out=out,
         )
-        summary = json.loads((out / "summary.json").read_text())
+        summary = read_object(out / "summary.json", "trackers")
         scores = summary["trackers"][config.name]
         if code:
             raise InputError(

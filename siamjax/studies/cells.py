@@ -25,7 +25,9 @@ from siamjax.errors import SiamjaxError
 from siamjax.files import file_name, write_whole
 from siamjax.studies.places import Place
 from siamjax.studies.study import Study, changed
+from siamjax.text import read_object
 
+OUTCOMES = ("benchmarks", "probes", "parameters", "frame_ms", "training_seconds")
 CELL_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
 
 
@@ -50,7 +52,7 @@ class Cell(NamedTuple):
     def outcome(self) -> dict[str, Any] | None:
         """What came out, or None while nothing has."""
         file = self.folder / OUTCOME_FILE
-        return json.loads(file.read_text()) if file.is_file() else None
+        return read_object(file, *OUTCOMES) if file.is_file() else None
 
     def is_done(self, study: Study) -> bool:
         """Whether all came out that the study wants; benchmarks may be added to it later."""
@@ -88,7 +90,7 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
     }
     file = workdir / "study.json"
     if file.is_file():
-        before = json.loads(file.read_text())
+        before = read_object(file, *described)
         if before["name"] != study.name:
             raise ConfigError(
                 f"{workdir} belongs to study {before['name']!r}, not {study.name!r}; choose "

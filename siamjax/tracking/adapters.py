@@ -6,6 +6,7 @@ import numpy as np
 from siamjax.config import Config
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
+from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     as_bgr,
@@ -58,14 +59,22 @@ class Tracker:
         self._shape = (height, width)
         self._frame_size = jax.device_put(size_of(frame))
         self._search_size = tracker.first_search_size(self.config, box, width, height)
-        self._state = tracker.init(
-            self.variables,
-            jax.device_put(pad_frame(frame)),
-            self._frame_size,
-            jax.device_put(box),
-            network=self.network,
-            config=self.config,
+        padded = jax.device_put(pad_frame(frame))
+        arguments = (self.variables, padded, self._frame_size, jax.device_put(box))
+        options = {"network": self.network, "config": self.config}
+        compile_ahead(
+            frame,
+            tracker.init.trace(*arguments, **options),
+            lambda state: tracker.update.trace(
+                self.variables,
+                state,
+                padded,
+                self._frame_size,
+                search_size=self._search_size,
+                **options,
+            ),
         )
+        self._state = tracker.init(*arguments, **options)
         self._result = first_result(box, self._shape, self.config)
 
     def update(self, frame, *, color: Color = "bgr") -> Result:

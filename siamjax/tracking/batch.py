@@ -13,6 +13,7 @@ from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
+from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     FrameError,
@@ -87,6 +88,11 @@ def _advance(
 @jax.jit
 def _replace(states: TrackerState, number: Array, state: TrackerState) -> TrackerState:
     return jax.tree.map(lambda x, new: x.at[number].set(new), states, state)
+
+
+@jax.jit
+def _stack(states: list[TrackerState]) -> TrackerState:
+    return jax.tree.map(lambda *x: jnp.stack(x), *states)
 
 
 @partial(jax.jit, static_argnames="count")
@@ -256,21 +262,30 @@ class MultiTracker:
         if not boxes:
             raise InputError("`boxes_xywh` is empty; give at least one box")
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        states = [
-            tracker.init(
-                self.variables,
-                padded,
-                frame_size,
-                jax.device_put(box),
-                network=self.network,
-                config=self.config,
-            )
-            for box in boxes
-        ]
-        self._states = jax.tree.map(lambda *x: jnp.stack(x), *states)
-        self._targets = {
+        starts = [(self.variables, padded, frame_size, jax.device_put(box)) for box in boxes]
+        options = {"network": self.network, "config": self.config}
+        targets = {
             k: _Target.begin(box, (height, width), self.config) for k, box in enumerate(boxes)
         }
+        search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
+        compile_ahead(
+            frame,
+            tracker.init.trace(*starts[0], **options),
+            lambda state: _advance.trace(
+                self.variables,
+                jax.tree.map(
+                    lambda x: jax.ShapeDtypeStruct((len(boxes), *x.shape), x.dtype), state
+                ),
+                _batch_of(chosen, len(boxes)),
+                padded,
+                frame_size,
+                search_size=search_size,
+                **options,
+            ),
+        )
+        states = [tracker.init(*start, **options) for start in starts]
+        self._states = _stack(states)
+        self._targets = targets
 
     def update(self, frame, *, color: Color = "bgr") -> list[Result]:
         """Finds every target in the next frame; raises `FrameError` without moving."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from siamjax.files import write_whole
+from siamjax.text import read_object
 from siamjax.training.processes import is_main
 
 
@@ -14,9 +15,9 @@ class Scores:
     def __init__(self, path: Path):
         self._path = path
         try:
-            stored = json.loads(path.read_text())
+            stored = read_object(path)
             self._scores = {int(step): float(score) for step, score in stored.items()}
-        except (OSError, ValueError, AttributeError):
+        except (ValueError, TypeError):
             self._scores = {}  # never written, or cut short: the next validation is the first
 
     def add(self, step: int, score: float) -> None:

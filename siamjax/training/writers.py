@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from siamjax.files import write_whole
+from siamjax.text import TextError, parse_json
 
 
 class JsonLines:
@@ -45,13 +46,14 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(errors="replace").splitlines():
         try:
-            line = json.loads(text)
-            line["step"]
-        except (ValueError, KeyError, TypeError):
+            line = parse_json(text)
+        except TextError:
             break
-        lines.append(line)
+        if not (isinstance(line, dict) and type(line.get("step")) is int):
+            break
+        lines.append({k: v for k, v in line.items() if isinstance(v, int | float)})
     return lines
 
 

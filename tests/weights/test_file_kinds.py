@@ -24,7 +24,7 @@ POINTER = (
 WRONG = {
     "page": (PAGE, "an HTML page", "web page in place of the file"),
     "page with BOM": (b"\xef\xbb\xbf<HTML>", "an HTML page", "web page in place"),
-    "xml": (b'<?xml version="1.0"?><Error>', "an HTML page", "web page in place"),
+    "xml": (b'<?xml version="1.0"?><Error>', "an XML document", "fetch it again"),
     "lfs": (POINTER, "a pointer of Git LFS", "git lfs pull"),
     "annex": (b"/annex/objects/SHA256E-s5--ab.pth\n", "git-annex", "git annex get"),
     "empty": (b"", "empty", "fetch it again"),
@@ -33,9 +33,13 @@ WRONG = {
     "7z": (b"7z\xbc\xaf\x27\x1c\x00", "7-Zip", "unpack it"),
     "json": (b'{\n  "name": "quickstart"}', "a JSON file", "goes to `config`"),
     "json list": (b'[{"a": 1}]', "a JSON file", "goes to `config`"),
-    "png": (b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "an image", "name the weights instead"),
-    "jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "an image", "name the weights instead"),
-    "mp4": (b"\x00\x00\x00\x20ftypisom", "a video", "name the weights instead"),
+    "png": (b"\x89PNG\r\n\x1a\n" + b"\0" * 99, "a PNG image", "name the weights instead"),
+    "jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF", "a JPEG image", "name the weights instead"),
+    "mp4": (
+        b"\x00\x00\x00\x20ftypisom",
+        "an MP4 or QuickTime video",
+        "name the weights instead",
+    ),
     "pdf": (b"%PDF-1.7", "a PDF", "name the weights instead"),
     "tflite": (b"\x1c\x00\x00\x00TFL3\x00\x00", "a TensorFlow Lite model", ".npz"),
     "hdf5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file", ".npz"),
@@ -81,6 +85,9 @@ def test_weights_are_told_apart_by_content(tmp_path):
         assert protocol == 1 or kind_of(path) == "pickle"
     write_tensors(path, {"a": np.ones(2, np.float32)}, {})
     assert kind_of(path) == "safetensors"
+    for length in (0x8B1F, 0x685A42, 0xFFD8FF):  # begin as gzip, bzip2 and JPEG do
+        path.write_bytes(length.to_bytes(8, "little") + b'{"a":{"dtype":"F32"')
+        assert kind_of(path) == "safetensors"
 
 
 def test_a_folder_and_a_part_of_a_checkpoint_are_named(tmp_path):

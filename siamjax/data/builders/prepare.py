@@ -21,6 +21,7 @@ from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
 from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_description, read_index
 from siamjax.errors import InputError
 from siamjax.locks import held_file
+from siamjax.text import read_object
 
 _FORMAT = 1  # raise it when the same settings give other bytes
 
@@ -116,7 +117,7 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
             f"{error}\nwhat is done is kept; when there is room, the same command goes on"
         ) from error
     drops = read_drops(shards, parts)
-    if not any(json.loads(f.read_bytes())["records"] for f in parts.glob("part-*.json")):
+    if not any(read_object(f, "records")["records"] for f in parts.glob("part-*.json")):
         reasons = "\n".join(drops.lines())
         shutil.rmtree(parts)
         other = detect(root)

@@ -26,6 +26,7 @@ from siamjax.data.builders.drops import Drops
 from siamjax.data.schema import Record
 from siamjax.data.sources import DESCRIPTION_FILE, SPLIT, Index, write_index
 from siamjax.files import replacing, write_whole
+from siamjax.text import read_object
 
 FEATURES = tfds.features.FeaturesDict(
     {
@@ -64,6 +65,13 @@ class Shard(NamedTuple):
     steps: int
 
 
+class _Info(tfds.core.DatasetInfo):
+    """What is known of a set that nobody has published."""
+
+    def initialize_from_bucket(self) -> None:
+        """Nothing: TFDS would look for it in a cloud, and leave a temporary folder behind."""
+
+
 class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
     """A set whose files of records lie in a folder of parts already."""
 
@@ -78,7 +86,7 @@ class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description=self._description,
             features=FEATURES,
@@ -203,7 +211,7 @@ def _serialize(record: Record) -> bytes:
 
 
 def _read_part(part: Path) -> dict:
-    return json.loads(part.with_suffix(".json").read_bytes())
+    return read_object(part.with_suffix(".json"), "records", "drops")
 
 
 def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
