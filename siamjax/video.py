@@ -37,6 +37,7 @@ MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rate
 MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
 _FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_SLACK = 4096  # bytes: some programs count their own headers twice
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
 _JOINED = (
@@ -307,7 +308,7 @@ class VideoFile:
         ):
             return True
         with open(path, "rb") as opened:
-            return size < _stated_end(opened.read(256))
+            return size + _SLACK < _stated_end(opened.read(256))
 
 
 def _is_after(picture: av.Packet | av.VideoFrame, first: int | None) -> bool:

@@ -584,6 +584,13 @@ def test_a_file_cut_short_ends_with_saying_so(tmp_path, rng, suffix, codec, cont
     assert frames.count is None
 
 
+def test_a_length_that_counts_its_own_header_is_no_cut(tmp_path):
+    good = encode(tmp_path / "good.avi", numbered(10), codec="mpeg4")
+    size = good.stat().st_size  # it should be 8 less
+    frames = list(open_frames(patched(good, tmp_path / "odd.avi", [(b"RIFF", 4, "<I", size)])))
+    assert shown(frames) == list(range(10)) and len(frames) == 10
+
+
 def test_frames_of_other_sizes_within_a_video_come_as_they_are(tmp_path):
     """Some cameras and streams change their resolution."""
     parts = [
