@@ -482,6 +482,7 @@ class DataConfig(_Checked):
     # Where colour, blur, flip and the labels are computed; "device" is inside the step
     finish_on: Literal["host", "device"] = "host"
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
+    num_threads: int = 0  # those threads; 0 for one on each core that the process may use
 
     def _check(self):
         for name in (
@@ -525,6 +526,7 @@ class DataConfig(_Checked):
             f"`data.anchors` (={self.anchors})",
         )
         _require_range("data.num_workers", self.num_workers, 0, 1024)
+        _require_range("data.num_threads", self.num_threads, 0, 1024)
         _require_range("data.crop_size", self.crop_size, 1, 8192)
 
 

@@ -38,6 +38,7 @@ MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
 _FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _SLACK = 4096  # bytes: some programs count their own headers twice
+_LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
 _JOINED = (
@@ -371,6 +372,8 @@ class Camera:
         self.count = None
         self.time = 0.0
         self.notes: list[str] = []
+        if index > _LAST_CAMERA:
+            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise ImageError(f"camera {index} cannot be opened: is it there, and free?")

@@ -17,8 +17,8 @@ def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
         protocol = trax
         command = siamjax vot
 
-    The toolkit starts it anew for every sequence. With JAX_COMPILATION_CACHE_DIR set to a
-    folder, only the first start compiles.
+    The toolkit starts it anew for every sequence; only the first start compiles, see
+    docs/tracking.md.
 
     Args:
         weights: what ships by default; a training's work directory or a checkpoint in it, a
