@@ -123,9 +123,12 @@ class VideoFile:
             self.count = self._count(container, stream)
             stated = stream.average_rate
             self._believed = sane_rate(stated)
-            measured = None if "://" in str(self.path) else sane_rate(self._measured_rate())
-            if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
-                self._believed = measured
+            # MP4 states the mean over all frames, which the first ones may well be far from.
+            is_mean = self._believed and "mp4" in container.format.name
+            if not is_mean and "://" not in str(self.path):
+                measured = sane_rate(self._measured_rate())
+                if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
+                    self._believed = measured
             others = stream.guessed_rate, stream.base_rate
             self.frame_rate = self._believed or sane_rate(*others) or FOLDER_RATE
             if stated != self._believed and self.count != 1:
