@@ -97,6 +97,9 @@ def main() -> None:
         default=[f"otb={SHARED / 'otb'}", f"vot2018={SHARED / 'vot'}"],
         metavar="BENCHMARK=DIR",
     )
+    parser.add_argument(
+        "--sequences", nargs="*", default=(), help="only these of one benchmark"
+    )
     parser.add_argument("--json", type=Path, help="also writes the numbers here")
     options = parser.parse_args()
 
@@ -117,7 +120,7 @@ def main() -> None:
     seconds: dict[str, list] = {name: [] for name in scores}
     for name, folder in named_folders(options.data):
         benchmark = get_benchmark(name, "one-pass")
-        sequences, problems = load_sequences(folder, benchmark)
+        sequences, problems = load_sequences(folder, benchmark, options.sequences)
         for problem in problems:
             print(f"{benchmark.name}: {problem}")
         for sequence in sequences:

@@ -482,6 +482,7 @@ class DataConfig(_Checked):
     # Where colour, blur, flip and the labels are computed; "device" is inside the step
     finish_on: Literal["host", "device"] = "host"
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
+    num_threads: int = 0  # those threads; 0 for one on each core that the process may use
 
     def _check(self):
         for name in (
@@ -525,6 +526,7 @@ class DataConfig(_Checked):
             f"`data.anchors` (={self.anchors})",
         )
         _require_range("data.num_workers", self.num_workers, 0, 1024)
+        _require_range("data.num_threads", self.num_threads, 0, 1024)
         _require_range("data.crop_size", self.crop_size, 1, 8192)
 
 
@@ -613,8 +615,8 @@ class OptimConfig(_Checked):
 class InitConfig(_Checked):
     """What a run starts from; one that is resumed never reads it again."""
 
-    # A checkpoint or work directory of ours, or a .pth or .npz file that `siamjax convert`
-    # takes, of a backbone or of a whole tracker; empty starts from random numbers
+    # The name of a tracker that ships, a checkpoint or work directory of ours, a release file,
+    # or a file that `siamjax convert` takes; empty starts from random numbers
     path: str = ""
     # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
     parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()

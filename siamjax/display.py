@@ -72,30 +72,51 @@ def _require_display() -> None:
 
 
 class Window:
-    """A window on the screen that shows frames.
+    """A window of Tk's that shows frames, shrunk where the screen is smaller.
 
-    Raises `OSError` where there is no display, or where the installed OpenCV has no windows.
+    Raises `OSError` where there is no display, or no Tk.
     """
 
     def __init__(self, title: str):
-        self.title = title
         _require_display()
         try:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL)
-        except (cv2.error, AttributeError) as error:
-            raise OSError(
-                "the installed OpenCV shows no windows; install opencv-python in the place of "
-                "opencv-python-headless"
-            ) from error
+            import tkinter
+        except ImportError as error:
+            raise OSError("a window needs Tk, such as from `apt install python3-tk`") from error
+        try:
+            self._root = tkinter.Tk()
+        except tkinter.TclError as error:
+            raise OSError(f"no window can be opened: {error}") from error
+        self._root.title(title)
+        self._photo = tkinter.PhotoImage
+        self._label = tkinter.Label(self._root, borderwidth=0)
+        self._label.pack()
+        self._is_wanted = True
+        for key in ("<Key-q>", "<Escape>"):
+            self._root.bind(key, self._on_end)
+        self._root.protocol("WM_DELETE_WINDOW", self._on_end)
 
     def show(self, frame: np.ndarray) -> bool:
-        """Shows a frame; False when q or Esc was pressed."""
-        cv2.imshow(self.title, frame)
-        return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
+        """Shows a frame; False when q or Esc was pressed or the window closed."""
+        height, width = frame.shape[:2]
+        room = self._root.winfo_screenwidth() / width, self._root.winfo_screenheight() / height
+        if (scale := 0.9 * min(room)) < 1:
+            size = max(1, round(scale * width)), max(1, round(scale * height))
+            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+            height, width = frame.shape[:2]
+        pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).tobytes()
+        image = self._photo(data=b"P6 %d %d 255\n" % (width, height) + pixels, format="PPM")
+        self._label.configure(image=image)
+        self._label.image = image  # Tk keeps no reference of its own
+        self._root.update()
+        return self._is_wanted
 
     def close(self) -> None:
         """Takes the window off the screen."""
-        cv2.destroyWindow(self.title)
+        self._root.destroy()
+
+    def _on_end(self, event=None) -> None:
+        self._is_wanted = False
 
 
 def choose_boxes(frame: np.ndarray) -> list[tuple[float, float, float, float]]:

@@ -13,6 +13,7 @@ count it and go on. Every source has
 import collections
 import itertools
 import math
+import statistics
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -25,7 +26,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
 from siamjax.errors import InputError
-from siamjax.folders import IMAGE_SUFFIXES, FolderError, folders_in, images_in
+from siamjax.folders import IMAGE_SUFFIXES, FolderError, files_in, folders_in, images_in
 from siamjax.images import MAX_PIXELS, ImageError, read_image
 from siamjax.signatures import HEAD, describe
 
@@ -34,7 +35,9 @@ PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
 MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
+_FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
 _JOINED = (
@@ -81,6 +84,7 @@ class ImageFolder:
         self.notes: list[str] = []
         if not self.paths:
             inner = [folder for folder in folders_in(path) if images_in(folder)]
+            inner += [f for f in files_in(path, "*") if f.suffix.lower() in VIDEO_SUFFIXES]
             hint = f"; did you mean {inner[0]}?" if inner else ""
             raise ImageError(
                 f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
@@ -115,15 +119,29 @@ class VideoFile:
         with self._open() as container:
             stream = self._choose(container)
             self._stream = stream.index
-            rates = stream.average_rate, stream.guessed_rate, stream.base_rate
-            self._believed = sane_rate(rates[0])
-            self.frame_rate = self._believed or sane_rate(*rates[1:]) or FOLDER_RATE
-            if not self._believed and len(stream.index_entries) != 1:
-                shown = "no frame rate" if not rates[0] else f"{float(rates[0]):g} frames/s"
-                self.notes.append(
-                    f"the video states {shown}; {float(self.frame_rate):g} are assumed"
-                )
             self.count = self._count(container, stream)
+            stated = stream.average_rate
+            self._believed = sane_rate(stated)
+            measured = None if "://" in str(self.path) else sane_rate(self._measured_rate())
+            if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
+                self._believed = measured
+            others = stream.guessed_rate, stream.base_rate
+            self.frame_rate = self._believed or sane_rate(*others) or FOLDER_RATE
+            if stated != self._believed and self.count != 1:
+                shown = f"{float(stated):g} frames/s" if stated else "no frame rate"
+                self._note(f"the video states {shown}; {float(self.frame_rate):g} are assumed")
+
+    def _measured_rate(self) -> Fraction | None:
+        """Frames a second, by the time stamps of the first packets."""
+        with self._open() as container:
+            packets = container.demux(container.streams[self._stream])
+            try:
+                first = [p for p in itertools.islice(packets, _LOOK_AHEAD) if p.pts is not None]
+            except av.FFmpegError:
+                return None
+        stamps = sorted({packet.pts * packet.time_base for packet in first})
+        steps = [later - stamp for stamp, later in itertools.pairwise(stamps)]
+        return 1 / statistics.median_low(steps) if steps else None
 
     def _open(self):
         source, options = str(self.path), {}
@@ -209,6 +227,8 @@ class VideoFile:
                 else:
                     start, self.time = stamp or 0.0, 0.0
                 yield element
+                if isinstance(element, SourceStopped):
+                    return
                 index += 1
                 # Decoding in threads tells of damage early: the place of it is not known.
                 later = [error for error in early if isinstance(error, _NoFrame)]
@@ -238,6 +258,8 @@ class VideoFile:
                 if not can_begin:
                     skipped += packet.size > 0
                     continue
+                if skipped:
+                    self._note(_JOINED)
             try:
                 frames = packet.decode()
             except av.FFmpegError as error:
@@ -245,9 +267,7 @@ class VideoFile:
                 continue
             # shown before the frame that stands alone, some need ones that are not there
             yield from (frame for frame in frames if _is_after(frame, first))
-        if skipped and can_begin:
-            self._note(_JOINED)
-        elif skipped:  # nothing says which frames stand alone
+        if skipped and not can_begin:  # nothing says which frames stand alone
             with self._open() as again:
                 yield from self._decoded(again, wait=False)
 
@@ -351,6 +371,8 @@ class Camera:
         self.count = None
         self.time = 0.0
         self.notes: list[str] = []
+        if index > _LAST_CAMERA:
+            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise ImageError(f"camera {index} cannot be opened: is it there, and free?")

@@ -38,6 +38,7 @@ ALLOWED = {
         "data.pipeline",
         "data.targets",
         "models",
+        "shipped",
         "weights.convert",  # what a run starts from; that room knows nothing of training
         "weights.release",
         "geometry",

@@ -172,9 +172,29 @@ print(choose_boxes(np.full((240, 320, 3), 90, np.uint8)))
 """
 
 
-@pytest.mark.slow
-def test_a_box_is_drawn_in_a_real_window():
-    """On a screen of Xvfb's, with Tk's events in the place of a hand."""
+SHOWING = """
+import numpy as np
+from siamjax.display import Window
+
+window = Window("siamjax")
+frame = np.zeros((240, 320, 3), np.uint8)
+frame[:, :, 0] = 200  # blue
+large = np.zeros((3000, 200, 3), np.uint8)
+said = [window.show(frame), window.show(large), window.show(frame)]
+photo = window._label.image
+said += [photo.width(), photo.height(), photo.get(100, 100)]
+window._root.focus_force()
+window._root.update()
+window._root.event_generate("<Key-{key}>")
+said.append(window.show(frame))
+window.close()
+print(said)
+"""
+
+
+@pytest.fixture
+def on_screen():
+    """Runs a program on a screen of Xvfb's; its output, a literal."""
     pytest.importorskip("tkinter")
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not here")
@@ -182,17 +202,34 @@ def test_a_box_is_drawn_in_a_real_window():
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as screen:
-        try:
-            number = screen.stdout.readline().strip()
-            drawn = subprocess.run(
-                [sys.executable, "-c", DRAWING],
+        number = screen.stdout.readline().strip()
+
+        def run(program):
+            ended = subprocess.run(
+                [sys.executable, "-c", program],
                 env=os.environ | {"DISPLAY": f":{number}", "PYTHONPATH": str(ROOT)},
                 capture_output=True,
                 text=True,
                 timeout=120,
             )
+            assert ended.returncode == 0, ended.stderr
+            return ast.literal_eval(ended.stdout)
+
+        try:
+            yield run
         finally:
             screen.terminate()
-    assert drawn.returncode == 0, drawn.stderr
-    (box,) = ast.literal_eval(drawn.stdout)
+
+
+@pytest.mark.slow
+def test_a_box_is_drawn_in_a_real_window(on_screen):
+    """With Tk's events in the place of a hand."""
+    (box,) = on_screen(DRAWING)
     np.testing.assert_allclose(box, (60, 40, 40, 50), atol=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_a_real_window_shows_frames_until_a_key_ends_it(on_screen, key):
+    shown = on_screen(SHOWING.replace("{key}", key))
+    assert shown == [True, True, True, 320, 240, (0, 0, 200), False]

@@ -148,12 +148,22 @@ end_process(run_command("name", act))
     assert (tmp_path / "done").exists()
 
 
-def test_the_limit_of_open_files_is_raised():
-    ended = run("""
+LIMITED = """
 import resource
 from siamjax.commands.ending import run_command
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
-run_command("name", lambda: print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64 or hard))
-""")
-    assert ended.stdout in ("True\n", "64\n"), ended.stderr
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, {hard}))
+act = lambda: print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64)
+raise SystemExit(run_command("name", act))
+"""
+
+
+def test_the_limit_of_open_files_is_raised():
+    ended = run(LIMITED.format(hard="hard"))
+    assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
+
+
+def test_too_low_a_limit_of_open_files_is_refused_before_any_work():
+    ended = run(LIMITED.format(hard=64))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("name: too many open files: the limit of this process is 64")

@@ -217,6 +217,7 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     monkeypatch.setattr(command, "_load_tracker", never)
     good = ("--weights", weights, "--boxes", tmp_path / "b.txt")
     assert "does not exist" in refused(capsys, tmp_path / "gone.mp4", BOX, *good)
+    assert "camera 99999999999 does not exist" in refused(capsys, "9" * 11, BOX, *good)
     (tmp_path / "empty").mkdir()
     assert "holds no image" in refused(capsys, tmp_path / "empty", BOX, *good)
     assert "outside the frame" in refused(capsys, folder, "--init=200,0,20,20", *good)

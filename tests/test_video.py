@@ -115,6 +115,11 @@ def test_a_folder_around_the_images_is_pointed_out(tmp_path, picture):
         open_frames(tmp_path)
 
 
+def test_a_video_in_the_folder_is_pointed_out(video):
+    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*moving\.mp4\?"):
+        open_frames(video.parent)
+
+
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(ImageError, match="holds no image"):
         open_frames(tmp_path)
@@ -330,8 +335,9 @@ def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, optio
     assert frames.count in (48 - first, None)
     for _ in range(2):
         assert shown(frames) == list(range(first, 48))
-    assert len(frames.notes) == (lost % 12 > 0)
-    assert all("cut without encoding" in note for note in frames.notes)
+    cut_notes = [note for note in frames.notes if "cut without encoding" in note]
+    assert len(cut_notes) == (lost % 12 > 0)
+    assert frames.frame_rate == 25
 
 
 def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
@@ -408,6 +414,23 @@ def test_a_rate_that_no_video_has_is_replaced_and_said(tmp_path, suffix, codec, 
         for frame in frames:
             writer.write(frame)
     assert open_frames(tmp_path / "out.mp4").frame_rate == rate
+
+
+@pytest.mark.parametrize(("nanoseconds", "stated"), [(1, 30000), (10**6, 1000), (10**9, 1)])
+def test_where_the_rate_is_wrong_the_time_stamps_give_it(tmp_path, nanoseconds, stated):
+    """In Matroska, the header says how long a frame lasts, and each has its own time."""
+    good = encode(tmp_path / "good.mkv", numbered(20))
+    content = bytearray(good.read_bytes())
+    place = content.index(bytes.fromhex("23e383")) + 3  # DefaultDuration, a length, ns
+    length = content[place] & 0x7F
+    content[place + 1 : place + 1 + length] = nanoseconds.to_bytes(length)
+    bad = tmp_path / "bad.mkv"
+    bad.write_bytes(content)
+    frames = open_frames(bad)
+    times = [frames.time for _ in frames]
+    assert abs(frames.frame_rate - 25) < 0.2
+    assert frames.notes == [f"the video states {stated} frames/s; 25 are assumed"]
+    np.testing.assert_allclose(times, np.arange(20) / 25, atol=2e-3)
 
 
 @pytest.mark.parametrize("rate", [0, -25, np.nan, np.inf, 1e6, 1e-9])

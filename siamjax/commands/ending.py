@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from siamjax.evaluation.scoring import TrackerScores
 
 MISSING, INTERRUPTED = 3, 130
-_FILES = 1 << 16  # descriptors to ask for: training reads and writes many files at once
+_FILES, _FEWEST = 1 << 16, 256  # descriptors to ask for, and to begin with at least
 _DELAY = 0.05  # seconds until a lost Ctrl-C is tried again
 _REPORT = (
     "this is a fault of siamjax and not of its input: please report it with the lines above"
@@ -42,8 +42,8 @@ def run_command(
     the work. What else is raised comes out, with a request to report it.
     """
     with _patient_streams(), heeding_interrupts():
-        _allow_files()
         try:
+            _allow_files()
             return act() or 0
         except KeyboardInterrupt:
             print(f"\n{name}: {interrupted}", file=sys.stderr)
@@ -86,8 +86,8 @@ def _machine_failed(error: BaseException) -> str | None:
         text = str(each)
         if getattr(each, "errno", None) == errno.EMFILE or os.strerror(errno.EMFILE) in text:
             return (
-                f"too many open files: the limit of this process is {_file_limit()}; raise it "
-                "with `ulimit -n 4096`"
+                f"too many open files: the limit of this process is {_file_limit()} and should "
+                "be some thousands; raise it with `ulimit -n 4096`"
             )
         if isinstance(each, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
             what = text.splitlines()[0][:200] if text else "an allocation failed"
@@ -105,7 +105,10 @@ def _file_limit() -> int | str:
 
 
 def _allow_files() -> None:
-    """Raises the soft limit of open files, often 1024 or 256, towards the hard one."""
+    """Raises the soft limit of open files, often 1024 or 256, towards the hard one.
+
+    A checkpoint opens many at once; where they are too few, its threads say so one by one.
+    """
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -113,6 +116,9 @@ def _allow_files() -> None:
         wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
         if soft != resource.RLIM_INFINITY and soft < wanted:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = _file_limit()
+    if isinstance(limit, int) and 0 <= limit < _FEWEST:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 @contextlib.contextmanager

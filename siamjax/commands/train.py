@@ -30,8 +30,8 @@ class Arguments:
     # Several processes that no launcher has started: where number 0 is to be met, how many
     # there are, and this one's number from 0. Slurm, Open MPI and TPU pods say so themselves
     coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")]
-    processes: int | None
-    process: int | None
+    num_processes: int | None
+    process_id: int | None
     overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
 
 
@@ -59,7 +59,7 @@ def _run(arguments: Arguments) -> None:
     # after the arguments are known to be right: these are slow to import
     from siamjax.training.processes import is_main, join_processes
 
-    join_processes(arguments.coordinator, arguments.processes, arguments.process)
+    join_processes(arguments.coordinator, arguments.num_processes, arguments.process_id)
     from siamjax.commands.validation import make_validation
     from siamjax.training.loop import train
 

@@ -7,6 +7,7 @@ elements are grouped into batches before workers share them out.
 
 import functools
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from siamjax.data.sources import RecordSource, SourceError
 from siamjax.images import decode_image
 
 _ATTEMPTS = 100  # pairs drawn before a set with unreadable records is given up
-_BUFFERED = 4  # batches read ahead
+_BUFFERED = 4  # batches read ahead, or one a thread
 
 logger = logging.getLogger(__name__)
 
@@ -289,6 +290,12 @@ def _place(source, video):
     return source, video
 
 
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def make_batches(
     config: Config,
     *,
@@ -301,7 +308,7 @@ def make_batches(
     """Batches from step `start_step` on, endless.
 
     Rendered sources are prepared once under `cache_dir`. With `num_workers` (by default
-    `data.num_workers`) of 0, threads of this process read ahead; otherwise that many
+    `data.num_workers`) of 0, `data.num_threads` of this process read ahead; otherwise that many
     processes, and the program that calls this must be import-safe
     (`if __name__ == "__main__"`). The batches are the same either way. Of several `hosts`,
     each reads its own rows: those of host 0, then host 1 and so on, are the batch that one
@@ -319,8 +326,11 @@ def make_batches(
         )
     sources = open_sources(config, Path(cache_dir))
     dataset = make_dataset(sources, config, host=host, hosts=hosts)[start_step:]
-    threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=_BUFFERED)
     if workers == 0:
+        count = config.data.num_threads or max(2, _cores())
+        threads = grain.ReadOptions(
+            num_threads=count, prefetch_buffer_size=max(count, _BUFFERED)
+        )
         return Batches(iter(dataset.to_iter_dataset(threads)), sources)
     single = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
     processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)

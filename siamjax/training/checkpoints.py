@@ -10,8 +10,10 @@ each tree, since the array format has none.
 """
 
 import contextlib
+import errno
 import importlib.metadata
 import logging
+import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -38,6 +40,11 @@ logger = logging.getLogger(__name__)
 logging.getLogger("absl").addFilter(lambda record: ORBAX not in record.pathname)
 
 
+# A machine's failure says nothing about a checkpoint, which must not be set aside for it.
+_NOT_DAMAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
+_OPEN_FILES = 64  # that Orbax may have, at most
+
+
 class CheckpointError(InputError):
     """A checkpoint is missing, damaged, another model's, or cannot be written."""
 
@@ -55,6 +62,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, keep: int, config: Config):
+        _check_open_files()
         self._folder = folder.resolve()
         self._about = {"config": config_to_dict(config), "versions": _versions()}
         self._saving: int | None = None
@@ -118,6 +126,7 @@ class Checkpoints:
         Raises `CheckpointError` when this save cannot start or the one before it failed.
         """
         self.wait()
+        _check_open_files()
         self.check_space(state)
         parts = _parts(state)
         checksums = {name: _checksum(tree) for name, tree in parts.items()}
@@ -160,6 +169,7 @@ class Checkpoints:
         before it is taken. Raises `CheckpointError` when there are only damaged ones, or
         when the newest is another model's.
         """
+        _check_open_files()
         damaged = []
         for step in reversed(_steps(self._folder)):
             folder = self._folder / str(step)
@@ -217,6 +227,7 @@ def stored_variables(path: str | Path) -> dict[str, Any]:
 
 def _newest(path: str | Path, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """What `load` makes of the newest checkpoint that can be read."""
+    _check_open_files()
     folders = _step_folders(Path(path).resolve())
     for folder in folders:
         try:
@@ -287,17 +298,38 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _reading(folder: Path) -> Iterator[None]:
-    """Turns whatever goes wrong inside into `_DamagedError`."""
-    problem = None
+    """Turns whatever goes wrong inside into `_DamagedError`, but for the machine's failures."""
+    problem, is_damage = None, True
     with orphans_in_silence():
         try:
             yield
         except Exception as error:
             problem = _first_line(error)
+            is_damage = getattr(error, "errno", None) not in _NOT_DAMAGE
+            is_damage &= not isinstance(error, MemoryError)
         if problem is not None:
             collect_orphans()
+    if problem is not None and not is_damage:
+        raise CheckpointError(f"checkpoint {folder} cannot be read here: {problem}")
     if problem is not None:
         raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
+
+
+def _check_open_files() -> None:
+    """Raises `CheckpointError` when so few files can be opened that a good one looks bad."""
+    held: list[int] = []
+    try:
+        while len(held) < _OPEN_FILES:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        raise CheckpointError(
+            f"a checkpoint may take {_OPEN_FILES} open files, and this process can open "
+            f"{len(held)} more ({error.strerror}); raise the limit, with `ulimit -n 4096`, "
+            "then run the same command again"
+        ) from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -22,7 +22,7 @@ from siamjax.training.meter import Meter, SkippedError
 from siamjax.training.norms import measure_norms
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.phases import phase_at, phases
-from siamjax.training.processes import is_main, largest, wait_for_all
+from siamjax.training.processes import from_main, is_main, largest, wait_for_all
 from siamjax.training.start import begin_from, read_start
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
@@ -170,10 +170,13 @@ def train(
 
         def run_validation(done: int) -> None:
             """Validates the state, which takes its place among the checkpoints."""
-            score = watch.validate(done, state, stop)
-            # In millionths, so that all processes come to keep the same checkpoints.
-            score = largest(-1 if score is None else round(1e6 * score))
-            if score >= 0:
+
+            def in_millionths() -> int:
+                score = watch.validate(done, state, stop)
+                return -1 if score is None else round(1e6 * score)
+
+            # From one process to all, so that they come to keep the same checkpoints.
+            if (score := from_main(in_millionths)) >= 0:
                 checkpoints.rate(done, score / 1e6)
 
         # --- Steps

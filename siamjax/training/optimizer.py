@@ -71,6 +71,20 @@ def gradient_scale(config: Config) -> float:
     return 1.0 if summed is None else config.train.batch_size / summed
 
 
+def restarted(state: Momentum, step: Array, config: Config) -> Momentum:
+    """The optimiser's state that step `step` begins with: zero where a later phase begins.
+
+    The restart is no part of the step, so that it stays when the step itself is skipped.
+    """
+    begins = [step == phase.first_step for phase in phases(config)[1:]]
+    if not begins:
+        return state
+    keep = ~jnp.any(jnp.array(begins))
+    return Momentum(
+        jax.tree.map(lambda leaf: jnp.where(keep, leaf, jnp.zeros_like(leaf)), state.trace)
+    )
+
+
 def build_optimizer(
     config: Config, frozen: tuple[str, ...] = ()
 ) -> optax.GradientTransformationExtraArgs:
@@ -80,11 +94,11 @@ def build_optimizer(
     zero for the backbone's stages in `frozen`, and the number of steps before this one. The
     order matters: the gradient is scaled, its norm is clipped before weight decay joins, decay
     joins before momentum (coupled, on every trained parameter, biases and batch norm too),
-    and the rate multiplies last, so that a change of rate acts on the momentum at once. All
-    momentum starts again from zero at the first step of a later phase.
+    and the rate multiplies last, so that a change of rate acts on the momentum at once.
+    Between phases it starts again from zero, see `restarted`.
     """
     optim, train = config.optim, config.train
-    factor, restarts = gradient_scale(config), [p.first_step for p in phases(config)][1:]
+    factor = gradient_scale(config)
 
     def init(params: Any) -> Momentum:
         return Momentum(jax.tree.map(jnp.zeros_like, params))
@@ -97,8 +111,6 @@ def build_optimizer(
             gradients, _ = clip.update(gradients, clip.init(params))
         rate = learning_rate(step, optim, train)
         momentum = jnp.float32(optim.momentum)
-        for first_step in restarts:
-            momentum = jnp.where(step == first_step, 0.0, momentum)
 
         def follow(scale, gradient, trace, param):
             return trace if scale == 0 else momentum * trace + gradient + decay * param

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siamjax import shipped
 from siamjax.config import Config, ConfigError
 from siamjax.models.folding import unfold_batch_norm
 from siamjax.models.trees import describe, difference
@@ -49,6 +50,8 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
     if not config.init.path:
         return None
     path = Path(config.init.path)
+    if not path.exists() and config.init.path in shipped.catalogue():
+        path = shipped.weights_of(config.init.path)
     if path.is_dir():
         found, title, details, made = stored_variables(path), f"checkpoint {path}", "", []
     elif path.is_file() and is_release(path):
@@ -63,8 +66,9 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
         title, details, made = report.summary, report.text(), report.made
     else:
         raise ConfigError(
-            f"`init.path` (={config.init.path!r}) does not exist; give a work directory or a "
-            "checkpoint of ours, a release file, or a .pth, .npz or .safetensors file"
+            f"`init.path` (={config.init.path!r}) does not exist; give the name of a tracker "
+            "that ships, a work directory or a checkpoint of ours, a release file, or a .pth, "
+            ".npz or .safetensors file"
         )
     parts = config.init.parts or tuple(p for p in abstract["params"] if p in found["params"])
     for part in parts:

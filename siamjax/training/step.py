@@ -13,7 +13,7 @@ from siamjax.config import Config
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.training.device_augment import make_finish
 from siamjax.training.gradients import batch_gradients
-from siamjax.training.optimizer import build_optimizer
+from siamjax.training.optimizer import build_optimizer, gradient_scale, restarted
 from siamjax.training.phases import rate_scales
 from siamjax.training.state import TrainState, moving_average
 
@@ -50,7 +50,8 @@ def train_step(
     """One step of gradient descent on one batch.
 
     Returns the new state and float32 scalars: `loss`, its parts `cls_loss`, `loc_loss` and,
-    where it has a weight, `iou_loss` before weighting, `grad_norm` of the mean gradient
+    where it has a weight, `iou_loss` before weighting, `grad_norm` of the mean gradient, with
+    `optim.summed_batch` the `summed_grad_norm` of the sum, which is what is clipped, both
     before clipping, and `skipped`. They belong to the parameters that the step started from.
     The backbone's stages in `frozen` keep their parameters and statistics, bit by bit.
     `finish` disturbs and labels a batch that was only drawn, see `device_augment`. With
@@ -75,9 +76,8 @@ def train_step(
         axis_name=axis_name,
     )
     norm = optax.tree.norm(gradients)
-    updates, opt_state = optimizer.update(
-        gradients, state.opt_state, state.params, step=state.step
-    )
+    momentum = restarted(state.opt_state, state.step, config)
+    updates, opt_state = optimizer.update(gradients, momentum, state.params, step=state.step)
     is_sound = jnp.isfinite(losses.total) & jnp.isfinite(norm)
     is_sound &= losses.total <= config.train.max_loss
 
@@ -106,6 +106,8 @@ def train_step(
         "grad_norm": norm,
         "skipped": skipped.astype(jnp.float32),
     }
+    if config.optim.summed_batch is not None:
+        metrics["summed_grad_norm"] = norm * gradient_scale(config)
     if config.loss.iou_weight:
         metrics["iou_loss"] = losses.iou
     return (
@@ -114,7 +116,7 @@ def train_step(
             skipped=state.skipped + skipped,
             params=params,
             batch_stats=batch_stats,
-            opt_state=jax.tree.map(kept, opt_state, state.opt_state),
+            opt_state=jax.tree.map(kept, opt_state, momentum),
             average=average,
         ),
         metrics,

@@ -99,9 +99,9 @@ class Watch:
     def validate(self, step: int, state: TrainState, stop: StopRequest) -> float | None:
         """Tracks with what has been learnt so far, unless a signal ends it.
 
-        Returns the success AUC, if there is one; in processes other than the first, None.
+        Returns the success AUC, if there is one. Of several processes, the first does it.
         """
-        if not is_main() or stop.number:
+        if stop.number:
             return None
         values: dict[str, float] = {}
         with stop.at_once():

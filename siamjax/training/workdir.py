@@ -17,6 +17,7 @@ FREE = (
     "train.tensorboard",
     "train.picture_every",
     "data.num_workers",
+    "data.num_threads",
     "tracker.*",
     "validation.*",
 )

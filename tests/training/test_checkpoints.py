@@ -1,6 +1,9 @@
 """Checkpoints come back bit by bit, and say what is wrong when they cannot."""
 
+import errno
+import itertools
 import logging
+import os
 import resource
 import shutil
 import subprocess
@@ -11,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
+from orbax.checkpoint import v1 as ocp
 
 from siamjax.config_files import load_config
 from siamjax.training.checkpoints import (
@@ -251,3 +255,49 @@ def test_a_full_disk_is_seen_before_the_save(tmp_path, monkeypatch):
             CheckpointError, match=r"takes 0\.0 MB, but .* has only 0\.0 MB left"
         ):
             checkpoints.save(make_state(2))
+
+
+@pytest.fixture
+def few_files():
+    """Lets this process open only so many files more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def limit(count):
+        taken = set(map(int, os.listdir("/dev/fd")))
+        free = (number for number in itertools.count() if number not in taken)
+        last = next(itertools.islice(free, count, None))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (last, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_good_checkpoint_is_not_taken_for_damaged_for_want_of_open_files(tmp_path, few_files):
+    folder = tmp_path / "checkpoints"
+    save(folder, 1, 2)
+    with Checkpoints(folder, keep=3, config=CONFIG) as checkpoints:
+        few_files(5)
+        with pytest.raises(CheckpointError, match=r"can open [0-9] more .*ulimit -n 4096"):
+            checkpoints.restore(make_state(0))
+        with pytest.raises(CheckpointError, match=r"can open [0-9] more"):
+            checkpoints.save(make_state(3))
+        with pytest.raises(CheckpointError, match=r"can open [0-9] more"):
+            load_variables(folder, abstract(make_state(0)))
+        few_files(200)
+        assert int(checkpoints.restore(make_state(0)).step) == 2
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2"]
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_set_aside(tmp_path, monkeypatch):
+    save(tmp_path, 1, 2)
+    metadata = ocp.checkpointables_metadata
+
+    def refuse(folder):
+        if folder.name == "2":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return metadata(folder)
+
+    monkeypatch.setattr(ocp, "checkpointables_metadata", refuse)
+    with pytest.raises(CheckpointError, match=r"cannot be read here: .*Permission denied"):
+        restore(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]

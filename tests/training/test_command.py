@@ -96,7 +96,9 @@ def test_a_run_is_stopped_goes_on_and_is_complete(tmp_path, config_file):
     workdir = tmp_path / "run"
     arguments = ["--config", config_file, "--workdir", workdir, "--optim.lr", "0.01"]
     arguments += ["--train.epochs", "20"]
+    (temporary := tmp_path / "temporary").mkdir()
     cache = {
+        "TMPDIR": str(temporary),
         "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
@@ -118,6 +120,7 @@ def test_a_run_is_stopped_goes_on_and_is_complete(tmp_path, config_file):
     assert done.returncode == 0, done.stderr
     assert f"resuming at step {stopped_at} of 60" in done.stdout
     assert "complete at step 60" in done.stdout
+    assert not list(temporary.iterdir())
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 61))
 

@@ -234,6 +234,34 @@ def test_steps_equal_pytorch_across_the_joining():
     )
 
 
+def test_momentum_starts_again_even_if_the_step_of_the_joining_is_skipped():
+    mesh = parallel.make_mesh(jax.devices()[:1])
+    step = jax.jit(make_step(STAGED, NETWORK, JOINED.frozen))
+    before = jax.device_put(history()[JOINED.first_step], jax.devices()[0])
+    assert any(leaf.any() for leaf in jax.tree.leaves(before.opt_state.trace))
+    batch = parallel.put_batch(make_batch(4), mesh)
+    skipped, metrics = step(before, batch._replace(search=batch.search * np.nan))
+    assert metrics["skipped"] == 1 and bits(skipped.params) == bits(before.params)
+    after, _ = step(skipped, batch)
+    # As if there had been no momentum, one step later
+    cold = before.replace(
+        step=skipped.step, opt_state=jax.tree.map(np.zeros_like, before.opt_state)
+    )
+    expected, _ = step(jax.device_put(cold, jax.devices()[0]), batch)
+    assert bits(after.params) == bits(expected.params)
+    assert bits(after.opt_state) == bits(expected.opt_state)
+
+
+def test_both_norms_are_told_where_gradients_are_summed():
+    state, batch = history()[0], make_batch(0)._replace(records=None)
+    _, metrics = jax.jit(make_step(STAGED, NETWORK, FROZEN.frozen))(state, batch)
+    # batches of 4 pairs, as the sum of two GPUs' means over 2
+    np.testing.assert_allclose(metrics["summed_grad_norm"], 2 * metrics["grad_norm"])
+    plain = with_optim(STAGED, summed_batch=None)
+    _, metrics = jax.jit(make_step(plain, NETWORK, FROZEN.frozen))(state, batch)
+    assert "summed_grad_norm" not in metrics
+
+
 @pytest.mark.parametrize("cut_at", [3, 4, 5])
 def test_a_run_goes_on_across_the_joining(tmp_path, monkeypatch, cut_at):
     class Cut(BaseException):

@@ -1,20 +1,25 @@
 """Several processes train as one: the same numbers, one voice, one set of checkpoints."""
 
+import concurrent.futures
 import functools
+import itertools
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import jax
 import numpy as np
 import pytest
 
 from siamjax.config import ConfigError
+from siamjax.errors import SiamjaxError
 from siamjax.training import processes
-from siamjax.training.processes import has_launcher, join_processes
+from siamjax.training.processes import from_main, has_launcher, join_processes, wait_for_all
 from tests.conftest import ROOT
 from tests.training.test_loop import use_tiny
 from tests.training.tiny import CONFIG, with_train
@@ -133,9 +138,101 @@ def test_launchers_are_noticed(monkeypatch):
 
 
 def test_mistakes_in_the_arguments_are_told():
-    with pytest.raises(ConfigError, match="--processes and --process must be given, too"):
+    both = "--num-processes and --process-id must be given, too, since jax.distributed"
+    with pytest.raises(ConfigError, match=both):
         join_processes("host:1234")
-    with pytest.raises(ConfigError, match=r"`--process` \(=2\) must be one of"):
+    with pytest.raises(ConfigError, match=r"^--coordinator must be given, too"):
+        join_processes(num_processes=2, process_id=1)
+    with pytest.raises(ConfigError, match=r"`--process-id` \(=2\) must be one of .* 0 to 1"):
         join_processes("host:1234", 2, 2)
-    with pytest.raises(ConfigError, match=r"`--coordinator` \(='host'\) must be HOST:PORT"):
-        join_processes("host", 2, 0)
+    with pytest.raises(ConfigError, match=r"`--num-processes` \(=0\) must be at least 1"):
+        join_processes("host:1234", 0, 0)
+    for wrong in ("host", ":1234", "host:", "host:port", "host:0", "host:70000"):
+        with pytest.raises(ConfigError, match=r"`--coordinator` \(='.*'\) must be HOST:PORT"):
+            join_processes(wrong, 2, 0)
+
+
+class Coordinator:
+    """What JAX's processes tell each other, for threads that stand for them."""
+
+    def __init__(self):
+        self.told = {}
+
+    def key_value_set(self, key, value):
+        assert key not in self.told
+        self.told[key] = value
+
+    def key_value_dir_get(self, place):
+        return [(key, value) for key, value in dict(self.told).items() if key.startswith(place)]
+
+
+@pytest.fixture
+def as_three(monkeypatch):
+    """Runs `act(process)` as three processes would; returns what each returns or raises."""
+    here, coordinator = threading.local(), Coordinator()
+    meetings = [itertools.count() for _ in range(3)]
+
+    class Meetings:
+        def __next__(self):
+            return next(meetings[here.process])
+
+    def collective(*_):
+        raise AssertionError("a collective gives up after a while")
+
+    monkeypatch.setattr(jax, "process_count", lambda: 3)
+    monkeypatch.setattr(jax, "process_index", lambda: here.process)
+    monkeypatch.setattr(processes, "_client", lambda: coordinator)
+    monkeypatch.setattr(processes, "_meetings", Meetings())
+    monkeypatch.setattr(processes, "_ASK_EVERY", 0.001)
+    for name in ("process_allgather", "sync_global_devices"):
+        monkeypatch.setattr(processes.multihost_utils, name, collective)
+
+    def run(act):
+        def one(process):
+            here.process = process
+            try:
+                return act(process)
+            except Exception as error:
+                return error
+
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            return list(pool.map(one, range(3)))
+
+    return run
+
+
+def test_the_others_wait_for_the_main_process_without_a_collective(as_three):
+    done = []
+
+    def act(process):
+        numbers = []
+        for number in (7, -1):
+            numbers.append(from_main(lambda n=number: done.append(process) or n))
+            wait_for_all("a place")
+        return numbers
+
+    assert as_three(act) == [[7, -1]] * 3
+    assert done == [0, 0]
+
+
+def test_all_wait_for_the_last_one(as_three):
+    came, left = [], []
+
+    def act(process):
+        if process == 2:
+            time.sleep(0.1)
+        came.append(process)
+        wait_for_all("a place")
+        left.append(len(came))
+
+    as_three(act)
+    assert left == [3, 3, 3]
+
+
+def test_the_others_are_told_when_the_main_process_fails(as_three):
+    def fail():
+        raise OSError("no room")
+
+    first, *others = as_three(lambda process: from_main(fail))
+    assert isinstance(first, OSError)
+    assert all(isinstance(each, SiamjaxError) and "process 0" in str(each) for each in others)

@@ -65,6 +65,13 @@ class Shard(NamedTuple):
     steps: int
 
 
+class _Info(tfds.core.DatasetInfo):
+    """What is known of a set that nobody has published."""
+
+    def initialize_from_bucket(self) -> None:
+        """Nothing: TFDS would look for it in a cloud, and leave a temporary folder behind."""
+
+
 class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
     """A set whose files of records lie in a folder of parts already."""
 
@@ -79,7 +86,7 @@ class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
+        return _Info(
             builder=self,
             description=self._description,
             features=FEATURES,

@@ -24,10 +24,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from siamjax.data.builders.annotations import LayoutError, within
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, files_below
 from siamjax.images import decode_image, read_image, read_image_bytes
+from siamjax.text import TextError, as_whole, parse_json, quote, read_lines
 
 INDEX = "index.jsonl"
 
@@ -183,17 +185,20 @@ def _part(found, split, root, what):
 
 def _indexed(root) -> Iterator[SpriteFile]:
     file = root / INDEX
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(file), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-            path, mask = root / row["file"], row.get("mask")
-            views, cell = int(row.get("views", 1)), int(row.get("cell", 0))
-            kind = str(row.get("kind", ""))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            row = parse_json(line)
+            if not isinstance(row, dict):
+                raise TextError(f"{quote(row)} is no object")
+            path, mask = within(root, row.get("file")), row.get("mask") or None
+            mask = within(root, mask, "mask") if mask is not None else None
+            views, cell = as_whole(row.get("views", 1)), as_whole(row.get("cell", 0))
+            kind, *named = (str(row.get(key) or "") for key in ("kind", "category", "source"))
+        except (TextError, LayoutError) as error:
             raise InputError(
-                f"{file}: line {number} describes no sprite ({error!r}): it needs `file`, and "
+                f"{file}: line {number} describes no sprite ({error}): it needs `file`, and "
                 "a sheet `views` and `cell` as whole numbers"
             ) from None
         if views < 1 or cell < 0 or (views > 1 and cell == 0):
@@ -201,10 +206,9 @@ def _indexed(root) -> Iterator[SpriteFile]:
                 f"{file}: line {number} has `views` (={views}) and `cell` (={cell}); a sheet "
                 "has at least one view, and the side of its cells in pixels"
             )
-        alike = row.get("category") or "/".join(filter(None, (row.get("source"), kind)))
-        yield SpriteFile(
-            path, root / mask if mask else None, views, cell, kind, str(alike) or _stem(path)
-        )
+        category, source = named
+        alike = category or "/".join(filter(None, (source, kind)))
+        yield SpriteFile(path, mask, views, cell, kind, alike or _stem(path))
 
 
 def _loose(root) -> Iterator[SpriteFile]:
