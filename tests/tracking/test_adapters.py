@@ -209,4 +209,5 @@ def test_a_network_of_another_configuration_is_refused(network):
     model = ModelConfig(anchors=AnchorConfig(ratios=(0.5, 1.0, 2.0)))
     follower = Tracker(network, {}, Config(name="test", model=model))
     with pytest.raises(ValueError, match=r"\(25, 25, 5\) does not fit .* \(25, 25, 3\)"):
-        follower.init(FRAME, BOX)  # which compiles the update as well
+        follower.init(FRAME, BOX)  # which compiles the update as well where it can
+        follower.update(FRAME)
