@@ -208,6 +208,6 @@ def test_the_caller_may_reuse_its_frame(follower):
 def test_a_network_of_another_configuration_is_refused(network):
     model = ModelConfig(anchors=AnchorConfig(ratios=(0.5, 1.0, 2.0)))
     follower = Tracker(network, {}, Config(name="test", model=model))
+    follower.init(FRAME, BOX)
     with pytest.raises(ValueError, match=r"\(25, 25, 5\) does not fit .* \(25, 25, 3\)"):
-        follower.init(FRAME, BOX)  # which compiles the update as well where it can
         follower.update(FRAME)
