@@ -658,6 +658,15 @@ class TrainConfig(_Checked):
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
         )
+        _require_range("train.seed", self.seed, 0, 2**32 - 1)
+        _require_range("train.batch_size", self.batch_size, 1, 10**6)
+        _require_range("train.epochs", self.epochs, 1, 10**5)
+        require(
+            self.steps < 2**31,
+            f"`train.epochs` (={self.epochs}) of `train.pairs_per_epoch` "
+            f"(={self.pairs_per_epoch}) make {self.steps} steps, and no more than 2147483647 "
+            "can be counted",
+        )
         require(self.max_loss > 0, f"`train.max_loss` (={self.max_loss}) must be positive")
         require(
             0 <= self.average_decay < 1,
