@@ -1,5 +1,6 @@
 # make demo   train the small tracker, evaluate it, write a report
 # make test   the whole test suite
+# make small  prepare the data of the tracker that ships, and train it; goes on where it stood
 # Both make a virtual environment of their own first; Python >= 3.11 is all they need.
 
 PYTHON ?= python3
@@ -13,7 +14,19 @@ TRAIN_ARGS ?=
 # A folder of real sequences in OTB layout, evaluated as well when given
 SEQUENCES ?=
 
-.PHONY: demo test lint install clean
+# The tracker that ships: where its data lie, where it is trained, and what it starts from
+DATA ?= ../shared
+SMALL ?= runs/siamjax_small
+INIT ?= $(DATA)/weights/mobilenetv2_1.0_imagenet.npz
+PREPARED := prepared/small
+SIZES := --crop-size 335 --template-size 111
+# Sources that anyone may use; recordings that end in 6, and two of conecube's, are kept back
+CROPS := garbage ships cartucho_map cards lion chess amenity raccoon
+MORE := aquarium football industrial coco_by kitchen_hmi2 openimages5 parking rubik
+CLIPS := 'dronedet__*[!6]' 'conecube__172[68]*' 'conecube__173039*'
+KEPT := dronedet__*6 conecube__172523* conecube__173111*
+
+.PHONY: demo test small lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) $(TRAIN_ARGS)
@@ -25,7 +38,30 @@ ifneq ($(strip $(SEQUENCES)),)
 endif
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
+small: $(PREPARED)/.ready
+	$(BIN)/python train.py --config configs/siamjax_small.py --workdir $(SMALL) --init.path $(INIT)
+
+$(PREPARED)/.ready: $(INSTALLED)
+	mkdir -p $(PREPARED)/backgrounds $(PREPARED)/validation
+	$(BIN)/siamjax prepare crops --input $(DATA)/training --out $(PREPARED)/crops $(SIZES) \
+	    --only $(CROPS:%='%/*')
+	$(BIN)/siamjax prepare crops --input $(DATA)/training_more --out $(PREPARED)/crops_more \
+	    $(SIZES) --only $(MORE:%='%/*') 'dronedet/*[!6]'
+	$(BIN)/siamjax prepare otb --input $(DATA)/training_more/videos --out $(PREPARED)/clips \
+	    $(SIZES) --index-base 0 --only $(CLIPS)
+	ln -sfn $(abspath $(DATA))/turning $(PREPARED)/turning
+	ln -sfn $(abspath $(DATA))/training/cutouts $(PREPARED)/cutouts
+	for source in $(MORE) $(CROPS); do \
+	    for crops in $(abspath $(DATA))/training/crops $(abspath $(DATA))/training_more/crops; do \
+	        if [ -d $$crops/$$source ]; then ln -sfn $$crops/$$source $(PREPARED)/backgrounds/$$source; fi; \
+	    done; \
+	done
+	for clip in $(KEPT:%=$(abspath $(DATA))/training_more/videos/%) $(abspath $(DATA))/training/davis/*; do \
+	    ln -sfn $$clip $(PREPARED)/validation/; \
+	done
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -42,4 +78,4 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf runs prepared .pytest_cache .ruff_cache .hypothesis

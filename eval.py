@@ -1,30 +1,23 @@
-"""Runs a tracker over a benchmark and reports; stopped, the same command goes on."""
+"""Runs a tracker over a benchmark and reports; stopped, the same command goes on.
 
-import os
-import sys
+Exit codes: 0 done, 1 bad input, 3 done but for sequences that are missing from the scores, 130
+interrupted.
+"""
 
 import tyro
 
+from siamjax.commands.ending import end_process, run_command
 from siamjax.commands.evaluate import evaluate
 
 
 def main(words: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 bad input, 130 interrupted."""
-    try:
-        tyro.cli(evaluate, args=words)
-    except (ValueError, OSError) as error:
-        print(f"eval.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\neval.py: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+    """Runs the command; returns the exit code."""
+    return run_command(
+        "eval.py",
+        lambda: tyro.cli(evaluate, args=words),
+        interrupted="interrupted; the same command goes on from here",
+    )
 
 
 if __name__ == "__main__":
-    code = main()
-    if code == 130:
-        # After a compilation that was cut short the interpreter may crash in its own end.
-        sys.stdout.flush()
-        os._exit(code)
-    sys.exit(code)
+    end_process(main())

@@ -78,7 +78,7 @@ class Stopwatch:
         places = [
             (sampling, "draw_pair", "draw"),
             (RecordSource, "read", "read"),
-            (pipeline, "decode_jpeg", "decode"),
+            (pipeline, "decode_image", "decode"),
             (pipeline, "open_tiled", "decode"),
             (TiledJpeg, "decode", "decode"),
             (augment, "cut", "crop"),

@@ -152,7 +152,7 @@ def tracking_rows(folder: Path, all_slots):
     write_otb(rendered, folder / "data")
     benchmark = get_benchmark("otb")
     sequences, _ = load_sequences(folder / "data", benchmark)
-    model = siamjax.load_model("configs/quickstart.py")
+    model = siamjax.load_model("configs/quickstart.py", "random")
     alone = None
     for slots in all_slots:
         parts = (model.network, model.variables, model.config)

@@ -74,7 +74,7 @@ def one_by_one(model, sequences, settings):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, default=Path("configs/quickstart.py"))
-    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--weights", default="random")
     parser.add_argument("--benchmark", default="otb")
     parser.add_argument("--data", type=Path, help="of the benchmark; rendered without it")
     parser.add_argument("--sequences", nargs="*", default=())

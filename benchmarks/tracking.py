@@ -2,6 +2,10 @@
 
     python benchmarks/tracking.py [configs/siamfc.py ...] [--width 640] [--height 480] [--quick]
         [--pysot DIR] [--only-beside]
+    python benchmarks/tracking.py --compare configs/A.py configs/B.py ... [--targets 2]
+
+The second form takes turns with whole `Tracker.update`s of the named configurations, and prints
+how they compare with the first one, and with several targets in the same frame.
 
 Batch 1 stands beside the same tracker in PyTorch, OpenCV and NumPy (`torch_tracker.py`) and,
 given a folder with its source, beside PySOT itself (`rival_pysot.py`) where it has such a
@@ -29,13 +33,14 @@ from forward import random_variables
 from harness import compile_call, print_table, time_call
 
 from siamjax.config_files import load_config
+from siamjax.images import read_image
 from siamjax.models.build import build_network
 from siamjax.models.folding import fold_batch_norm
 from siamjax.tracking import tracker
 from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import pad_frame
-from siamjax.video import VideoWriter, open_frames, read_image
+from siamjax.video import VideoWriter, open_frames
 from siamjax.weights.errors import WeightsError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -199,8 +204,8 @@ def beside(
             one.init(frames[0], first_box(frames[0]))
             for t in range(1, TURN + 1):
                 start = time.perf_counter()
-                one.update(frames[t])
-                _ = one.box_xywh if one is ours else None
+                found = one.update(frames[t])
+                _ = found.box_xywh if one is ours else None
                 if t > 1:
                     times[name].append(time.perf_counter() - start)
     medians = {name: statistics.median(each) for name, each in times.items()}
@@ -232,6 +237,39 @@ def rivals(model: Contender, pysot: Path | None) -> dict[str, object]:
     return found
 
 
+def side_by_side(
+    models: list[Contender], frames: list[np.ndarray], targets: int, rounds: int
+) -> list[list[object]]:
+    """Rows of configuration, ms of `Tracker.update` with its box, frames/s, ratio to the first
+    configuration; then ms with several targets, and the ratio to one.
+    """
+    contenders, boxes = {}, [first_box(frames[0])] * targets
+    for model in models:
+        name = model.config.name
+        one, several = Tracker(*model.parts), MultiTracker(*model.parts)
+        contenders[name, 1] = (one.init, one.update, boxes[0])
+        contenders[name, targets] = (several.init, several.update, boxes)
+    times: dict = {key: [] for key in contenders}
+    for turn in range(rounds + 1):
+        for key, (init, update, box) in contenders.items():
+            init(frames[0], box)
+            for t in range(1, TURN + 1):
+                start = time.perf_counter()
+                found = update(frames[t])
+                _ = [each.box_xywh for each in (found if isinstance(found, list) else [found])]
+                if t > 1 and turn > 0:  # the first turn compiles
+                    times[key].append(time.perf_counter() - start)
+    medians = {key: statistics.median(each) for key, each in times.items()}
+    first = medians[models[0].config.name, 1]
+    rows = []
+    for model in models:
+        one, several = (medians[model.config.name, count] for count in (1, targets))
+        rows.append(
+            [model.config.name, 1e3 * one, 1 / one, one / first, 1e3 * several, several / one]
+        )
+    return rows
+
+
 def many_targets(model: Contender, frames: list[np.ndarray], count: int, repeat: int) -> float:
     """Targets a second, `count` of them in one video."""
     height, width = frames[0].shape[:2]
@@ -240,7 +278,7 @@ def many_targets(model: Contender, frames: list[np.ndarray], count: int, repeat:
     boxes = np.concatenate([corners, np.full((count, 2), 0.15 * height)], axis=1)
     follower = MultiTracker(*model.parts)
     follower.init(frames[0], boxes)
-    return count / time_call(lambda: follower.update(frames[1]), repeat)
+    return count / time_call(lambda: follower.update(frames[1])[-1].box_xywh, repeat)
 
 
 def many_sequences(
@@ -251,7 +289,7 @@ def many_sequences(
     for slot in range(count):
         follower.init(slot, frames[slot % len(frames)], first_box(frames[0]))
     batch = {slot: frames[(slot + 1) % len(frames)] for slot in range(count)}
-    return count / time_call(lambda: follower.update(batch), repeat)
+    return count / time_call(lambda: follower.update(batch)[count - 1].box_xywh, repeat)
 
 
 def resident() -> float:
@@ -279,13 +317,24 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a smoke test of small models")
     parser.add_argument("--pysot", type=Path, help="a folder with PySOT's source")
     parser.add_argument("--only-beside", action="store_true", help="only beside the rivals")
+    parser.add_argument(
+        "--compare", nargs="+", type=Path, metavar="CONFIG", help="these in turns, and no more"
+    )
+    parser.add_argument("--targets", type=int, default=2, help="in one frame, for --compare")
     options = parser.parse_args()
+    frames = render(30, options.width, options.height)
+    size = f"{options.width} x {options.height}"
+    if options.compare:
+        models = [Contender(path, frames[0]) for path in options.compare]
+        rows = side_by_side(models, frames, options.targets, 2 if options.quick else 20)
+        ratio, many = f"/ {rows[0][0]}", f"{options.targets} targets, ms"
+        header = ["configuration", "ms", "frames/s", ratio, many, "/ one"]
+        print_table(f"Tracker.update by turns, frames of {size}", header, rows)
+        return
     names = ("siamfc", "quickstart") if options.quick else MODELS
     configs = options.configs or [CONFIGS / f"{name}.py" for name in names]
     repeat, rounds = (2, 1) if options.quick else (options.repeat, 4)
     counts = COUNTS[:2] if options.quick else COUNTS
-    frames = render(30, options.width, options.height)
-    size = f"{options.width} x {options.height}"
     whole = not options.only_beside
     if whole:
         print_table(f"A frame of {size}, ms", ["stage", "ms"], decoding(frames, repeat))

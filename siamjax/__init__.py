@@ -1,7 +1,7 @@
 """siamjax: the SiamRPN++ family of visual object trackers in JAX.
 
     import siamjax
-    tracker = siamjax.load_tracker("configs/quickstart.py", "runs/quickstart")
+    tracker = siamjax.load_tracker()
     tracker.init(frame, box_xywh)
     tracker.update(frame)
     tracker.box_xywh, tracker.score

@@ -4,21 +4,26 @@ import dataclasses
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from siamjax import compile_cache, shipped
 from siamjax.config import Config, ConfigError, LongTermConfig
 from siamjax.config_files import load_config
 from siamjax.errors import InputError
-from siamjax.models.build import build_network, init_variables
+from siamjax.models.build import abstract_variables, build_network, init_variables
 from siamjax.models.folding import fold_batch_norm
 from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
 from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.frames import Color
+from siamjax.weights.release import check_tree, is_release, read_about, read_release
 
+Random = Literal["random"]
+RANDOM: Random = "random"
 logger = logging.getLogger(__name__)
 
 
@@ -99,28 +104,39 @@ class Model:
     def folded(self) -> "Model":
         """The same model, faster, for inference alone: no batch norms, see `folding`.
 
-        What it predicts is equal up to rounding.
+        What it predicts is equal up to rounding. A release has no batch norms to begin with.
         """
+        if not self.variables["batch_stats"]:
+            return self
         # In NumPy, where each shape of a kernel does not cost a compilation.
         variables = jax.device_get(self.variables)
         return Model(*fold_batch_norm(self.config.model, variables), self.config)
 
 
-def load_model(config: Config | str | Path | None, weights: str | Path | None = None) -> Model:
-    """The network of a configuration, with weights.
+def load_model(
+    config: Config | str | Path | None = None, weights: str | Path | None = None
+) -> Model:
+    """A network with weights: the one that ships where nothing is named.
 
-    `config` is a `Config`, a configuration file, or None for the `config.json` beside the
-    weights. `weights` is a training's work directory or a checkpoint in it, a `.pth` or
-    `.npz` file that `siamjax convert` takes, or None for a network that has learnt nothing.
-    Raises `ValueError` when something is missing or does not fit.
+    `config` is a `Config`, a configuration file, or None for the one that the weights come
+    with. `weights` is a training's work directory or a checkpoint in it, a release file (see
+    `siamjax release`), or a file that `siamjax convert` takes. Either may be the name of a
+    tracker that ships, such as "siamjax_small"; the weights "random" are a network's that has
+    learnt nothing. From here on, what is compiled is kept for later starts, see
+    `compile_cache`. Raises `InputError` when something is missing or does not fit.
     """
-    config = _load_config(config, weights)
+    config, path = resolve(config, weights)
+    compile_cache.enable()
+    if path == RANDOM:
+        return _untrained(config)
+    if path.is_file() and is_release(path):
+        return _released(config, path)
     network = build_network(config.model)
-    return Model(network, _load_variables(network, config, weights), config)
+    return Model(network, _load_variables(network, config, path), config)
 
 
 def load_tracker(
-    config: Config | str | Path | None, weights: str | Path | None = None
+    config: Config | str | Path | None = None, weights: str | Path | None = None
 ) -> Tracker:
     """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`.
 
@@ -128,6 +144,36 @@ def load_tracker(
     """
     model = load_model(config, weights).folded()
     return Tracker(model.network, model.variables, model.config)
+
+
+def resolve(
+    config: Config | str | Path | None = None, weights: str | Path | None = None
+) -> tuple[Config, Path | Random]:
+    """What the arguments of `load_model` mean: the configuration, and where the weights are.
+
+    The weights exist, and those that ship are not damaged; they are not read otherwise. Raises
+    as `load_model` does.
+    """
+    path: Path | Random | None = None
+    if weights is not None and _ships(weights):
+        path = shipped.weights_of(str(weights))
+    elif weights is not None and Path(weights).exists():
+        path = Path(weights)
+    elif weights is not None:
+        if str(weights) != RANDOM:
+            raise _missing(Path(weights))
+        path = RANDOM
+    elif config is None or _ships(config):
+        path = shipped.weights_of(None if config is None else str(config))
+    if config is None:
+        if path == RANDOM:
+            raise ConfigError("random weights need a `config`, which says what the network is")
+        config = _config_of(path)
+    elif _ships(config):
+        config = read_about(shipped.weights_of(str(config))).config
+    elif not isinstance(config, Config):
+        config = load_config(config)
+    return config, path or _shipped_for(config)
 
 
 def with_long_term(config: Config) -> Config:
@@ -180,24 +226,45 @@ def _images(images, name: str, color: Color) -> Array:
     images = jnp.asarray(images)
     if images.ndim != 4 or images.shape[3] != 3:
         raise InputError(f"`{name}` has shape {images.shape} and must be (b, n, n, 3)")
+    if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
+        raise InputError(
+            f"`{name}` is {images.dtype} and must be uint8, or floating: grey levels 0..255 "
+            "(16 bits become those with `images / 257`)"
+        )
     images = images.astype(jnp.float32)
     return images if color == "bgr" else images[..., ::-1]
 
 
-def _load_config(config: Config | str | Path | None, weights: str | Path | None) -> Config:
-    if isinstance(config, Config):
-        return config
-    if config is not None:
-        return load_config(config)
-    if weights is None:
-        raise ConfigError("give `config`, `weights`, or both: neither says what the network is")
+def _ships(name: Config | str | Path) -> bool:
+    """Whether this names a tracker that ships, and no file or folder."""
+    return (
+        not isinstance(name, Config)
+        and str(name) in shipped.catalogue()
+        and not Path(name).exists()
+    )
+
+
+def _shipped_for(config: Config) -> Path:
+    """The weights that ship for a configuration's network."""
+    for name in shipped.catalogue():
+        path = shipped.weights_of(name)
+        if read_about(path).config.model == config.model:
+            return path
+    names = ", ".join(f"`{name}`" for name in shipped.catalogue()) or "none"
+    raise ConfigError(
+        f"no weights ship for the network of `{config.name}` (with weights: {names}); give "
+        "`weights`: a training's work directory, a checkpoint in it, or a weights file"
+    )
+
+
+def _config_of(weights: Path) -> Config:
+    """The configuration that a release holds, or that lies beside other weights."""
+    if weights.is_file() and is_release(weights):
+        return read_about(weights).config
     # A work directory, its folder of checkpoints, one checkpoint in there; or a file.
-    weights = Path(weights)
     folders = (
         [weights.parent] if weights.is_file() else [weights, *weights.resolve().parents[:2]]
     )
-    if not weights.exists():
-        raise _missing(weights)
     for folder in folders:
         if (folder / "config.json").is_file():
             return load_config(folder / "config.json")
@@ -207,34 +274,42 @@ def _load_config(config: Config | str | Path | None, weights: str | Path | None)
     )
 
 
-def _load_variables(
-    network: SiameseRPN, config: Config, weights: str | Path | None
-) -> dict[str, dict]:
-    def initialise(key):
-        return init_variables(network, key, config.model)
+def _untrained(config: Config) -> Model:
+    logger.warning("`%s` starts from random weights and has learnt nothing", config.name)
+    network = build_network(config.model)
+    # It runs once: what the compiler would take to optimise it is never won back.
+    is_on_cpu = jax.default_backend() == "cpu"
+    options = {"xla_backend_optimization_level": 0} if is_on_cpu else {}
+    draw = jax.jit(
+        lambda key: init_variables(network, key, config.model), compiler_options=options
+    )
+    return Model(network, draw(jax.random.key(config.train.seed)), config)
 
-    key = jax.random.key(config.train.seed)
-    if weights is None:
-        logger.warning(
-            "no weights were given: `%s` starts from random ones and has learnt nothing",
-            config.name,
-        )
-        # It runs once: what the compiler would take to optimise it is never won back.
-        is_on_cpu = jax.default_backend() == "cpu"
-        options = {"xla_backend_optimization_level": 0} if is_on_cpu else {}
-        return jax.jit(initialise, compiler_options=options)(key)
-    weights = Path(weights)
+
+def _released(config: Config, path: Path) -> Model:
+    """The model of a release: its network has no batch norms.
+
+    What ships is known to be right by its checksum, so that nothing is traced for it.
+    """
+    variables, about = read_release(path)
+    is_known = path.parent == shipped.FOLDER and about.config.model == config.model
+    network = build_network(config.model, folded=True, checked=not is_known)
+    if not is_known:
+        check_tree(variables, abstract_variables(config.model, folded=True), path)
+    return Model(network, variables, config)
+
+
+def _load_variables(network: SiameseRPN, config: Config, weights: Path) -> dict[str, dict]:
+    abstract = abstract_variables(config.model)
     if weights.is_dir():
         from siamjax.training.checkpoints import load_variables
 
-        return load_variables(weights, jax.eval_shape(initialise, key))
-    if not weights.is_file():
-        raise _missing(weights)
+        return load_variables(weights, abstract)
     from siamjax.weights.convert import load
     from siamjax.weights.errors import WeightsError
 
     variables, _ = load(weights, config)
-    if jax.tree.structure(variables) != jax.tree.structure(jax.eval_shape(initialise, key)):
+    if jax.tree.structure(variables) != jax.tree.structure(abstract):
         raise WeightsError(
             f"{weights} holds a backbone alone, which can start a training but not track"
         )
@@ -244,5 +319,6 @@ def _load_variables(
 def _missing(weights: Path) -> InputError:
     return InputError(
         f"`weights` (={str(weights)!r}) does not exist; give a training's work directory, a "
-        "checkpoint in it, or a .pth or .npz file"
+        "checkpoint in it, a weights file, or the name of a tracker that ships (`siamjax "
+        "models` lists them)"
     )

@@ -1,7 +1,7 @@
 """The `siamjax` command: a thin list of what `siamjax.commands` offers."""
 
+import gc
 import os
-import sys
 from typing import NoReturn
 
 import tyro
@@ -10,10 +10,13 @@ from absl import flags
 from siamjax.commands.ablate import ablate
 from siamjax.commands.check import check
 from siamjax.commands.convert import convert
+from siamjax.commands.ending import end_process, run_command
 from siamjax.commands.export import export
 from siamjax.commands.export_weights import export_weights
+from siamjax.commands.models import models
 from siamjax.commands.pack import pack
 from siamjax.commands.prepare import prepare
+from siamjax.commands.release import release
 from siamjax.commands.render import render
 from siamjax.commands.report import report
 from siamjax.commands.score import score
@@ -24,6 +27,8 @@ from siamjax.commands.vot import vot
 COMMANDS = {
     "track": track,
     "vot": vot,
+    "models": models,
+    "release": release,
     "convert": convert,
     "export": export,
     "export-weights": export_weights,
@@ -44,25 +49,18 @@ def main(arguments: list[str] | None = None) -> int:
     flags.FLAGS.mark_as_parsed()
     # TensorFlow-free by choice: keeps TFDS from looking for credentials on a cluster.
     os.environ.setdefault("NO_GCE_CHECK", "true")
-    try:
-        code = tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="siamjax")
-    except (ValueError, OSError) as error:
-        print(f"siamjax: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("siamjax: interrupted", file=sys.stderr)
-        return 130
-    return code or 0
+    return run_command(
+        "siamjax",
+        lambda: tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="siamjax"),
+    )
 
 
 def command() -> NoReturn:
     """What the installed `siamjax` runs: `main`, and then the end of the process."""
-    code = main()
-    if code == 130:
-        # After a compilation that was cut short the interpreter may crash in its own end.
-        sys.stdout.flush()
-        os._exit(code)
-    sys.exit(code)
+    # Imports and traces make many objects that stay: looking through them again and again for
+    # garbage is a sixth of the time until a first box.
+    gc.set_threshold(50_000)
+    end_process(main())
 
 
 if __name__ == "__main__":

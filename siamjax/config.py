@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import math
 import re
+import types
 import typing
 from typing import Literal
 
@@ -26,6 +27,9 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 
 
 # A whole number is accepted where a float is expected, and nothing else is converted.
+_LARGEST = 2**63 - 1
+_LARGEST_SEARCH = 4095  # pixels: beyond what any machine computes
+_LARGEST_SEED = 2**32 - 1  # of JAX's generators; what is larger would be cut
 _SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
 
 
@@ -52,6 +56,26 @@ def _require_range(name: str, value: float, low: float, high: float) -> None:
     )
 
 
+def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
+    """Raises `ConfigError` for a value of another type, or a number that is not finite."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        if value is not None or type(None) not in inner:
+            _check_kind(where, value, next(each for each in inner if each is not type(None)))
+    elif origin is tuple:
+        require(isinstance(value, tuple), f"{where} must be a tuple")
+        for each in value:
+            _check_kind(where, each, inner[0])
+    elif kind in _SCALARS:
+        fits = isinstance(value, _SCALARS[kind])
+        fits = fits and (kind is bool or not isinstance(value, bool))
+        require(fits, f"{where} must be of type {kind.__name__}")
+        if kind in (int, float):
+            require(-_LARGEST <= value <= _LARGEST, f"{where} must be a finite number")
+    elif isinstance(kind, type):
+        require(isinstance(value, kind), f"{where} must be of type {kind.__name__}")
+
+
 class _Checked:
     """Checks every field's type, then the class's own rules, when an instance is made."""
 
@@ -63,10 +87,8 @@ class _Checked:
                 choices = typing.get_args(kind)
                 hint = did_you_mean(str(value), choices)
                 require(value in choices, f"{where} must be one of {list(choices)}{hint}")
-            elif kind in _SCALARS:
-                fits = isinstance(value, _SCALARS[kind])
-                fits = fits and (kind is bool or not isinstance(value, bool))
-                require(fits, f"{where} must be of type {kind.__name__}")
+            else:
+                _check_kind(where, value, kind)
         self._check()
 
     def _check(self):
@@ -174,6 +196,7 @@ class ModelConfig(_Checked):
             self.template_crop is None or self.template_crop > 0,
             f"`model.template_crop` (={self.template_crop}) must be positive, or None",
         )
+        _require_range("model.search_size", self.search_size, 1, _LARGEST_SEARCH)
         require(
             0 < self.template_size < self.search_size,
             f"`model.template_size` (={self.template_size}) must be positive and smaller "
@@ -294,6 +317,8 @@ class TrackerConfig(_Checked):
     # `small_target` of the first frame; None keeps `search_size`
     small_target_search_size: int | None = None
     small_target: float = 0.004
+    # the score below which a short-term tracker says that its target is lost; 0 never says so
+    lost_score: float = 0.0
     mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
@@ -312,6 +337,7 @@ class TrackerConfig(_Checked):
         _require_range("tracker.size_lr", self.size_lr, 0, 1)
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
         _require_range("tracker.small_target", self.small_target, 0, 1)
+        _require_range("tracker.lost_score", self.lost_score, 0, 1)
         _require_range("tracker.mask_threshold", self.mask_threshold, 0, 1)
         require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,
@@ -325,7 +351,7 @@ class TrackerConfig(_Checked):
             f"`tracker.response_up` (={self.response_up}) must be at least 1",
         )
         for size in self.search_sizes(self.search_size):
-            require(size > 0, f"`tracker.search_size` (={size}) must be positive")
+            _require_range("tracker.search_size", size, 1, _LARGEST_SEARCH)
 
     def search_sizes(self, first: int) -> tuple[int, ...]:
         """Search sizes in the order in which a lost target is looked for, from `first` on."""
@@ -336,6 +362,7 @@ class TrackerConfig(_Checked):
             last > first,
             f"`tracker.long_term.search_size` (={last}) must exceed the usual one (={first})",
         )
+        _require_range("tracker.long_term.search_size", last, 1, _LARGEST_SEARCH)
         step = self.long_term.search_step or last - first
         return (*range(first, last, step), last)
 
@@ -351,18 +378,23 @@ class SyntheticConfig(_Checked):
     frame_step: int = 1  # keep every n-th frame
     width: int = 320  # of a frame, pixels
     height: int = 240
+    # folders of photographs in the place of what is drawn (docs/data.md): objects with alpha
+    # or masks, and scenes; paths as seen from where the command runs
+    sprites: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    part_prob: float = 0.0  # share of sequences whose target is a part of an object
 
     def _check(self):
-        for name in ("sequences", "frames", "frame_step"):
-            require(
-                getattr(self, name) >= 1,
-                f"`synthetic.{name}` (={getattr(self, name)}) must be at least 1",
-            )
         require(
-            min(self.width, self.height) >= 96,
-            f"`synthetic` frames ({self.width} x {self.height}) must be at least 96 pixels "
-            "on each side",
+            0 <= self.part_prob <= 1 and (self.sprites or not self.part_prob),
+            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
+            f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
         )
+        for name in ("sequences", "frames", "frame_step"):
+            _require_range(f"synthetic.{name}", getattr(self, name), 1, 1_000_000)
+        _require_range("synthetic.seed", self.seed, 0, _LARGEST_SEED)
+        for name in ("width", "height"):
+            _require_range(f"synthetic.{name}", getattr(self, name), 96, 8192)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -493,12 +525,9 @@ class DataConfig(_Checked):
             f"`data.positives` (={self.positives}) must be positive and at most "
             f"`data.anchors` (={self.anchors})",
         )
-        for name in ("num_workers", "num_threads"):
-            value = getattr(self, name)
-            require(
-                0 <= value <= 1024,
-                f"`data.{name}` (={value}) must lie in [0, 1024]",
-            )
+        _require_range("data.num_workers", self.num_workers, 0, 1024)
+        _require_range("data.num_threads", self.num_threads, 0, 1024)
+        _require_range("data.crop_size", self.crop_size, 1, 8192)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -586,8 +615,8 @@ class OptimConfig(_Checked):
 class InitConfig(_Checked):
     """What a run starts from; one that is resumed never reads it again."""
 
-    # A checkpoint or work directory of ours, or a .pth or .npz file that `siamjax convert`
-    # takes, of a backbone or of a whole tracker; empty starts from random numbers
+    # The name of a tracker that ships, a checkpoint or work directory of ours, a release file,
+    # or a file that `siamjax convert` takes; empty starts from random numbers
     path: str = ""
     # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
     parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()
@@ -636,6 +665,7 @@ class TrainConfig(_Checked):
     picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
 
     def _check(self):
+        _require_range("train.seed", self.seed, 0, _LARGEST_SEED)
         for name in (
             "batch_size",
             "micro_batches",
@@ -658,14 +688,12 @@ class TrainConfig(_Checked):
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
         )
-        _require_range("train.seed", self.seed, 0, 2**32 - 1)
         _require_range("train.batch_size", self.batch_size, 1, 10**6)
         _require_range("train.epochs", self.epochs, 1, 10**5)
         require(
             self.steps < 2**31,
-            f"`train.epochs` (={self.epochs}) of `train.pairs_per_epoch` "
-            f"(={self.pairs_per_epoch}) make {self.steps} steps, and no more than 2147483647 "
-            "can be counted",
+            f"`train.epochs` (={self.epochs}) of {self.steps_per_epoch} steps each are more "
+            "than the 2^31 - 1 steps that can be counted",
         )
         require(self.max_loss > 0, f"`train.max_loss` (={self.max_loss}) must be positive")
         require(

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import re
+import traceback
 import types
 import typing
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import siamjax.config
 from siamjax.config import Config, ConfigError, did_you_mean, require
+from siamjax.files import printable
+from siamjax.text import TextError, read_json
 
 
 def load_config(path: str | Path) -> Config:
@@ -26,26 +29,12 @@ def load_config(path: str | Path) -> Config:
         )
     if path.suffix == ".json":
         try:
-            return config_from_dict(json.loads(path.read_text()))
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{path} is not valid JSON: {error}") from None
-    spec = importlib.util.spec_from_file_location(f"siamjax_config_{path.stem}", path)
-    require(spec is not None, f"configuration {str(path)!r} must be a .py or .json file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        get_config = getattr(module, "get_config", None)
-        require(
-            get_config is not None,
-            f"{str(path)!r} has no function `get_config() -> Config`",
-        )
-        config = get_config()
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except SyntaxError as error:
-        raise ConfigError(f"{path} is not valid Python: {error}") from None
-    except TypeError as error:
-        raise ConfigError(f"{path}: {_explain_type_error(error)}") from error
+            return config_from_dict(read_json(path))
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        except TextError as error:
+            raise ConfigError(str(error)) from None
+    config = run_file(path, "get_config", "a configuration has `get_config() -> Config`")
     require(
         isinstance(config, Config),
         f"`get_config()` of {str(path)!r} returned {type(config).__name__}, not Config",
@@ -53,14 +42,45 @@ def load_config(path: str | Path) -> Config:
     return config
 
 
-def _explain_type_error(error: TypeError) -> str:
-    """Adds "did you mean" to Python's own complaint about an unknown keyword."""
+def run_file(path: Path, function: str, form: str, *arguments: Any) -> Any:
+    """What a function in a Python file of the user's returns.
+
+    Raises `ConfigError` for whatever goes wrong in there, with the line of the file that is to
+    blame; `form` is what to say where the function is missing.
+    """
+    spec = importlib.util.spec_from_file_location(f"siamjax_file_{path.stem}", path)
+    require(spec is not None, f"{str(path)!r} must be a .py or .json file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if hasattr(module, function):
+            return getattr(module, function)(*arguments)
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{_line_of(path, error)}: {_explained(error)}") from error
+    raise ConfigError(f"{str(path)!r} has no function `{function}`; {form}")
+
+
+def _line_of(path: Path, error: BaseException) -> str:
+    """The last line of the file that had to do with an error, `path, line 3`."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename) == path:
+        lines = [error.lineno]
+    return f"{path}, line {lines[-1]}" if lines else str(path)
+
+
+def _explained(error: BaseException) -> str:
+    """What Python or we say of an error, with "did you mean" for an unknown keyword."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"this is not valid Python: {error.msg}"
     match = re.match(
         r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
     )
     owner = vars(siamjax.config).get(match[1]) if match else None
     if owner is None:
-        return str(error)
+        return printable(f"{type(error).__name__}: {error}")
     fields = [field.name for field in dataclasses.fields(owner)]
     hint = did_you_mean(match[2], fields) or f"; its fields are {fields}"
     return f"{match[1]} has no field {match[2]!r}{hint}"
@@ -72,7 +92,7 @@ def config_to_dict(config: Config) -> dict[str, Any]:
 
 
 def config_from_dict(values: dict[str, Any]) -> Config:
-    """The inverse of `config_to_dict`; raises `ConfigError` for unknown keys."""
+    """The inverse of `config_to_dict`; raises `ConfigError` for anything else."""
     return _build(Config, values, "config")
 
 
@@ -80,7 +100,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         require(
             isinstance(value, dict),
-            f"`{where}` must hold the fields of {kind.__name__}, not {value!r}",
+            f"`{where}` must hold the fields of {kind.__name__}, not {value!r:.60}",
         )
         hints = typing.get_type_hints(kind)
         for key in value:
@@ -88,9 +108,16 @@ def _build(kind: Any, value: Any, where: str) -> Any:
                 key in hints,
                 f"`{where}` has no field {key!r}{did_you_mean(key, hints)}",
             )
+        missing = [
+            field.name
+            for field in dataclasses.fields(kind)
+            if field.name not in value and field.default is dataclasses.MISSING
+        ]
+        require(not missing, f"`{where}` lacks {missing}")
         return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
+        require(isinstance(value, list), f"`{where}` must be a list, not {value!r:.60}")
         return tuple(_build(arguments[0], item, where) for item in value)
     if origin in (typing.Union, types.UnionType):
         present = next(a for a in arguments if a is not type(None))

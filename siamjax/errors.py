@@ -14,3 +14,16 @@ class SiamjaxError(Exception):
 
 class InputError(SiamjaxError, ValueError):
     """An argument, an option or a file breaks a rule."""
+
+
+class RefusedError(InputError):
+    """A frame or a box that nothing can be tracked in: an evaluation leaves its sequence out.
+
+    Any other error in the midst of an evaluation stops it.
+    """
+
+
+def require_between(name: str, value: float, low: float, high: float) -> None:
+    """Raises `InputError` for a number outside of its bounds, both included, and for NaN."""
+    if not low <= value <= high:
+        raise InputError(f"`{name}` (={value}) must lie between {low} and {high}")

@@ -1,11 +1,20 @@
-"""Pictures in and out: images, folders of images, video files, cameras, streams.
+"""Frames in and out: folders of images, video files, cameras, streams.
 
 Frames are `[h, w, 3]` uint8 BGR everywhere. What cannot be read is an `ImageError` that names
 the file, and inside a sequence it is one of its elements, so that the caller can skip it,
-count it and go on.
+count it and go on. Every source has
+
+    count       how many frames there are to come, or None where nothing sure is known
+    frame_rate  frames per second, a `Fraction` that makes sense, to write them at
+    time        seconds from the first frame to the one that came last
+    notes       what the user should know about the source, in words; may grow while reading
 """
 
-import re
+import collections
+import itertools
+import math
+import statistics
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,151 +22,341 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from av.stream import Disposition
 
 from siamjax.errors import InputError
+from siamjax.folders import IMAGE_SUFFIXES, FolderError, files_in, folders_in, images_in
+from siamjax.images import MAX_PIXELS, ImageError, read_image
+from siamjax.signatures import HEAD, describe
 
-IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
-
-
-class ImageError(InputError):
-    """An image, a frame or a video cannot be read; the message names the file."""
+MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
+MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
+_FAR = 5  # times by which a stated rate may differ from that of the first time stamps
+_COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
+_LOOK_AHEAD = 100  # packets that tell a picture from a video
+_WITHOUT_KEY = 300  # packets after which a video may begin with any frame
+_JOINED = (
+    "it was cut without encoding: frames before the first whole one cannot be shown, and are "
+    "left out"
+)
+# Containers whose index says of every frame where it lies and whether it is shown.
+_INDEXED = {"avi", "mov,mp4,m4a,3gp,3g2,mj2"}
 
 
 class SourceStopped(ImageError):
     """A camera or a stream stopped before its end; as an element, it is the last one."""
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """An image file as `[h, w, 3]` uint8 BGR, turned upright where its EXIF data says so.
-
-    Grey becomes three equal channels, alpha is dropped, 16 bits become 8. Raises `ImageError`
-    for a file that is missing, empty, truncated or no image.
-    """
-    try:
-        encoded = Path(path).read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read: {error.strerror}") from error
-    if not encoded:
-        raise ImageError(f"{path}: the file is empty")
-    try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ImageError(f"{path}: no readable image: {error.err}") from error
-    if image is None:
-        raise ImageError(f"{path}: no readable image, or a truncated one")
-    return image
+class _NoFrame(ImageError):
+    """Data from which no frame came. Decoding in threads tells it early, before frames."""
 
 
-def natural_order(path: Path) -> tuple:
-    """Sorting key under which `2.jpg` comes before `10.jpg`."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in parts], path
+def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
+    """The first of some frame rates that a video can have; None for none."""
+    for rate in rates:
+        if rate is not None and math.isfinite(rate) and MIN_RATE <= rate <= MAX_RATE:
+            return Fraction(rate)
+    return None
 
 
 class ImageFolder:
-    """The images of a folder, in natural order of their names.
+    """The images of a folder, in natural order of their names, or one image.
 
     Iterating gives a frame, or an `ImageError` in the place of one that cannot be read.
 
     Attributes:
         paths: of the images.
-        count: how many.
-        frame_rate: frames per second to play them at.
     """
 
     def __init__(self, path: Path):
-        self.paths = sorted(_images_in(path), key=natural_order)
+        try:
+            self.paths = [path] if path.is_file() else images_in(path)
+        except FolderError as error:
+            raise ImageError(str(error)) from error
         self.count = len(self.paths)
         self.frame_rate = FOLDER_RATE
+        self.time = 0.0
+        self.notes: list[str] = []
         if not self.paths:
-            inner = [p for p in sorted(path.iterdir()) if p.is_dir() and _images_in(p)]
+            inner = [folder for folder in folders_in(path) if images_in(folder)]
+            inner += [f for f in files_in(path, "*") if f.suffix.lower() in VIDEO_SUFFIXES]
             hint = f"; did you mean {inner[0]}?" if inner else ""
             raise ImageError(
                 f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
             )
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
-        for path in self.paths:
+        for number, path in enumerate(self.paths):
             try:
                 frame = read_image(path)
             except ImageError as error:
                 frame = error
+            self.time = float(number / self.frame_rate)
             yield frame
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-
-
 class VideoFile:
-    """The frames of the first video stream of a file or a network address, turned upright.
+    """The frames of the video in a file or at a network address, turned upright.
 
-    Iterating decodes from the beginning and gives a frame, or an `ImageError` in the place
-    of one that is damaged; a `SourceStopped` where reading ends before the video does.
+    The video is the largest stream that is no cover picture. Iterating decodes from the
+    beginning and gives the frames that a player shows: those before the first whole one, in a
+    video that was cut without encoding, are left out. An `ImageError` stands in the place of
+    a damaged one, and a `SourceStopped` where reading ends before the video does.
 
     Attributes:
         path: of the file, or the address.
-        count: how many frames the file says it has, or None; it may be wrong.
-        frame_rate: frames per second.
     """
 
     def __init__(self, path: Path | str):
         self.path = path
+        self.time = 0.0
+        self.notes: list[str] = []
         with self._open() as container:
-            stream = container.streams.video[0]
-            self.count = stream.frames or None
-            self.frame_rate = stream.average_rate or FOLDER_RATE
+            stream = self._choose(container)
+            self._stream = stream.index
+            self.count = self._count(container, stream)
+            stated = stream.average_rate
+            self._believed = sane_rate(stated)
+            measured = None if "://" in str(self.path) else sane_rate(self._measured_rate())
+            if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
+                self._believed = measured
+            others = stream.guessed_rate, stream.base_rate
+            self.frame_rate = self._believed or sane_rate(*others) or FOLDER_RATE
+            if stated != self._believed and self.count != 1:
+                shown = f"{float(stated):g} frames/s" if stated else "no frame rate"
+                self._note(f"the video states {shown}; {float(self.frame_rate):g} are assumed")
+
+    def _measured_rate(self) -> Fraction | None:
+        """Frames a second, by the time stamps of the first packets."""
+        with self._open() as container:
+            packets = container.demux(container.streams[self._stream])
+            try:
+                first = [p for p in itertools.islice(packets, _LOOK_AHEAD) if p.pts is not None]
+            except av.FFmpegError:
+                return None
+        stamps = sorted({packet.pts * packet.time_base for packet in first})
+        steps = [later - stamp for stamp, later in itertools.pairwise(stamps)]
+        return 1 / statistics.median_low(steps) if steps else None
 
     def _open(self):
+        source, options = str(self.path), {}
+        if "://" not in source:
+            # Names with a colon are names, and a playlist must not lead to other places.
+            source, options = f"file:{source}", {"protocol_whitelist": "file"}
         try:
-            container = av.open(str(self.path), timeout=PATIENCE)
-        except av.FFmpegError as error:
-            raise ImageError(f"{self.path}: no readable video: {_reason(error)}") from error
-        if not container.streams.video:
-            container.close()
-            raise ImageError(f"{self.path}: holds no video stream")
+            container = av.open(source, options=options, timeout=PATIENCE)
+        except (av.FFmpegError, ValueError) as error:
+            raise ImageError(f"{self.path}: no readable video: {self._why(error)}") from error
         return container
+
+    def _why(self, error: Exception) -> str:
+        """Why it cannot be opened: what the file is instead, where its first bytes tell."""
+        kind = None
+        if "://" not in str(self.path) and Path(self.path).is_file():
+            with open(self.path, "rb") as opened:
+                kind = describe(opened.read(HEAD))
+        return _reason(error) if kind is None or "video" in kind else f"it is {kind}"
+
+    def _choose(self, container):
+        videos = [s for s in container.streams.video if s.codec_context is not None]
+        moving = [stream for stream in videos if not stream.disposition & _COVER]
+        if not moving:
+            unknown = (
+                "no video of a known codec" if container.streams.video else "no video stream"
+            )
+            raise ImageError(
+                f"{self.path}: holds {'only a cover picture' if videos else unknown}"
+            )
+        if len(moving) > 1 and "://" not in str(self.path):
+            moving = self._without_stills(container, moving)
+        stream = max(moving, key=lambda stream: (_area(stream), -stream.index))
+        if _area(stream) > MAX_PIXELS:
+            raise ImageError(
+                f"{self.path}: claims frames of {stream.codec_context.width} x "
+                f"{stream.codec_context.height} pixels; a frame may have {MAX_PIXELS:,}"
+            )
+        if len(moving) > 1:
+            size = f"{stream.codec_context.width} x {stream.codec_context.height}"
+            self.notes.append(f"it holds {len(moving)} videos; the largest, {size}, is read")
+        return stream
+
+    def _without_stills(self, container, streams):
+        """Those streams that go on; a cover picture need not be marked as one."""
+        packets = collections.Counter()
+        try:
+            for packet in itertools.islice(container.demux(streams), _LOOK_AHEAD):
+                packets[packet.stream.index] += packet.size > 0
+        except av.FFmpegError:
+            pass  # what is wrong shows when it is read
+        return [s for s in streams if packets[s.index] > 1] or streams
+
+    def _count(self, container, stream) -> int | None:
+        """Frames in the index that are to be shown; what the header states is not believed."""
+        kind, entries = container.format.name, list(stream.index_entries)
+        # 0 frames are stated where the index grows while one reads.
+        if not stream.frames or kind not in _INDEXED or self._is_cut_short(container, stream):
+            return None
+        # An AVI file without its index has entries for what was read alone.
+        if kind == "avi" and max((e.pos for e in entries), default=0) < container.size / 2:
+            return None
+        # One that begins in the midst is read for it; there is no other way.
+        if not any(entry.is_keyframe for entry in entries[1:]) or entries[0].is_keyframe:
+            return sum(not entry.is_discard for entry in entries) or None
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        packets = list(itertools.dropwhile(lambda packet: not packet.is_keyframe, packets))
+        return sum(not p.is_discard and _is_after(p, packets[0].pts) for p in packets)
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
         with self._open() as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            packets = container.demux(stream)
-            index = 0
-            while True:
-                try:
-                    packet = next(packets)
-                except StopIteration:
+            index, start = 0, None
+            early: list[ImageError] = []  # told before there was a frame
+            for item in self._decoded(container):
+                element, stamp = self._convert(item, index + 1)
+                if start is not None:
+                    self._advance(stamp, start)
+                elif isinstance(element, ImageError):
+                    if isinstance(item, av.VideoFrame):
+                        self._note(_JOINED)
+                    early.append(element)
+                    continue
+                else:
+                    start, self.time = stamp or 0.0, 0.0
+                yield element
+                if isinstance(element, SourceStopped):
                     return
-                except av.FFmpegError as error:
-                    yield SourceStopped(f"{self.path} stopped: {_reason(error)}")
-                    return
-                for frame in self._decode(packet, index):
-                    yield frame
-                    index += 1
+                index += 1
+                # Decoding in threads tells of damage early: the place of it is not known.
+                later = [error for error in early if isinstance(error, _NoFrame)]
+                yield from later
+                index, early = index + len(later), []
+            yield from early[:1]
+            if self._is_cut_short(container, container.streams[self._stream]):
+                yield SourceStopped(f"{self.path} is cut short, after {index} frames")
 
-    def _decode(self, packet, index: int) -> Iterator[np.ndarray | ImageError]:
+    def _decoded(self, container, wait: bool = True) -> Iterator:
+        """Frames of FFmpeg, from the first one that needs none before it; errors in between."""
+        stream = container.streams[self._stream]
+        stream.thread_type = "AUTO"
+        packets = container.demux(stream)
+        skipped, first, can_begin = 0, None, not wait
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                yield SourceStopped(f"{self.path} stopped: {_reason(error)}")
+                return
+            if packet is None:
+                break
+            if not can_begin:
+                can_begin = packet.is_keyframe or skipped == _WITHOUT_KEY
+                first = packet.pts
+                if not can_begin:
+                    skipped += packet.size > 0
+                    continue
+                if skipped:
+                    self._note(_JOINED)
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                yield error
+                continue
+            # shown before the frame that stands alone, some need ones that are not there
+            yield from (frame for frame in frames if _is_after(frame, first))
+        if skipped and not can_begin:  # nothing says which frames stand alone
+            with self._open() as again:
+                yield from self._decoded(again, wait=False)
+
+    def _convert(self, item, number: int) -> tuple[np.ndarray | ImageError, float | None]:
+        """What is decoded as an element, and its time stamp in seconds, where it has one."""
+        if isinstance(item, ImageError):
+            return item, None
+        if isinstance(item, av.FFmpegError):
+            told = f"{self.path}: frame {number} is damaged: {item.strerror}"
+            return _NoFrame(told), None
         try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            yield ImageError(f"{self.path}: frame {index} is damaged: {error.strerror}")
-            return
-        for offset, frame in enumerate(frames):
-            if frame.is_corrupt:
-                yield ImageError(f"{self.path}: frame {index + offset} is damaged")
-            else:
-                yield np.ascontiguousarray(
-                    np.rot90(frame.to_ndarray(format="bgr24"), frame.rotation // 90)
-                )
+            if not item.is_corrupt:
+                return _upright(item), item.time
+            reason = "is damaged"
+        except (av.FFmpegError, ValueError) as error:  # a format that cannot be converted
+            reason = f"cannot be converted: {error}"
+        return ImageError(f"{self.path}: frame {number} {reason}"), item.time
+
+    def _advance(self, stamp: float | None, start: float) -> None:
+        """Moves `time` to the frame with this stamp, or by one frame where stamps are none."""
+        if stamp is None or not self._believed:
+            self.time += float(1 / self.frame_rate)
+        else:
+            self.time = max(self.time, stamp - start)
+
+    def _note(self, words: str) -> None:
+        if words not in self.notes:
+            self.notes.append(words)
+
+    def _is_cut_short(self, container, stream) -> bool:
+        """Whether the file ends before its container says that it does."""
+        path = Path(self.path)
+        if "://" in str(self.path) or not path.is_file():
+            return False
+        size = path.stat().st_size
+        if container.format.name in _INDEXED and any(
+            entry.pos + entry.size > size for entry in stream.index_entries
+        ):
+            return True
+        with open(path, "rb") as opened:
+            return size < _stated_end(opened.read(256))
 
 
-def _reason(error: av.FFmpegError) -> str:
+def _is_after(picture: av.Packet | av.VideoFrame, first: int | None) -> bool:
+    return picture.pts is None or first is None or picture.pts >= first
+
+
+def _area(stream) -> int:
+    return (stream.codec_context.width or 0) * (stream.codec_context.height or 0)
+
+
+def _upright(frame: av.VideoFrame) -> np.ndarray:
+    """A decoded frame as it is to be shown, turned and mirrored in steps of 90 degrees."""
+    image = frame.to_ndarray(format="bgr24")
+    matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
+    if matrix is not None:
+        # a pixel moves to (a x + c y, b x + d y)
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+        if abs(a) + abs(d) < abs(b) + abs(c):
+            image, a, d = image.transpose(1, 0, 2), c, b
+        image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(image)
+
+
+def _stated_end(start: bytes) -> int:
+    """The place at which an AVI or a Matroska file says that it ends; 0 where it does not."""
+    if start[:4] == b"RIFF":
+        size = int.from_bytes(start[4:8], "little")
+        return 8 + size if size < 0xFFFFFFFF else 0
+    if start[:4] == b"\x1aE\xdf\xa3":
+        place, _ = _ebml_end(start, 4)
+        if start[place : place + 4] == b"\x18S\x80g":
+            end, is_known = _ebml_end(start, place + 4)
+            return end if is_known else 0
+    return 0
+
+
+def _ebml_end(content: bytes, place: int) -> tuple[int, bool]:
+    """Where the element ends whose length stands at `place`, and whether that is known."""
+    first = content[place] if place < len(content) else 0
+    length = 9 - first.bit_length()  # bytes of the number; its first bits count them
+    value = int.from_bytes(content[place : place + length]) & ((1 << 7 * length) - 1)
+    return place + length + value, value != (1 << 7 * length) - 1
+
+
+def _reason(error: Exception) -> str:
     if isinstance(error, av.error.ExitError):  # FFmpeg's "Immediate exit requested"
         return f"nothing came for {PATIENCE:g} s"
-    return error.strerror or str(error)
+    return getattr(error, "strerror", None) or str(error)
 
 
 class Camera:
@@ -165,32 +364,38 @@ class Camera:
 
     Attributes:
         index: which one, as OpenCV counts them.
-        count: None, for it has no end.
-        frame_rate: frames per second that it says it gives.
     """
 
     def __init__(self, index: int):
         self.index = index
         self.count = None
+        self.time = 0.0
+        self.notes: list[str] = []
+        if index > _LAST_CAMERA:
+            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
             raise ImageError(f"camera {index} cannot be opened: is it there, and free?")
-        self.frame_rate = Fraction(self._capture.get(cv2.CAP_PROP_FPS) or FOLDER_RATE)
+        self.frame_rate = sane_rate(self._capture.get(cv2.CAP_PROP_FPS)) or FOLDER_RATE
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
+        start = None
         try:
             while True:
                 is_read, frame = self._capture.read()
                 if not is_read:
                     yield SourceStopped(f"camera {self.index} stopped")
                     return
+                now = time.monotonic()
+                start = now if start is None else start
+                self.time = now - start
                 yield frame
         finally:
             self._capture.release()
 
 
 def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
-    """The frames of a video file, a folder of images, a camera or a network stream.
+    """The frames of a video file, a folder of images, an image, a camera or a network stream.
 
     A camera is its number, a stream an address such as rtsp://host/path. Files and folders
     may be iterated as often as wanted. Raises `ImageError` when there is nothing to read.
@@ -204,7 +409,8 @@ def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
             f"{path}: does not exist; give a video file, a folder of images, the number of a "
             "camera, or an address with ://"
         )
-    return ImageFolder(path) if path.is_dir() else VideoFile(path)
+    is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    return ImageFolder(path) if is_still else VideoFile(path)
 
 
 def is_live(source: str | Path) -> bool:
@@ -232,16 +438,21 @@ class VideoWriter:
                 f"{' '.join(sorted(VIDEO_SUFFIXES))}"
             )
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if sane_rate(frame_rate) is None:
+            raise InputError(
+                f"`frame_rate` (={frame_rate}) must lie between {MIN_RATE} and {MAX_RATE} "
+                "frames per second"
+            )
         self._partial = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
         self._shape: tuple[int, ...] | None = None
         try:
-            self._container = av.open(str(self._partial), "w")
+            self._container = av.open(f"file:{self._partial}", "w")
         except av.FFmpegError as error:
             raise self._failure(error) from error
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {}
-        # MPEG-4 keeps the rate in 16 bits.
-        rate = Fraction(frame_rate).limit_denominator(1001)
+        # MPEG-4 keeps both numbers of the rate in 16 bits.
+        rate = Fraction(frame_rate).limit_denominator(min(1001, int(65535 / frame_rate)))
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
         self._stream.pix_fmt = "yuv420p"
 
@@ -251,8 +462,13 @@ class VideoWriter:
         Raises `OSError` when the file cannot be written, as on a full disk.
         """
         if self._shape is None:
-            self._shape = frame.shape
             height, width = frame.shape[:2]
+            if max(height, width) > MAX_SIDE:
+                raise InputError(
+                    f"{self.path}: frames of {width} x {height} pixels cannot be written as a "
+                    f"video; a side may have {MAX_SIDE}"
+                )
+            self._shape = frame.shape
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
         if frame.shape != self._shape:
             raise InputError(

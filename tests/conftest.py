@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["SIAMJAX_CACHE"] = "off"  # of the user's own, which tests must not fill
 
 import jax
 import numpy as np

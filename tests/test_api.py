@@ -74,6 +74,11 @@ def test_images_may_be_bytes_and_rgb(model, rng):
 
 def test_images_of_another_shape_are_refused(model):
     blank = np.zeros((1, 63, 63, 3), np.float32)
+    for wrong in (np.uint16, np.int32, bool):
+        with pytest.raises(
+            ValueError, match=r"must be uint8, or floating: grey levels 0\.\.255"
+        ):
+            model.encode_template(blank.astype(wrong))
     with pytest.raises(ValueError, match=r"templates of `small` are \(b, 63, 63, 3\)"):
         model.encode_template(np.zeros((1, 127, 127, 3)))
     with pytest.raises(ValueError, match=r"must be \(b, n, n, 3\)"):
@@ -113,7 +118,7 @@ def test_a_tracker_is_loaded_alike_without_its_batch_norms(model, workdir, confi
     np.testing.assert_allclose(tracker.score, with_norms.score, atol=1e-4)
 
 
-def test_without_weights_the_seed_decides(config, monkeypatch, caplog):
+def test_of_random_weights_the_seed_decides(config, monkeypatch, caplog):
     # Real initial values compile for seconds; which key they get is what matters.
     def drawn(network, key, model_config):
         assert network == build_network(model_config)
@@ -121,7 +126,7 @@ def test_without_weights_the_seed_decides(config, monkeypatch, caplog):
 
     monkeypatch.setattr("siamjax.api.init_variables", drawn)
     with caplog.at_level(logging.WARNING):
-        model = siamjax.load_model(config)
+        model = siamjax.load_model(config, "random")
     assert "learnt nothing" in caplog.text
     expected = jax.random.normal(jax.random.key(config.train.seed), (3,))
     np.testing.assert_allclose(model.variables["params"]["x"], expected, rtol=1e-6)
@@ -133,8 +138,10 @@ def test_what_is_missing_is_named(tmp_path, config, workdir):
         siamjax.load_model(config, gone)
     with pytest.raises(ValueError, match=r"gone'\) does not exist"):
         siamjax.load_model(None, gone)
-    with pytest.raises(ConfigError, match="give `config`, `weights`, or both"):
-        siamjax.load_tracker(None)
+    with pytest.raises(ConfigError, match="no weights ship for the network of `small`"):
+        siamjax.load_model(config)
+    with pytest.raises(ConfigError, match="random weights need a `config`"):
+        siamjax.load_model(weights="random")
     with pytest.raises(ConfigError, match=r"no config\.json beside"):
         siamjax.load_tracker(None, tmp_path)
     with pytest.raises(CheckpointError, match="no checkpoint"):

@@ -77,7 +77,7 @@ QUICK = Config(
         ),
         (lambda: ModelConfig(template_size=255), "smaller than `model.search_size`"),
         (lambda: TrackerConfig(window_influence=1.5), r"must lie in \[0, 1\]"),
-        (lambda: TrackerConfig(penalty_k=float("nan")), "`tracker.penalty_k` \\(=nan\\)"),
+        (lambda: TrackerConfig(penalty_k=float("nan")), r"`TrackerConfig.penalty_k` \(=nan\)"),
         (
             lambda: Config(name="x", tracker=TrackerConfig(search_size=260)),
             "by a multiple of the stride",
@@ -106,7 +106,7 @@ QUICK = Config(
             lambda: TrainConfig(batch_size=10**9, pairs_per_epoch=10**9),
             r"`train.batch_size` \(=1000000000\) must lie in",
         ),
-        (lambda: TrainConfig(pairs_per_epoch=10**12), "and no more than 2147483647"),
+        (lambda: TrainConfig(pairs_per_epoch=10**12), r"more than the 2\^31 - 1 steps"),
         (lambda: TrainConfig(average_decay=-0.1), r"`train.average_decay` \(=-0.1\) must lie"),
         (lambda: LossConfig(iou_weight=-1.0), "`loss.iou_weight` .* must not be negative"),
         (lambda: LossConfig(iou_aware=2.0), r"`loss.iou_aware` \(=2.0\) must lie in \[0, 1\]"),
@@ -231,9 +231,16 @@ class TestFiles:
             (
                 "from siamjax.config import Config, TrainConfig\n"
                 "def get_config():\n    return Config(name='x', train=TrainConfig(epochs=0))",
-                "mine.py: `train.epochs`",
+                "mine.py, line 3: `train.epochs`",
             ),
-            ("def get_config(:", "is not valid Python"),
+            ("def get_config(:", "line 1: this is not valid Python"),
+            (
+                "def get_config():\n    import os\n    return os.listdir('/nowhere')",
+                "line 3: FileN",
+            ),
+            ("def get_config():\n    return get_config()", "line 2: RecursionError"),
+            ("import sys\n\nsys.exit('enough')", "line 3: SystemExit: enough"),
+            ("import torchmisspelled", "line 1: ModuleNotFoundError"),
         ],
     )
     def test_a_broken_file(self, tmp_path, body, message):
@@ -245,8 +252,35 @@ class TestFiles:
         with pytest.raises(ConfigError, match="did you mean 'mine'"):
             load_config(tmp_path / "mime.py")
 
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("[" * 100_000, "nested too deeply"),
+            ("[]", "must hold the fields of Config"),
+            ("{}", r"lacks \['name'\]"),
+            ('{"name": "x", "model": 3}', "must hold the fields of ModelConfig, not 3"),
+            ('{"name": "x", "model": {"levels": "layer2"}}', "must be a list, not 'layer2'"),
+            ('{"name": "x", "model": {"levels": [3]}}', "must be of type str"),
+            ('{"name": "x", "optim": {"lr": 1' + "0" * 400 + "}}", "beyond 64 bits"),
+            ('{"name": "x", "optim": {"lr": NaN}}', r"lr` \(=nan\) must be a finite number"),
+            ('{"name": "x", "train": {"max_loss": Infinity}}', "must be a finite number"),
+            ('{"name": "x", "train": {"seed": -1}}', r"`train.seed` \(=-1\)"),
+            ('{"name": ["x"]}', "must be of type str"),
+            (
+                '{"name": "x", "data": {"sources": [[1]]}}',
+                "the fields of SourceConfig",
+            ),
+        ],
+    )
+    def test_json_that_is_no_configuration(self, tmp_path, text, message):
+        path = tmp_path / "config.json"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=message) as error:
+            load_config(path)
+        assert "config.json" in str(error.value) and len(str(error.value)) < 400
+
     def test_broken_json(self, tmp_path):
         path = tmp_path / "config.json"
         path.write_text("{")
-        with pytest.raises(ConfigError, match="is not valid JSON"):
+        with pytest.raises(ConfigError, match=r"config.json' is no json"):
             load_config(path)

@@ -104,8 +104,11 @@ def test_from_weights_to_report(run, summary, data, tmp_path, capsys, recwarn):
 def test_one_bad_sequence_does_not_stop_the_others(run, summary, data, capsys):
     (data / "Alpha" / "groundtruth_rect.txt").write_text("1,1,9,9\n")
     (data / "Beta" / "img" / "0003.jpg").write_bytes(b"\xff\xd8 torn")
-    assert run() == 0
-    assert capsys.readouterr().out.count("problem: ") == 2
+    assert run() == 3
+    printed = capsys.readouterr().out
+    assert printed.count("problem: ") == 2
+    assert "is scored on 1 of 2 sequences; missing: Alpha\n" in printed
+    assert run("--allow-missing") == 0
     (tracker,) = summary()["trackers"].values()
     assert list(tracker["sequences"]) == ["Beta"]
     assert tracker["problems"][0].startswith("Alpha: skipped: 1 rows of ground truth for 6")
@@ -291,3 +294,52 @@ def test_packing_what_no_server_takes(data, tmp_path, capsys):
     words = ["pack", "--benchmark", "otb", "--data", str(data), "--results", str(tmp_path)]
     assert main([*words, "--out", str(tmp_path / "x.zip")]) == 1
     assert "no server takes" in capsys.readouterr().err
+
+
+@pytest.fixture
+def vot_data(data):
+    """The same sequences in VOT's layout, their boxes written as diamonds that they enclose."""
+    root = data.parent / "vot"
+    for folder in data.iterdir():
+        inner = root / folder.name / "color"
+        inner.mkdir(parents=True)
+        rows = []
+        lines = (folder / "groundtruth_rect.txt").read_text().splitlines()
+        for i, line in enumerate(lines, 1):
+            image = folder / "img" / f"{i:04d}.jpg"
+            (inner / f"{i:08d}.jpg").write_bytes(image.read_bytes())
+            x, y, w, h = (float(v) - (k < 2) for k, v in enumerate(line.split(",")))
+            corners = [x + w / 2, y, x + w, y + h / 2, x + w / 2, y + h, x, y + h / 2]
+            rows.append(",".join(f"{v:g}" for v in corners) + "\n")
+        (root / folder.name / "groundtruth.txt").write_text("".join(rows))
+    (root / "list.txt").write_text("Alpha\nBeta\n")
+    return root
+
+
+def test_vot_in_one_pass_scores_as_the_same_boxes_in_otb(run, vot_data, data, tmp_path, capsys):
+    assert run() == 0
+    otb = json.loads((tmp_path / "out" / "summary.json").read_text())["trackers"]["small"]
+    one_pass = ("--experiment", "one-pass", "--out", tmp_path / "vot-out")
+    assert run(*one_pass, benchmark="vot2018", data=vot_data) == 0
+    told = json.loads((tmp_path / "vot-out" / "summary.json").read_text())
+    vot = told["trackers"]["small"]
+    assert told["benchmark"] == "vot2018"
+    assert set(vot["sequences"]) == {"Alpha", "Beta"}
+    for name, scores in otb["sequences"].items():
+        assert vot["sequences"][name] == pytest.approx(scores, abs=1e-3)
+    assert 0 < vot["overall"]["success_auc"] < 1
+    results = tmp_path / "vot-out" / "results" / "small"
+    boxes = np.loadtxt(results / "Beta.txt", delimiter=",")
+    assert boxes.shape == (6, 4) and boxes[0].tolist() == [40, 30, 30, 24]  # counted from 0
+    # `siamjax score` reads the same files in the same way.
+    capsys.readouterr()
+    where = ["--annotations", str(vot_data), "--results", str(results), "--json"]
+    score = ["score", "--benchmark", "vot2018", "--experiment", "one-pass"]
+    assert main([*score, *where]) == 0
+    again = json.loads(capsys.readouterr().out)["trackers"]["small"]
+    assert again["overall"] == pytest.approx(vot["overall"])
+
+
+def test_one_pass_needs_the_truth(run, data, capsys):
+    assert run("--experiment", "one-pass", benchmark="got10k-test") == 1
+    assert "`experiment` (=one-pass)" in capsys.readouterr().err

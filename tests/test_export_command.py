@@ -65,6 +65,7 @@ def test_the_folder_says_what_it_holds(served):
     assert manifest["frame"] == [256, 256, 3]  # the bucket of 200 x 150
     assert manifest["platforms"] == ["cpu"] and manifest["color"] == "bgr"
     assert manifest["updates"] == {"143": "update.stablehlo"}
+    assert manifest["lost_score"] == small_config().tracker.lost_score
 
 
 def test_other_weights_are_noticed(served):

@@ -17,12 +17,12 @@ T = 12
 def score(capsys):
     """Runs the command with `--json`; the trackers by name."""
 
-    def score(benchmark, annotations, results, *more):
+    def score(benchmark, annotations, results, *more, code=0):
         words = ("--benchmark", benchmark, "--annotations", annotations, "--results", results)
-        assert main(["score", *map(str, words), "--json", *map(str, more)]) == 0
+        assert main(["score", *map(str, words), "--json", *map(str, more)]) == code
         content = json.loads(capsys.readouterr().out)
         assert set(content) == {"benchmark", "trackers"}
-        keys = {"overall", "sequences", "problems"}
+        keys = {"overall", "sequences", "missing", "problems"}
         assert all(set(tracker) == keys for tracker in content["trackers"].values())
         return content["trackers"]
 
@@ -121,9 +121,9 @@ BAD_FILES = {
     "shorter": (ROWS[:-1], "11 predicted boxes for 12 of ground truth"),
     "longer": (np.concatenate([ROWS, ROWS[:1]]), "13 predicted boxes for 12 of ground truth"),
     "empty": ([], "is empty"),
-    "polygons": (np.tile(ROWS, 2), "8 values in line 1: a polygon, it seems"),
-    "bars": ("|", "1 values in line 1: x, y, w, h are expected"),
-    "words": ([["nothing", "to", "see", "here"]], "holds something that is no number"),
+    "polygons": (np.tile(ROWS, 2), r"line 1: 8 values \(.*\), a polygon, it seems"),
+    "bars": ("|", r"line 1: .* is no number"),
+    "words": ([["nothing", "to", "see", "here"]], "'nothing' is no number"),
 }
 
 
@@ -148,8 +148,11 @@ def test_bad_one_pass_input_is_named_counted_and_in_no_mean(tmp_path, score):
     with_nan[3:] = np.nan
     write(results / "nan.txt", with_nan)
     report = tmp_path / "report"
-    (found,) = score("otb", file, tmp_path / "results", "--report", report).values()
+    words = ("otb", file, tmp_path / "results", "--report", report)
+    (found,) = score(*words, code=3).values()
+    assert score(*words, "--allow-missing") == {"ours": found}
     assert set(found["sequences"]) == {"good", "nan"}
+    assert set(found["missing"]) == {*BAD_FILES, "missing", "untrue"}
     assert found["overall"]["precision_20px"] == pytest.approx((1 + 0.25) / 2)
     expected = {name: f"not scored: .*{message}" for name, (_, message) in BAD_FILES.items()}
     expected["missing"] = "not scored: no result file"
@@ -162,3 +165,6 @@ def test_bad_one_pass_input_is_named_counted_and_in_no_mean(tmp_path, score):
         assert re.search(message, line), line
     page = (report / "index.html").read_text()
     assert "9 problems" in page and "2 sequences scored" in page
+    assert "<td>2 of 10</td>" in page and "INCOMPLETE: ours is scored on 2 of 10" in page
+    assert "| 2 of 10 |" in (report / "table.md").read_text()
+    assert "& 2 of 10 " in (report / "table.tex").read_text()

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
@@ -84,6 +85,28 @@ def test_a_video_gives_the_boxes_of_its_frames(weights, tmp_path):
     assert not list(tmp_path.glob("*.txt"))  # only what was asked for
 
 
+def test_a_header_that_lies_is_not_believed(weights, tmp_path, capsys):
+    """A thousand million frames, one every million seconds."""
+    clip = tmp_path / "clip.avi"
+    with VideoWriter(clip, frame_rate=12) as writer:
+        for i in range(4):
+            writer.write(picture(i))
+    content = bytearray(clip.read_bytes())
+    at = content.index(b"strh") + 8
+    struct.pack_into("<II", content, at + 20, 10**6, 1)  # a frame in 10^6 seconds
+    struct.pack_into("<I", content, at + 32, 10**9)
+    clip.write_bytes(content)
+    out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.csv"
+    assert run(clip, weights, "--out", out, "--boxes", boxes) == 0
+    said = capsys.readouterr()
+    assert "tracked 4 of 4 frames" in said.out and "ended early" not in said.out
+    assert "note: the video states 1e-06 frames/s; 30 are assumed" in said.out
+    assert "4/4" in said.err
+    assert open_frames(out).frame_rate == 30
+    times = np.genfromtxt(boxes, delimiter=",", names=True)["time"]
+    np.testing.assert_allclose(times, np.arange(4) / 30, atol=1e-3)
+
+
 def test_both_are_written_here_when_neither_is_named(folder, weights, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("frames", weights) == 0
@@ -127,7 +150,7 @@ def test_ctrl_c_keeps_what_was_tracked(folder, weights, tmp_path, monkeypatch, c
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        update(self, frame, **options)
+        return update(self, frame, **options)
 
     monkeypatch.setattr(MultiTracker, "update", interrupted)
     out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.txt"
@@ -148,10 +171,23 @@ def test_a_failure_leaves_nothing_half_written(folder, weights, tmp_path, monkey
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frames"]
 
 
-def test_a_network_without_numbers_is_reported(folder, weights, tmp_path, monkeypatch, capsys):
+def say(monkeypatch, scores):
+    """Has the tracker say these scores of one target that never moves."""
     from siamjax.tracking.batch import MultiTracker
+    from siamjax.tracking.result import Fetched, Result
+    from siamjax.tracking.state import TrackOutput
 
-    monkeypatch.setattr(MultiTracker, "scores", np.array([np.nan]))
+    left = iter(np.float32(scores))
+
+    def update(self, frame):
+        output = TrackOutput(np.float32([60, 40, 30, 24]), next(left))
+        return [Result.of(Fetched(output), frame.shape[:2], self.config)]
+
+    monkeypatch.setattr(MultiTracker, "update", update)
+
+
+def test_a_network_without_numbers_is_reported(folder, weights, tmp_path, monkeypatch, capsys):
+    say(monkeypatch, [np.nan] * 5)
     assert run(folder, weights, "--boxes", tmp_path / "boxes.txt") == 0
     assert "5 frames were not tracked" in (report := capsys.readouterr().out)
     assert "not finite" in report
@@ -181,6 +217,7 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     monkeypatch.setattr(command, "_load_tracker", never)
     good = ("--weights", weights, "--boxes", tmp_path / "b.txt")
     assert "does not exist" in refused(capsys, tmp_path / "gone.mp4", BOX, *good)
+    assert "camera 99999999999 does not exist" in refused(capsys, "9" * 11, BOX, *good)
     (tmp_path / "empty").mkdir()
     assert "holds no image" in refused(capsys, tmp_path / "empty", BOX, *good)
     assert "outside the frame" in refused(capsys, folder, "--init=200,0,20,20", *good)
@@ -189,14 +226,17 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     assert "four numbers" in refused(capsys, folder, "--init=20,20", *good)
     assert "must end in" in refused(capsys, folder, BOX, *good, "--out", tmp_path / "o.txt")
     assert "is a folder" in refused(capsys, folder, BOX, *good, "--out", folder)
-    assert "at least once" in refused(capsys, folder, *good)
-    assert "`--lost-below`" in refused(capsys, folder, BOX, *good, "--lost-below", 7)
+    for value in (7, "nan", "-inf"):
+        wrong = f"--lost-below={value}"
+        assert "must lie between 0 and 1" in refused(capsys, folder, BOX, *good, wrong)
+    both = refused(capsys, folder, BOX, *good, "--lost-below", 0.5, "--long-term")
+    assert "leave one of the two out" in both
     table = ("--weights", weights, "--boxes", tmp_path / "b.xml")
     assert ".txt, .csv or .json" in refused(capsys, folder, BOX, *table)
     second = refused(capsys, folder, BOX, "--init=900,0,9,9", *good)
     assert "outside the frame" in second
     missing = refused(capsys, folder, BOX, "--weights", tmp_path / "nothing")
-    assert "`--weights`" in missing and "make demo" in missing
+    assert "`weights`" in missing and "does not exist; give a training's work" in missing
     (folder / "0001.png").write_bytes(b"broken")
     assert "first frame" in refused(capsys, folder, BOX, *good)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "frames"]
@@ -267,17 +307,133 @@ def test_boxes_as_a_table_and_as_json_say_the_same(folder, weights, tmp_path):
 
 
 def test_it_says_when_the_target_is_lost(folder, weights, tmp_path, monkeypatch, capsys):
-    from siamjax.tracking.batch import MultiTracker
-
-    scores = iter([0.9, 0.3, 0.2, 0.8, 0.1])
-    monkeypatch.setattr(
-        MultiTracker, "scores", property(lambda self: np.array([next(scores)], np.float32))
-    )
+    say(monkeypatch, [0.9, 0.3, 0.2, 0.8, 0.1])
     path = tmp_path / "boxes.json"
     assert run(folder, weights, "--boxes", path, "--lost-below", 0.35) == 0
     assert "the target was lost in frames 3-4, 6" in capsys.readouterr().out
     lost = [f["targets"][0]["lost"] for f in json.loads(path.read_text())["frames"]]
     assert lost == [False, False, True, True, False, True]
+
+
+def test_the_configuration_says_below_which_score_a_target_is_lost(
+    folder, weights, tmp_path, monkeypatch, capsys
+):
+    values = config_to_dict(small_config())
+    values["tracker"]["lost_score"] = 0.25
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(values))
+    scores = [0.9, 0.3, 0.2, 0.8, 0.1]
+    for more, said in {
+        ("--config", other): "lost in frames 4, 6\n",
+        ("--config", other, "--lost-below", 0): "",
+        ("--config", other, "--lost-below", 0.35): "lost in frames 3-4, 6\n",
+        (): "",
+    }.items():
+        say(monkeypatch, scores)
+        assert run(folder, weights, "--boxes", tmp_path / "boxes.csv", *more) == 0
+        report = capsys.readouterr().out
+        assert said in report and ("lost" in report) is bool(said)
+
+
+def test_each_frame_has_its_time_in_the_video(weights, tmp_path):
+    with VideoWriter(tmp_path / "clip.mp4", frame_rate=12) as writer:
+        for i in range(4):
+            writer.write(picture(i))
+    for kind in ("csv", "json"):
+        assert run(tmp_path / "clip.mp4", weights, "--boxes", tmp_path / f"boxes.{kind}") == 0
+    table = np.genfromtxt(tmp_path / "boxes.csv", delimiter=",", names=True)
+    np.testing.assert_allclose(table["time"], np.arange(4) / 12, atol=6e-4)
+    told = json.loads((tmp_path / "boxes.json").read_text())["frames"]
+    assert [frame["time"] for frame in told] == table["time"].tolist()
+
+
+def write_example(folder, **entry):
+    with VideoWriter(folder / "clip.mp4") as writer:
+        for i in range(3):
+            writer.write(picture(i))
+    entry = {
+        "file": "clip.mp4",
+        "box_xywh": [60, 40.5, 30, 24],
+        "credit": "somebody, CC0",
+    } | entry
+    (folder / "shipped.json").write_text(json.dumps({"example": entry}))
+
+
+def test_the_example_brings_its_own_box(weights, tmp_path, monkeypatch, capsys):
+    write_example(tmp_path)
+    monkeypatch.setattr("siamjax.shipped.FOLDER", tmp_path)
+    out = tmp_path / "here"
+    out.mkdir()
+    monkeypatch.chdir(out)
+    assert main(["track", "--example", "--weights", str(weights)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["clip_boxes.txt", "clip_tracked.mp4"]
+    np.testing.assert_array_equal(lines_of("clip_boxes.txt")[0], (60, 40.5, 30, 24))
+    assert "clip: somebody, CC0" in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_failure(folder, weights, tmp_path):
+    """As `siamjax track ... | head -1` has it: the pipe is closed before the end is told."""
+    program = "import sys; from siamjax.cli import command; command()"
+    out = tmp_path / "boxes.txt"
+    arguments = ["track", str(folder), BOX, "--weights", str(weights), "--boxes", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        running.stdout.close()
+        errors = running.stderr.read()
+        assert running.wait(120) == 0, errors
+    assert "Broken pipe" not in errors and len(lines_of(out)) == 6
+
+
+def test_the_example_is_no_tracker_that_ships(tmp_path, monkeypatch):
+    from siamjax import shipped
+
+    write_example(tmp_path)
+    monkeypatch.setattr("siamjax.shipped.FOLDER", tmp_path)
+    assert shipped.catalogue() == {}
+
+
+def test_an_example_that_is_not_there_is_told(weights, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("siamjax.shipped.FOLDER", tmp_path)
+    more = ("--example", "--weights", weights)
+    assert "no example clip" in refused(capsys, *more)
+    write_example(tmp_path, file="gone.mp4")
+    assert "gone.mp4 is missing" in refused(capsys, *more)
+    write_example(tmp_path, box_xywh="middle")
+    assert "no example clip" in refused(capsys, *more)
+    write_example(tmp_path)
+    assert "leave SOURCE and --init out" in refused(capsys, *more, BOX)
+    assert "leave SOURCE and --init out" in refused(capsys, tmp_path / "clip.mp4", *more)
+    assert "name what to track in" in refused(capsys, "--weights", weights)
+
+
+def test_without_a_box_the_user_draws_it(folder, weights, tmp_path, monkeypatch, capsys):
+    drawn = [(60.0, 40.0, 30.0, 24.0), (20.0, 60.0, 24.0, 30.0)]
+    shown = []
+    monkeypatch.setattr(
+        "siamjax.display.choose_boxes", lambda frame: shown.append(frame) or drawn
+    )
+    path = tmp_path / "boxes.txt"
+    more = ["--weights", str(weights), "--boxes", str(path)]
+    assert main(["track", str(folder), *more]) == 0
+    np.testing.assert_array_equal(lines_of(path)[0].reshape(2, 4), drawn)
+    np.testing.assert_array_equal(shown[0], picture(0))
+    drawn.clear()
+    path.unlink()
+    assert "no target was drawn" in refused(capsys, folder, *more)
+    assert not path.exists()
+
+
+def test_without_a_display_it_says_how_to_give_the_box(folder, weights, monkeypatch, capsys):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("siamjax.display.sys.platform", "linux")
+    message = refused(capsys, folder, "--weights", weights, "--boxes", "never.txt")
+    assert "needs a display" in message and "give it as `--init x,y,w,h`" in message
 
 
 def test_long_term_looks_for_a_lost_target(folder, weights, tmp_path, capsys):
@@ -376,9 +532,7 @@ def test_a_file_that_was_cut_off_is_tracked_as_far_as_it_goes(weights, tmp_path,
     assert 1 < count < 12
     # The frame at the cut may be damaged; it is in the boxes, as nan, and not in the video.
     assert len(list(open_frames(out))) == np.isfinite(rows).all(axis=1).sum() >= count - 1
-    assert f"it ended early: 12 frames were announced, and {count} came" in (
-        capsys.readouterr().out
-    )
+    assert "it ended early: " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("then", ["closes", "stalls"])
@@ -415,7 +569,9 @@ def test_a_stream_that_stops_half_way_is_told_and_the_output_finished(
     report = capsys.readouterr().out
     assert f"it ended early: {address} stopped: {reason}" in report
     count = len(list(open_frames(out)))
-    assert 1 < count < 12 and len(boxes.read_text().splitlines()) == 1 + count
+    _, *rows = boxes.read_text().splitlines()
+    # The frame at the cut may be damaged; it is among the boxes, and not in the video.
+    assert 1 < count < 12 and count == sum("nan" not in row for row in rows) >= len(rows) - 1
 
 
 @pytest.mark.slow
@@ -458,6 +614,7 @@ def test_rotated_rectangles_are_drawn_and_told(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
         command, "_load_tracker", lambda *_: MultiTracker(SeesBrightPixels(), {}, CONFIG)
     )
+    monkeypatch.setattr("siamjax.api.resolve", lambda *_: (CONFIG, None))
     out, boxes = tmp_path / "out.mp4", tmp_path / "boxes.json"
     assert run(folder, folder, "--out", out, "--boxes", boxes) == 0
     first, *others = (f["targets"][0] for f in json.loads(boxes.read_text())["frames"])

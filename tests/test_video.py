@@ -1,5 +1,8 @@
+import itertools
+import os
 import resource
 import struct
+from fractions import Fraction
 
 import av
 import cv2
@@ -7,14 +10,9 @@ import numpy as np
 import pytest
 
 from siamjax import video as video_module
-from siamjax.video import (
-    ImageError,
-    ImageFolder,
-    VideoFile,
-    VideoWriter,
-    open_frames,
-    read_image,
-)
+from siamjax.errors import InputError
+from siamjax.images import ImageError, read_image
+from siamjax.video import ImageFolder, SourceStopped, VideoFile, VideoWriter, open_frames
 
 
 @pytest.fixture
@@ -117,6 +115,11 @@ def test_a_folder_around_the_images_is_pointed_out(tmp_path, picture):
         open_frames(tmp_path)
 
 
+def test_a_video_in_the_folder_is_pointed_out(video):
+    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*moving\.mp4\?"):
+        open_frames(video.parent)
+
+
 def test_nothing_to_read_is_an_error(tmp_path):
     with pytest.raises(ImageError, match="holds no image"):
         open_frames(tmp_path)
@@ -188,12 +191,31 @@ def test_damage_in_a_video_costs_frames_and_not_the_rest(video):
     assert all("moving.mp4: frame" in str(error) for error in damaged)
 
 
-@pytest.mark.parametrize("content", [b"", b"hello " * 50])
-def test_what_is_no_video_is_an_error_that_names_it(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "Invalid data"),
+        (bytes(range(1, 250)), "Invalid data"),
+        (b"hello " * 50, "it is text, which begins 'hello"),
+        (b"<!DOCTYPE html><html></html>", "it is an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
+    ],
+)
+def test_what_is_no_video_is_an_error_that_names_it(tmp_path, content, words):
     path = tmp_path / "broken.mp4"
     path.write_bytes(content)
-    with pytest.raises(ImageError, match=r"broken\.mp4: no readable video"):
+    with pytest.raises(ImageError, match=rf"broken\.mp4: no readable video: {words}"):
         open_frames(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".JPG", ".tiff", ".webp"])
+def test_a_single_image_is_one_frame(tmp_path, picture, suffix):
+    path = tmp_path / f"photo{suffix}"
+    path.write_bytes(cv2.imencode(suffix.lower(), picture)[1].tobytes())
+    frames = open_frames(path)
+    (frame,) = frames
+    np.testing.assert_array_equal(frame, read_image(path))
+    assert frames.count == 1
 
 
 def test_a_truncated_video_is_an_error_that_names_it(video):
@@ -214,6 +236,443 @@ def test_sound_alone_is_no_video(tmp_path):
         open_frames(path)
 
 
+# --- headers that lie, streams that are no video, and cuts -------------------------------
+
+
+def encode(path, frames, *, rate=25, codec="libx264", options=None, container=None):
+    """A video as other programs write it."""
+    with av.open(str(path), "w", options=container or {}) as file:
+        stream = file.add_stream(codec, rate=rate, options=options or {})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        file.mux(stream.encode(None))
+    return path
+
+
+def numbered(count, height=48, width=64):
+    """Frames that show their number in bits: eight bars, white or black."""
+    bits = np.arange(count)[:, None] >> np.arange(8) & 1
+    bars = np.repeat(bits * 255, width // 8, axis=1).astype(np.uint8)
+    return list(np.broadcast_to(bars[:, None, :, None], (count, height, width, 3)))
+
+
+def shown(elements):
+    """The numbers of those frames of `numbered` that were read."""
+    frames = [e for e in elements if not isinstance(e, ImageError)]
+    bars = [np.array_split(frame, 8, axis=1) for frame in frames]
+    return [sum((bar.mean() > 127) << k for k, bar in enumerate(each)) for each in bars]
+
+
+def cut(source, target, start):
+    """From `start` seconds on without encoding, as `ffmpeg -ss START -i SOURCE -c copy` does.
+
+    The copy begins with the whole picture before, at a negative time, if the format has any.
+    """
+    with av.open(str(source)) as file, av.open(str(target), "w") as copy:
+        stream = file.streams.video[0]
+        new = copy.add_stream_from_template(stream)
+        offset = int(start / stream.time_base)
+        file.seek(offset, stream=stream)
+        for packet in file.demux(stream):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = (
+                    packet.pts - offset,
+                    packet.dts - offset,
+                    new,
+                )
+                copy.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+@pytest.mark.parametrize("start", [0.48, 0.6, 1.0])
+def test_a_video_cut_without_encoding_has_the_frames_that_are_shown(tmp_path, suffix, start):
+    whole = encode(tmp_path / "whole.mp4", numbered(50), options={"g": "12", "bf": "2"})
+    frames = open_frames(cut(whole, tmp_path / f"cut{suffix}", start))
+    elements = list(frames)
+    assert shown(elements) == list(range(round(start * 25), 50))  # those a player shows
+    assert frames.count == len(elements) == 50 - round(start * 25)
+    assert frames.notes == []
+
+
+def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
+    """A broadcast that was joined in the midst of a group of pictures."""
+    whole = encode(tmp_path / "whole.ts", numbered(48), options={"g": "12", "bf": "0"})
+    content = whole.read_bytes()
+    with av.open(str(whole)) as file:
+        keys = [p.pos for p in file.demux(video=0) if p.is_keyframe and p.dts is not None]
+    middle = (keys[0] + keys[1]) // 2 // 188 * 188  # in whole packets of 188 bytes
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(content[middle:])
+    elements = list(open_frames(joined))
+    assert isinstance(elements[0], np.ndarray)
+    numbers = shown(elements)
+    assert 0 < numbers[0] <= 12 and numbers == list(range(numbers[0], 48))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [(suffix, "mpeg4", {"sc_threshold": "1000000000"}) for suffix in (".mp4", ".mkv", ".avi")]
+    + [(s, "libx264", {"bf": "2", "sc_threshold": "0"}) for s in (".mp4", ".mkv", ".ts")],
+)
+@pytest.mark.parametrize("lost", [0, 5, 12, 13])
+def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, options, lost):
+    """The first packets are lost; every twelfth frame stands alone, as the file says."""
+    options = {"g": "12", **options}
+    whole = encode(tmp_path / "whole.mp4", numbered(48), codec=codec, options=options)
+    path = tmp_path / f"lost{suffix}"
+    with av.open(str(whole)) as file, av.open(str(path), "w") as copy:
+        stream = file.streams.video[0]
+        new = copy.add_stream_from_template(stream)
+        packets = [packet for packet in file.demux(stream) if packet.dts is not None]
+        for packet in packets[lost:]:
+            packet.stream = new
+            copy.mux(packet)
+    first = -(-lost // 12) * 12
+    frames = open_frames(path)
+    assert frames.count in (48 - first, None)
+    for _ in range(2):
+        assert shown(frames) == list(range(first, 48))
+    cut_notes = [note for note in frames.notes if "cut without encoding" in note]
+    assert len(cut_notes) == (lost % 12 > 0)
+    assert frames.frame_rate == 25
+
+
+def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
+    """No picture is said to stand alone, as by some recorders."""
+    path = encode(tmp_path / "plain.avi", numbered(20), codec="mpeg4")
+    content = bytearray(path.read_bytes())
+    index = content.index(b"idx1") + 8
+    for entry in range(index, len(content) - 15, 16):
+        content[entry + 4] &= ~0x10
+    path.write_bytes(content)
+    assert shown(open_frames(path)) == list(range(20))
+
+
+def test_damage_before_the_first_frame_is_told_after_it(video):
+    """Decoding in threads meets it before it has given a frame; the first one is there."""
+    content = bytearray(video.read_bytes())
+    start = content.index(b"mdat") + 4
+    size = struct.unpack(">I", content[start - 8 : start - 4])[0]
+    middle = start + size // 2
+    content[middle : middle + size // 8] = bytes(size // 8)
+    video.write_bytes(content)
+    assert isinstance(next(iter(open_frames(video))), np.ndarray)
+
+
+def patched(path, target, marks):
+    """A copy with numbers written at places behind a word: (word, offset, format, values)."""
+    content = bytearray(path.read_bytes())
+    for word, offset, form, *values in marks:
+        struct.pack_into(form, content, content.index(word) + offset, *values)
+    target.write_bytes(content)
+    return target
+
+
+MANY = 10**9
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "marks"),
+    [
+        (".mp4", "libx264", [(b"stts", 12, ">I", MANY)]),
+        (".avi", "mpeg4", [(b"avih", 8 + 16, "<I", MANY), (b"strh", 8 + 32, "<I", MANY)]),
+        (".avi", "mpeg4", [(b"strh", 8 + 32, "<I", 3)]),
+    ],
+)
+def test_the_number_of_frames_in_a_header_is_not_believed(tmp_path, suffix, codec, marks):
+    good = encode(tmp_path / f"good{suffix}", numbered(20), codec=codec)
+    frames = open_frames(patched(good, tmp_path / f"bad{suffix}", marks))
+    assert frames.count == 20
+    assert shown(frames) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "marks", "rate"),
+    [
+        # the stream's own rate is used where the file's is none
+        (".avi", "mpeg4", [(b"strh", 8 + 20, "<II", 1, 10**6)], 25),
+        (".avi", "mpeg4", [(b"strh", 8 + 20, "<II", 0, 25)], 25),
+        (".avi", "mpeg4", [(b"strh", 8 + 20, "<II", 1, 0)], 25),
+        (".avi", "mpeg4", [(b"strh", 8 + 20, "<II", 10**6, 1)], 30),
+        (".mp4", "libx264", [(b"mdhd", 16, ">I", 2**31 - 1)], 30),
+        (".mp4", "libx264", [(b"mdhd", 16, ">I", 12_800 * 10**4)], 30),
+    ],
+)
+def test_a_rate_that_no_video_has_is_replaced_and_said(tmp_path, suffix, codec, marks, rate):
+    good = encode(tmp_path / f"good{suffix}", numbered(20), codec=codec)
+    frames = open_frames(patched(good, tmp_path / f"bad{suffix}", marks))
+    assert frames.frame_rate == rate
+    times = [frames.time for _ in frames]
+    np.testing.assert_allclose(times, np.arange(20) / rate, atol=1e-6)
+    assert shown(frames) == list(range(20))
+    if rate != 25:
+        assert any("30 are assumed" in note for note in frames.notes)
+    with VideoWriter(tmp_path / "out.mp4", frames.frame_rate) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert open_frames(tmp_path / "out.mp4").frame_rate == rate
+
+
+@pytest.mark.parametrize(("nanoseconds", "stated"), [(1, 30000), (10**6, 1000), (10**9, 1)])
+def test_where_the_rate_is_wrong_the_time_stamps_give_it(tmp_path, nanoseconds, stated):
+    """In Matroska, the header says how long a frame lasts, and each has its own time."""
+    good = encode(tmp_path / "good.mkv", numbered(20))
+    content = bytearray(good.read_bytes())
+    place = content.index(bytes.fromhex("23e383")) + 3  # DefaultDuration, a length, ns
+    length = content[place] & 0x7F
+    content[place + 1 : place + 1 + length] = nanoseconds.to_bytes(length)
+    bad = tmp_path / "bad.mkv"
+    bad.write_bytes(content)
+    frames = open_frames(bad)
+    times = [frames.time for _ in frames]
+    assert abs(frames.frame_rate - 25) < 0.2
+    assert frames.notes == [f"the video states {stated} frames/s; 25 are assumed"]
+    np.testing.assert_allclose(times, np.arange(20) / 25, atol=2e-3)
+
+
+@pytest.mark.parametrize("rate", [0, -25, np.nan, np.inf, 1e6, 1e-9])
+def test_a_camera_without_a_sensible_rate_gets_one(monkeypatch, rate):
+    class Fake:
+        def __init__(self, index):
+            pass
+
+        def isOpened(self):
+            return True
+
+        def get(self, name):
+            return rate
+
+    monkeypatch.setattr(video_module.cv2, "VideoCapture", Fake)
+    assert open_frames("7").frame_rate == 30
+
+
+@pytest.mark.parametrize("rate", [0, -25, np.nan, np.inf, 1e6, 1e-9])
+def test_no_video_is_written_at_a_rate_that_none_has(tmp_path, rate):
+    with pytest.raises(InputError, match=r"`frame_rate` .* must lie between"):
+        VideoWriter(tmp_path / "out.mp4", rate)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv", ".mov"])
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), 0.5, 1000, 999.999, 239.76, 12.3456])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_any_other_rate_can_be_written(tmp_path, suffix, rate, codec, monkeypatch):
+    if codec == "mpeg4":
+        monkeypatch.setattr(video_module.av, "codecs_available", {"mpeg4"})
+    path = write_video(tmp_path / f"out{suffix}", numbered(4), frame_rate=rate)
+    assert abs(open_frames(path).frame_rate / Fraction(rate) - 1) < 0.02
+    assert len(list(open_frames(path))) == 4
+
+
+def test_times_are_those_of_the_frames_also_where_they_vary(tmp_path):
+    path, stamps = tmp_path / "varying.mkv", [0, 40, 80, 500, 520, 1000]  # milliseconds
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25, options={"bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for image, stamp in zip(numbered(6), stamps, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = stamp + 2000, Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    frames = open_frames(path)
+    times = [frames.time for _ in frames]
+    np.testing.assert_allclose(times, np.array(stamps) / 1000, atol=2e-3)
+    assert [frames.time for _ in frames] == times  # once more, from the start
+
+
+def test_images_of_a_folder_are_as_far_apart_as_they_are_written(tmp_path):
+    for number in range(3):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "1.png").write_bytes(b"")
+    frames = open_frames(tmp_path)
+    np.testing.assert_allclose([frames.time for _ in frames], [0, 1 / 30, 2 / 30])
+
+
+def with_cover(path, frames, first, disposition):
+    """A video with a picture as another stream, which comes in front of it or behind."""
+    with av.open(str(path), "w") as file:
+        streams = {}
+        for kind in ("cover", "video") if first else ("video", "cover"):
+            streams[kind] = file.add_stream("mjpeg" if kind == "cover" else "libx264", rate=25)
+        cover, video = streams["cover"], streams["video"]
+        cover.height = cover.width = 400  # larger than the video
+        cover.pix_fmt = "yuvj420p"
+        cover.disposition = disposition
+        video.height, video.width, video.pix_fmt = 48, 64, "yuv420p"
+        image = av.VideoFrame.from_ndarray(np.full((400, 400, 3), 255, np.uint8), "bgr24")
+        file.mux(cover.encode(image))
+        for frame in frames:
+            file.mux(video.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        file.mux(video.encode(None))
+        file.mux(cover.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_a_cover_picture_is_no_video(tmp_path, suffix, is_first, is_marked):
+    mark = av.stream.Disposition.attached_pic if is_marked else av.stream.Disposition(0)
+    frames = open_frames(with_cover(tmp_path / f"a{suffix}", numbered(20), is_first, mark))
+    elements = list(frames)
+    assert elements[0].shape == (48, 64, 3) and shown(elements) == list(range(20))
+    assert frames.count in (20, None)
+
+
+def test_the_cover_of_a_song_is_no_video(tmp_path):
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as file:
+        cover = file.add_stream("mjpeg", rate=25)
+        cover.height = cover.width = 64
+        cover.pix_fmt = "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        sound = file.add_stream("aac", rate=8000, layout="mono")
+        image = np.zeros((64, 64, 3), np.uint8)
+        file.mux(cover.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        file.mux(cover.encode(None))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        samples.sample_rate = 8000
+        file.mux(sound.encode(samples))
+        file.mux(sound.encode(None))
+    with pytest.raises(ImageError, match=r"song\.mp4: holds only a cover picture"):
+        open_frames(path)
+
+
+def test_of_two_videos_the_larger_is_read_and_said(tmp_path):
+    path = tmp_path / "two.mp4"
+    with av.open(str(path), "w") as file:
+        streams = []
+        for height in (32, 64):
+            stream = file.add_stream("libx264", rate=25)
+            stream.height, stream.width, stream.pix_fmt = height, 64, "yuv420p"
+            streams.append(stream)
+        for i in range(10):
+            for stream in streams:
+                image = np.full((stream.height, 64, 3), 4 * i, np.uint8)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        for stream in streams:
+            file.mux(stream.encode(None))
+    frames = open_frames(path)
+    assert {frame.shape for frame in frames} == {(64, 64, 3)}
+    assert frames.notes == ["it holds 2 videos; the largest, 64 x 64, is read"]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "container"),
+    [
+        (".mp4", "libx264", {"movflags": "faststart"}),
+        (".mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+        (".mkv", "libx264", {}),
+        (".avi", "mpeg4", {}),
+    ],
+)
+def test_a_file_cut_short_ends_with_saying_so(tmp_path, rng, suffix, codec, container):
+    noise = list(rng.integers(0, 256, (30, 48, 64, 3), dtype=np.uint8))
+    good = tmp_path / f"good{suffix}"
+    encode(good, noise, codec=codec, container=container, options={"g": "6"})
+    assert all(isinstance(frame, np.ndarray) for frame in open_frames(good))
+    short = tmp_path / f"short{suffix}"
+    short.write_bytes(good.read_bytes()[: good.stat().st_size * 6 // 10])
+    frames = open_frames(short)
+    *elements, last = frames
+    assert isinstance(last, SourceStopped) and "is cut short" in str(last)
+    assert 8 <= len(shown(elements)) <= 22
+    assert frames.count is None
+
+
+def test_frames_of_other_sizes_within_a_video_come_as_they_are(tmp_path):
+    """Some cameras and streams change their resolution."""
+    parts = [
+        encode(tmp_path / f"{h}.ts", numbered(5, h, 64), codec="mpeg2video") for h in (48, 80)
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    shapes = [f.shape for f in open_frames(joined) if not isinstance(f, ImageError)]
+    assert shapes[0] == (48, 64, 3) and shapes[-1] == (80, 64, 3)
+
+
+def test_a_video_that_claims_frames_too_large_is_refused(tmp_path, monkeypatch):
+    path = encode(tmp_path / "large.mp4", numbered(3))
+    monkeypatch.setattr(video_module, "MAX_PIXELS", 48 * 64 - 1)
+    with pytest.raises(ImageError, match=r"large\.mp4: claims frames of 64 x 48 pixels"):
+        open_frames(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mp4", "libx264"), (".mkv", "libx264"), (".avi", "mpeg4"), (".ts", "mpeg2video")],
+)
+def test_damage_anywhere_ends_in_frames_or_in_errors_of_ours(tmp_path, rng, suffix, codec):
+    good = encode(tmp_path / f"good{suffix}", numbered(12), codec=codec).read_bytes()
+    path = tmp_path / f"bad{suffix}"
+    for _ in range(40):
+        content = bytearray(
+            good[: rng.integers(1, len(good) + 1)] if rng.random() < 0.3 else good
+        )
+        for _ in range(rng.integers(1, 8)):
+            end = len(content) if rng.random() < 0.5 else min(700, len(content))
+            content[rng.integers(end)] = rng.choice([0, 127, 255, rng.integers(256)])
+        path.write_bytes(content)
+        try:
+            frames = open_frames(path)
+        except ImageError as error:
+            assert path.name in str(error)
+            continue
+        assert frames.count is None or frames.count <= 1000
+        assert 0.1 <= frames.frame_rate <= 1000
+        for element in itertools.islice(frames, 1000):
+            assert isinstance(element, ImageError) or element.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", [b"10:30.mp4", b"\xff\xfe.mp4", b"a b%20c#.mp4", b"-i.mp4"])
+def test_any_name_is_a_name(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = os.fsdecode(name)
+    write_video(path, numbered(3))
+    assert len(list(open_frames(path))) == 3
+
+
+def test_a_playlist_leads_to_no_other_place(tmp_path):
+    path = tmp_path / "list.mp4"
+    for address in ("http://127.0.0.1:9/a.ts", "tcp://127.0.0.1:9"):
+        path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{address}\n")
+        with pytest.raises(ImageError, match=r"list\.mp4"):
+            list(open_frames(path))
+
+
+MIRRORED = {
+    "across": ((-1, 0, 0, 0, 1, 0), "hflip"),
+    "down": ((1, 0, 0, 0, -1, 0), "vflip"),
+    "both": ((-1, 0, 0, 0, -1, 0), "hflip,vflip"),
+    "left": ((0, -1, 0, 1, 0, 0), "transpose=cclock"),
+    "right": ((0, 1, 0, -1, 0, 0), "transpose=clock"),
+    "diagonal": ((0, 1, 0, 1, 0, 0), "transpose=cclock_flip"),
+    "other diagonal": ((0, -1, 0, -1, 0, 0), "transpose=clock_flip"),
+}
+
+
+@pytest.mark.parametrize("kind", MIRRORED)
+def test_a_video_is_turned_and_mirrored_as_ffmpeg_does(video, kind):
+    matrix, filters = MIRRORED[kind]
+    plain = next(iter(open_frames(video)))
+    graph = av.filter.Graph()
+    nodes = [graph.add_buffer(width=120, height=80, format="bgr24", time_base=Fraction(1, 25))]
+    for each in filters.split(","):
+        nodes.append(graph.add(*each.split("=")))
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    frame = av.VideoFrame.from_ndarray(plain, format="bgr24")
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    graph.push(frame)
+    expected = graph.pull().to_ndarray(format="bgr24")
+    numbers = [x * 65536 for x in matrix]
+    patched(video, video, [(b"tkhd", 44, ">9i", *numbers, 0, 0, 1 << 30)])
+    np.testing.assert_array_equal(next(iter(open_frames(video))), expected)
+
+
 # --- writing ----------------------------------------------------------------------------
 
 
@@ -225,6 +684,19 @@ def test_an_exception_leaves_nothing_and_an_old_file_alone(tmp_path, picture):
         1 / 0  # noqa: B018
     assert path.read_bytes() == b"an earlier result"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 1)])
+def test_frames_of_a_pixel_can_be_written(tmp_path, shape):
+    image = np.full((*shape, 3), 200, np.uint8)
+    (frame,) = open_frames(write_video(tmp_path / "out.mp4", [image]))
+    assert np.abs(frame[: shape[0], : shape[1]].astype(int) - image).max() < 8
+
+
+def test_frames_that_no_video_has_are_refused_in_words(tmp_path):
+    with pytest.raises(InputError, match=r"out\.mp4: frames of 17000 x 2 pixels"):
+        write_video(tmp_path / "out.mp4", [np.zeros((2, 17_000, 3), np.uint8)])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interruption_keeps_what_was_written(tmp_path, picture):

@@ -15,9 +15,9 @@ import pytest
 from siamjax.api import load_tracker
 from siamjax.cli import main
 from siamjax.commands import vot as command
+from siamjax.images import ImageError, read_image
 from siamjax.models.build import build_network
 from siamjax.training.checkpoints import save_variables
-from siamjax.video import ImageError, read_image
 from tests.conftest import ROOT, SHARED
 from tests.tracking.networks import random_variables, small_config
 from tests.tracking.test_batch import film

@@ -38,6 +38,7 @@ def ablate(
     import dataclasses
 
     from siamjax.config import ConfigError, did_you_mean
+    from siamjax.locks import held
     from siamjax.studies.cells import cells_of, prepare_workdir, run_cells
     from siamjax.studies.places import places
     from siamjax.studies.plan import as_text
@@ -63,11 +64,12 @@ def ablate(
     if dry_run:
         print(as_text(chosen, wanted))
         return
-    prepare_workdir(chosen, workdir)
-    render_shared(chosen, wanted, workdir / "data")
-    try:
-        run_cells(chosen, wanted, workdir, where)
-    finally:
-        page = write_report(chosen, cells, workdir)
-        print(as_markdown(as_cells(rows_of(chosen, cells))))
-        print(f"report: {page}")
+    with held(workdir, "--workdir"):
+        prepare_workdir(chosen, workdir)
+        render_shared(chosen, wanted, workdir / "data")
+        try:
+            run_cells(chosen, wanted, workdir, where)
+        finally:
+            page = write_report(chosen, cells, workdir)
+            print(as_markdown(as_cells(rows_of(chosen, cells))))
+            print(f"report: {page}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from siamjax.commands.prepare import Source
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
 
 NOT_FIT = 2
 
@@ -33,8 +33,8 @@ def check(
     from siamjax.data.inspection import inspect_prepared, inspect_raw
     from siamjax.data.sources import is_prepared
 
-    if limit < 1:
-        raise InputError(f"`--limit` (={limit}) must be at least 1")
+    require_between("--limit", limit, 1, 2**63 - 1)
+    require_between("--seed", seed, 0, 2**32 - 1)
     if is_prepared(folder):
         if layout is not None:
             raise InputError(f"`--layout` is for raw folders, and {folder} is a prepared set")

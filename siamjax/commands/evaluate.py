@@ -1,47 +1,56 @@
 """What `eval.py` does: tracks a benchmark, scores, reports."""
 
 from pathlib import Path
+from typing import Literal
 
-from siamjax.errors import InputError
+from siamjax.commands.ending import missing_code
+from siamjax.errors import require_between
 
 
 def evaluate(
     *,
-    config: Path,
-    weights: Path,
     benchmark: str,
     data: Path,
     out: Path,
+    config: Path | None = None,
+    weights: Path | None = None,
     sequences: tuple[str, ...] = (),
     controls: bool = False,
+    experiment: Literal["one-pass"] | None = None,
     slots: int = 8,
     real_time: bool = False,
     speed: float | None = None,
     repetitions: int = 1,
     compare: tuple[Path, ...] = (),
-) -> None:
+    allow_missing: bool = False,
+) -> int:
     """Runs a tracker over a benchmark and reports; stopped, the same command goes on.
 
-    Several processes with the same command share the sequences.
+    Several processes with the same command share the sequences. Exit code: 3 when sequences
+    are missing from a score, being unusable or refused by the tracker.
 
     Args:
-        config: a configuration file, .py or the config.json of a run
-        weights: a run's folder, one of its checkpoints, or a converted file
         benchmark: `otb` (any folder in OTB layout), `otb50`, `cvpr13`, `vot2016` to
             `vot2019`, `vot2018-lt`, `uav123`, `uav20l`, `lasot`, `trackingnet`, `got10k`,
             `got10k-test`, `nfs`, `tcolor128`, `dtb70`; `synthetic`: the rendered test split
         data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
             `synthetic` is rendered into it when it is not there
         out: results/<tracker>/, index.html, summary.json, table.md, table.tex are written here
+        config: a configuration file, .py or the config.json of a run; by default the one that
+            the weights come with
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
         sequences: only these; all when none is named
         controls: adds the untrained network and a tracker that never moves
+        experiment: `one-pass` runs VOT's benchmarks without restarts, regions as upright boxes
         slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
         real_time: drops the frames that come while the tracker is busy (20 a second come)
         speed: of the tracker in real time, frames a second; measured where it is not given
         repetitions: runs of each sequence, for GOT-10k and VOT
         compare: folders of other trackers' results, for the report
+        allow_missing: exit code 0 although sequences are missing from a score
     """
-    import siamjax
+    from siamjax.api import resolve
     from siamjax.data.synthetic import write_test_split
     from siamjax.evaluation.pack import pack
     from siamjax.evaluation.protocols import get_benchmark
@@ -52,46 +61,56 @@ def evaluate(
     from siamjax.evaluation.scoring import score_tracker
     from siamjax.evaluation.sequences import load_sequences
     from siamjax.evaluation.tables import as_text
+    from siamjax.files import file_name
+    from siamjax.locks import held
 
-    settings = siamjax.load_config(config)
-    conventions = get_benchmark(benchmark)
-    if slots < 0 or repetitions < 1:
-        raise InputError(
-            f"`slots` (={slots}) must not be negative, and `repetitions` (={repetitions}) at "
-            "least 1"
-        )
+    settings, weights = resolve(config, weights)
+    conventions = get_benchmark(benchmark, experiment or "")
+    require_between("--slots", slots, 0, 4096)
+    require_between("--repetitions", repetitions, 1, 999)  # files are called _001 to _999
+    if speed is not None:
+        require_between("--speed", speed, 1e-3, 1e6)
     camera = RealTime(speed=speed) if real_time else None
     if real_time and speed is None:
         slots = 0  # the speed of one tracker cannot be measured while many run together
     if conventions.name == "synthetic" and not (data / "list.txt").is_file():
         write_test_split(data)
     loaded, problems = load_sequences(data, conventions, sequences)
+    skipped = tuple(problems)
     slots = min(slots, len(loaded))
     truths = [sequence.truth for sequence in loaded]
     entrants = _entrants(settings, weights, slots, controls)
-    results = out / "results"
-    scores = run_all(
-        entrants,
-        loaded,
-        conventions,
-        results,
-        real_time=camera,
-        repetitions=repetitions if conventions.experiment != "one-pass" else 1,
-    )
-    inner = experiment_folder(conventions, real_time)
-    for folder in compare:
-        names = [truth.name for truth in truths]
-        found, unusable = find_trackers(folder, conventions, names, experiment=inner)
-        problems += unusable
-        scores += [score_tracker(n, path, truths, conventions) for n, path in found.items()]
-    page = write_report(out, conventions, loaded, scores, problems, settings.name)
-    print(as_text(scores, problems))
-    if conventions.hidden_truth and not sequences:
-        archive = pack(
-            results / settings.name / inner, truths, conventions, out / f"{settings.name}.zip"
+    same = [conventions.name, [truth.name for truth in truths], real_time, speed]
+    same += [experiment, repetitions]
+    same += [[entrant.name, entrant.fingerprint] for entrant in entrants]
+    with held(out, "--out", shared_as=same):
+        results = out / "results"
+        scores = run_all(
+            entrants,
+            loaded,
+            conventions,
+            results,
+            real_time=camera,
+            repetitions=repetitions if conventions.experiment != "one-pass" else 1,
+            skipped=skipped,
         )
-        print(f"for the server: {archive}")
-    print(f"report: {page}")
+        inner = experiment_folder(conventions, real_time)
+        for folder in compare:
+            names = [truth.name for truth in truths]
+            found, unusable = find_trackers(folder, conventions, names, experiment=inner)
+            problems += unusable
+            scores += [
+                score_tracker(name, path, truths, conventions, skipped=skipped)
+                for name, path in found.items()
+            ]
+        page = write_report(out, conventions, loaded, scores, problems, settings.name)
+        print(as_text(scores, problems))
+        if conventions.hidden_truth and not sequences:
+            own = file_name(settings.name)
+            archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
+            print(f"for the server: {archive}")
+        print(f"report: {page}")
+    return missing_code(scores, allow_missing)
 
 
 def _entrants(config, weights: Path, slots: int, controls: bool) -> list:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -13,7 +13,7 @@ Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 def export(
     *,
     out: Path,
-    weights: Path,
+    weights: Path | None = None,
     config: Path | None = None,
     width: int = 640,
     height: int = 480,
@@ -29,16 +29,17 @@ def export(
 
     Args:
         out: the folder to write; must not exist
-        weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
-        config: the weights' configuration; by default the config.json beside them
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
+        config: the weights' configuration; by default the one that they come with
         width: of the frames, pixels; smaller ones are padded, see the manifest
         height: of the frames, pixels
         platforms: where the programs are to run
     """
     if out.exists():
         raise InputError(f"`--out` (={out}) exists; name another folder, or remove it")
-    if min(width, height) < 1:
-        raise InputError(f"`--width` (={width}) and `--height` (={height}) must be positive")
+    require_between("--width", width, 1, 16384)
+    require_between("--height", height, 1, 16384)
     if not platforms:
         raise InputError("`--platforms` is empty; name at least one")
     try:

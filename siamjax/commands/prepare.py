@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from siamjax.errors import InputError
+from siamjax.errors import require_between
 
 Source = Literal[
     "imagenet_vid",
@@ -40,6 +40,7 @@ def prepare(
     drop: tuple[Flag, ...] = ("absent", "hidden", "crowd"),
     min_side: float = 4.0,
     max_aspect: float = 15.0,
+    index_base: Literal[0, 1] | None = None,
     jobs: int | None = None,
 ) -> None:
     """Prepares a training set: from a folder in somebody's layout to records.
@@ -60,6 +61,8 @@ def prepare(
         drop: leave out targets that the annotators flagged so
         min_side: leave out boxes with a shorter side, pixels of the frame
         max_aspect: leave out boxes that are flatter
+        index_base: the number of the first pixel in the annotations; by default as the
+            makers of the layout count (OTB from 1, VOT from 0)
         jobs: processes; by default one for each core
     """
     from siamjax.data.builders import prepare as preparing
@@ -76,9 +79,10 @@ def prepare(
     )
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if jobs < 1:
-        raise InputError(f"`--jobs` (={jobs}) must be at least 1")
-    done = preparing.prepare(source, input, out, settings, only=only, jobs=jobs)
+    require_between("--jobs", jobs, 1, 1024)
+    done = preparing.prepare(
+        source, input, out, settings, only=only, index_base=index_base, jobs=jobs
+    )
     print(
         f"{out}: {done.targets} targets, {done.tracks} tracks, {done.videos} videos or images"
     )

@@ -13,6 +13,10 @@ def render(
     seed: int = 0,
     width: int = 320,
     height: int = 240,
+    sprites: tuple[str, ...] = (),
+    backgrounds: tuple[str, ...] = (),
+    part_prob: float = 0.0,
+    sheet: Path | None = None,
 ) -> None:
     """Renders sequences with true boxes into a folder in OTB layout.
 
@@ -24,9 +28,13 @@ def render(
         seed: another number gives another set
         width: of a frame, pixels
         height: of a frame, pixels
+        sprites: folders of objects with alpha or masks, in the place of drawn ones
+        backgrounds: folders of photographs, in the place of drawn scenes
+        part_prob: share of sequences whose target is a part of an object
+        sheet: also a picture of samples with their boxes, .jpg or .png
     """
     from siamjax.config import SyntheticConfig
-    from siamjax.data.synthetic import write_otb
+    from siamjax.data.synthetic import write_otb, write_samples
 
     config = SyntheticConfig(
         split=split,
@@ -35,6 +43,12 @@ def render(
         seed=seed,
         width=width,
         height=height,
+        sprites=sprites,
+        backgrounds=backgrounds,
+        part_prob=part_prob,
     )
+    if sheet is not None:
+        write_samples(config, sheet)
+        print(f"samples: {sheet}")
     names = write_otb(config, out)
     print(f"{len(names)} sequences of {frames} frames in {out}")

@@ -22,7 +22,7 @@ def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None =
     import jinja2
 
     from siamjax.config_files import config_to_dict, flatten, load_config
-    from siamjax.evaluation.boxfiles import write_atomically
+    from siamjax.files import write_whole
     from siamjax.training.writers import read_metrics
 
     lines = read_metrics(workdir / "metrics.jsonl")
@@ -47,7 +47,7 @@ def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None =
         validations=[line for line in lines if "validation/success_auc" in line],
     )
     out = out or workdir / "report.html"
-    write_atomically(out, page)
+    write_whole(out, page)
     print(f"report: {out}")
 
 

@@ -12,11 +12,12 @@ def score(
     convention: str = "",
     experiment: str = "",
     report: Path | None = None,
-) -> None:
+    allow_missing: bool = False,
+) -> int:
     """Scores trackers' result files against the truth.
 
     Names match whatever their case, hyphens and separators. Sequences that are missing or
-    of another length are named, and are in no mean.
+    of another length are named, and are in no mean; the exit code is then 3.
 
     Args:
         benchmark: otb, otb50, cvpr13, vot2016, vot2017, vot2018, vot2019, vot2018-lt,
@@ -28,30 +29,34 @@ def score(
         convention: another toolkit's way of counting: pysot, matlab, got10k, pytracking or
             visible for one-pass evaluation, pysot or vot-toolkit for VOT
         experiment: the folder inside a tracker's, such as `realtime`, where it is not the
-            benchmark's own
+            benchmark's own; or `one-pass`, for VOT's benchmarks run without restarts
         report: a folder for a report (HTML, Markdown, LaTeX) on these trackers, with frames
             where `annotations` has them
+        allow_missing: exit code 0 although sequences are missing from a score
     """
     from json import dumps
 
+    from siamjax.commands.ending import missing_code
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.results import find_trackers
     from siamjax.evaluation.scoring import get_convention, score_tracker, summary
     from siamjax.evaluation.tables import as_text
     from siamjax.evaluation.truths import read_truths
 
-    conventions = get_benchmark(benchmark)
+    one_pass = "one-pass" if experiment == "one-pass" else ""
+    conventions = get_benchmark(benchmark, one_pass)
     get_convention(convention, conventions)
     truths, problems = read_truths(annotations, conventions)
+    skipped = tuple(problems)
     found, unusable = find_trackers(
         results,
         conventions,
         [truth.name for truth in truths],
-        experiment=experiment,
+        experiment="" if one_pass else experiment,
         besides=annotations,
     )
     trackers = [
-        score_tracker(name, folder, truths, conventions, convention=convention)
+        score_tracker(name, folder, truths, conventions, skipped=skipped, convention=convention)
         for name, folder in found.items()
     ]
     problems += unusable
@@ -65,6 +70,7 @@ def score(
         print(dumps(summary(conventions.name, trackers, problems), indent=1))
     else:
         print(as_text(trackers, problems))
+    return missing_code(trackers, allow_missing)
 
 
 def _with_frames(annotations: Path, benchmark) -> list:

@@ -3,17 +3,17 @@
 from functools import partial
 from pathlib import Path
 
-from siamjax.errors import InputError
+from siamjax.errors import require_between
 from siamjax.evaluation.proposals import Method
 
 
 def search(
     *,
-    config: Path,
-    weights: Path,
     benchmark: str,
     data: Path,
     out: Path,
+    config: Path | None = None,
+    weights: Path | None = None,
     method: Method = "random",
     candidates: int = 64,
     batch: int = 16,
@@ -31,11 +31,13 @@ def search(
     (best.json, which `--config` takes). Search on other sequences than you report on.
 
     Args:
-        config: a configuration file; what is not searched stays as it says
-        weights: a run's folder, one of its checkpoints, or a converted file
         benchmark: as of `eval.py`; VOT's are searched by overlap without restarts
         data: the benchmark's own folder
         out: where the search is kept
+        config: a configuration file; what is not searched stays as it says. By default the one
+            that the weights come with
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
         method: `grid`, `random`, or `tpe` (Optuna: pip install "siamjax[search]")
         candidates: how many settings are tried
         batch: how many of them at once
@@ -51,18 +53,20 @@ def search(
     import dataclasses
 
     import siamjax
+    from siamjax.api import resolve
     from siamjax.evaluation import search as searching
     from siamjax.evaluation.fingerprint import fingerprint
     from siamjax.evaluation.proposals import Space, make_proposer
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.sequences import load_sequences
+    from siamjax.models.build import build_network
     from siamjax.tracking.candidates import CandidateTracker
 
-    if candidates < 1 or batch < 1:
-        raise InputError(
-            f"`candidates` (={candidates}) and `batch` (={batch}) must be at least 1"
-        )
-    settings = siamjax.load_config(config)
+    require_between("--candidates", candidates, 1, 1_000_000)
+    require_between("--batch", batch, 1, 1024)
+    require_between("--tolerance", tolerance, 0, 1000)
+    require_between("--seed", seed, 0, 2**32 - 1)
+    settings, weights = resolve(config, weights)
     conventions = get_benchmark(benchmark)
     space = Space(
         penalty_k=penalty_k,
@@ -71,7 +75,11 @@ def search(
         search_sizes=search_sizes or (settings.tracker.search_size,),
     )
     for size in space.search_sizes:
-        settings.model.score_size_for(size)
+        cells = settings.model.score_size_for(size)
+        if size > settings.model.template_size:  # has the network a score map of that side?
+            build_network(
+                dataclasses.replace(settings.model, search_size=size, score_size=cells)
+            )
     proposer = make_proposer(method, space, seed, candidates)
     loaded, problems = load_sequences(data, conventions, sequences)
     model = siamjax.load_model(settings, weights)

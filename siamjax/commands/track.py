@@ -1,40 +1,43 @@
 """`siamjax track`: follows targets through a video, a folder, a camera or a stream."""
 
-import collections
 import contextlib
-import math
+import dataclasses
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from siamjax.commands.track_report import Report, TargetReport, write_boxes
+from siamjax.commands.track_example import read_example
+from siamjax.commands.track_report import Report, write_boxes
+from siamjax.commands.track_run import Run
 from siamjax.errors import InputError
+from siamjax.text import TextError, parse_number
 
-RATE_OVER = 30  # frames over which the rate in the window is taken
+BOX_SUFFIXES = (".txt", ".csv", ".json")
 
 
 def track(
-    source: Annotated[str, tyro.conf.arg(metavar="SOURCE"), tyro.conf.Positional],
+    source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE"), tyro.conf.Positional] = None,
     *,
     init: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="X,Y,W,H"), tyro.conf.UseAppendAction
     ] = (),
+    example: bool = False,
     config: Path | None = None,
-    weights: Path = Path("runs/quickstart"),
+    weights: Path | None = None,
     out: Path | None = None,
     boxes: Path | None = None,
     long_term: bool = False,
-    lost_below: float = 0.5,
+    lost_below: float | None = None,
     show: bool = False,
 ) -> int | None:
     """Tracks one target or several, and writes an annotated video and a file of boxes.
 
     SOURCE is a video file, a folder of images, the number of a camera, or the address of a
-    stream such as rtsp://host/path. With neither --out nor --boxes nor --show, both files are
+    stream such as rtsp://host/path. Without --init, a window shows the first frame, and the
+    targets are drawn there. With neither --out nor --boxes nor --show, both files are
     written to the current folder, as NAME_tracked.mp4 and NAME_boxes.txt; else only what is
     named. A frame that cannot be read is skipped: it has no frame in the video, and `nan` or
     null among the boxes. A target whose score is low is marked as lost. A camera or stream
@@ -44,82 +47,88 @@ def track(
         source: what to track in
         init: a target in the first frame: left, top, width and height in pixels; once for
             each target
-        config: the weights' configuration; by default the config.json beside them
-        weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
+        example: track the target of the clip that comes with siamjax
+        config: the weights' configuration; by default the one that they come with
+        weights: a training's work directory or a checkpoint in it, or a file of weights; by
+            default those that come with siamjax
         out: the annotated video (.mp4 .mkv .mov .avi)
-        boxes: boxes of every frame, 0-based pixels: x,y,w,h lines in a .txt; with scores in
-            a .csv or .json; with the corners of rotated rectangles in a .json for SiamMask
+        boxes: boxes of every frame, 0-based pixels: x,y,w,h lines in a .txt; with time in
+            seconds, score and whether it is lost in a .csv or .json; with the corners of
+            rotated rectangles in a .json for SiamMask
         long_term: look for a lost target in a search image that grows
-        lost_below: the score below which a target is said to be lost; --long-term has its own
+        lost_below: the score below which a target is said to be lost; by default that of the
+            configuration; --long-term has its own
         show: show the frames while tracking; q or Esc ends
     """
-    from siamjax.display import Window, draw_text
-    from siamjax.tracking.frames import as_box_xywh
+    from siamjax.api import resolve
     from siamjax.training.interrupts import StopRequest
-    from siamjax.video import ImageError, VideoWriter, open_frames
+    from siamjax.video import VideoWriter, open_frames
 
     # All that can be wrong with the arguments is found before the network is loaded.
-    starts = parse_boxes(init)
-    if not 0 <= lost_below <= 1:
-        raise InputError(f"`--lost-below` (={lost_below}) must lie between 0 and 1")
-    frames = open_frames(source)
-    images = iter(frames)
-    first = next(images, None)
-    if first is None:
-        raise ImageError(f"{source}: holds no frame")
-    if isinstance(first, ImageError):
-        raise ImageError(f"the first frame, which `--init` is about, is missing: {first}")
-    for box in starts:
-        as_box_xywh(box, first.shape[1], first.shape[0])
-    if not weights.exists():
+    credit = None
+    if example:
+        if source is not None or init:
+            raise InputError(
+                "`--example` has its own clip and box; leave SOURCE and --init out"
+            )
+        clip = read_example()
+        source, init, credit = str(clip.path), (clip.init,), clip.credit
+    if source is None:
         raise InputError(
-            f"`--weights` (={weights}) does not exist; name a training's work directory or a "
-            ".pth or .npz file (`make demo` trains runs/quickstart)"
+            "name what to track in: a video, a folder of images, a camera's number or a "
+            "stream's address; --example tracks the clip that comes with siamjax"
         )
+    _check_lost_below(lost_below, long_term)
+    settings, weights = resolve(config, weights)
     if out is None and boxes is None and not show:
         name = _name_of(source)
         out, boxes = Path(f"{name}_tracked.mp4"), Path(f"{name}_boxes.txt")
     for name, path in {"out": out, "boxes": boxes}.items():
         _check_output(name, path, source)
-    if boxes is not None and boxes.suffix.lower() not in (".txt", ".csv", ".json"):
+    if boxes is not None and boxes.suffix.lower() not in BOX_SUFFIXES:
         raise InputError(f"`--boxes` (={boxes}) must end in .txt, .csv or .json")
+    starts = [parse_box(text) for text in init]
+    frames = open_frames(source)
+    images = iter(frames)
+    first = _first_frame(images, source)
+    _check_starts(first, starts)
 
-    report = Report(source, starts)
     with contextlib.ExitStack() as stack:
         sinks = []
-        if show:
-            window = Window("siamjax")
-            stack.callback(window.close)
-            sinks.append(lambda image, rate: window.show(draw_text(image, rate)))
         if out is not None:
             writer = stack.enter_context(VideoWriter(out, frames.frame_rate))
             sinks.append(lambda image, rate: writer.write(image) is None)
-        follower = _load_tracker(config, weights, long_term)
-        follower.init(first, starts)
+        if boxes is not None:
+            boxes.parent.mkdir(parents=True, exist_ok=True)
+        if not starts:
+            starts = _draw_starts(first)
+        if show:
+            sinks.insert(0, _window(stack))
         stop = stack.enter_context(StopRequest())
-        run = _Run(follower, report, sinks, lost_below, stop)
-        run.follow(first, images, frames.count)
+        report = Report(source, starts)
+        run = Run(report, sinks, stop, frames)
+        if run.begin(first):
+            follower = _load_tracker(settings, weights, long_term, lost_below)
+            follower.init(first, starts)
+            run.follow(follower, images)
         if boxes is not None:
             write_boxes(boxes, report)
     print(report.summary())
+    for note in frames.notes:
+        print(f"note: {note}")
     for label, path in {"video": out, "boxes": boxes}.items():
         if path is not None:
             print(f"{label}: {path}")
+    if credit is not None:
+        print(f"clip: {credit}")
     return 128 + (stop.number or signal.SIGINT) if report.interrupted else None
-
-
-def parse_boxes(texts: tuple[str, ...]) -> list[tuple[float, float, float, float]]:
-    """The boxes of every `--init`; raises `ValueError` without one."""
-    if not texts:
-        raise InputError("give `--init x,y,w,h` at least once: where is the target?")
-    return [parse_box(text) for text in texts]
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
     """The four numbers of `x,y,w,h`; raises `ValueError`."""
     try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
+        numbers = tuple(parse_number(part.strip()) for part in text.split(","))
+    except TextError:
         numbers = ()
     if len(numbers) != 4:
         raise InputError(
@@ -129,120 +138,72 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
     return numbers
 
 
-class _Run:
-    """One pass over the frames: tracks, draws, and fills the report.
-
-    `sinks` take annotated frames and the rate in words, and end the run with False. A frame
-    that was begun is finished before `stop` is answered, so that all outputs agree.
-    """
-
-    def __init__(self, follower, report: Report, sinks: list, lost_below: float, stop):
-        self.follower = follower
-        self.report = report
-        self.sinks = sinks
-        self.lost_below = lost_below
-        self.stop = stop
-        self.times: collections.deque[float] = collections.deque(maxlen=RATE_OVER)
-
-    def follow(self, first, images, total: int | None) -> None:
-        """Tracks until the images end or stop, a sink says so, or Ctrl-C."""
-        from tqdm import tqdm
-
-        bar = tqdm(total=total, unit="frame", desc="tracking", initial=1, mininterval=0.5)
-        try:
-            with bar:
-                going_on = self._give(first, self.report.frames[0])
-                while going_on and self.stop.number is None:
-                    image = next(images, None)
-                    if self._is_end(image, total):
-                        break
-                    going_on = self._follow(image, bar)
-                    bar.update()
-        except KeyboardInterrupt:
-            self.report.interrupted = True
-        self.report.interrupted |= self.stop.number is not None
-
-    def _is_end(self, image, total: int | None) -> bool:
-        """Whether no frame follows; where that is too early, the report then says why."""
-        from siamjax.video import SourceStopped
-
-        count = len(self.report.frames)
-        if isinstance(image, SourceStopped):
-            self.report.stopped = str(image)
-        elif image is None and total is not None and count < total:
-            self.report.stopped = f"{total} frames were announced, and {count} came"
-        return image is None or isinstance(image, SourceStopped)
-
-    def _follow(self, image, bar) -> bool:
-        """One frame; whether to go on."""
-        targets = self._step(image)
-        self.report.frames.append(targets)
-        self.times.append(time.perf_counter())
-        if targets is None:
-            return True
-        lost = sum(target.is_lost for target in targets)
-        bar.set_postfix_str(f"{lost} lost" if lost else "", refresh=False)
-        return self._give(image, targets)
-
-    def _rate(self) -> str:
-        """Frames a second of late, with reading, drawing and writing."""
-        if len(self.times) < 2:
-            return ""
-        return f"{(len(self.times) - 1) / (self.times[-1] - self.times[0]):.1f} frames/s"
-
-    def _give(self, image, targets: list[TargetReport]) -> bool:
-        """Draws and shows; the target's number where there are several."""
-        from siamjax.display import draw_box, draw_polygon
-
-        if not self.sinks:
-            return True
-        for number, target in enumerate(targets, 1):
-            words = [str(number)] if len(targets) > 1 else []
-            words += ["lost"] if target.is_lost else []
-            words += [f"{target.score:.2f}"] if target.score is not None else []
-            color = (60, 60, 230) if target.is_lost else (60, 220, 60)
-            image = draw_box(image, target.box_xywh, " ".join(words), color)
-            if target.polygon is not None:
-                image = draw_polygon(image, target.polygon, (220, 160, 60))
-        return all([sink(image, self._rate()) for sink in self.sinks])
-
-    def _step(self, image) -> list[TargetReport] | None:
-        """What became of every target; None, and an entry in `skipped`, for a bad frame."""
-        from siamjax.tracking.frames import FrameError
-        from siamjax.video import ImageError
-
-        start = time.perf_counter()
-        try:
-            if isinstance(image, ImageError):
-                raise image
-            self.follower.update(image)
-            scores = self.follower.scores.tolist()
-            if not all(map(math.isfinite, scores)):
-                raise FrameError("the network's scores are not finite; are its weights?")
-        except (ImageError, FrameError) as error:
-            self.report.skipped.append(f"frame {len(self.report.frames) + 1}: {error}")
-            return None
-        self.report.count(time.perf_counter() - start)
-        is_long_term = self.follower.config.tracker.long_term is not None
-        lost = self.follower.are_lost if is_long_term else [s < self.lost_below for s in scores]
-        boxes = self.follower.boxes_xywh.tolist()
-        polygons = self.follower.polygons
-        polygons = (
-            [None] * len(boxes) if polygons is None else [p.round(3).tolist() for p in polygons]
+def _check_lost_below(lost_below: float | None, long_term: bool) -> None:
+    if lost_below is None:
+        return
+    if not 0 <= lost_below <= 1:
+        raise InputError(f"`--lost-below` (={lost_below}) must lie between 0 and 1")
+    if long_term:
+        raise InputError(
+            f"`--lost-below` (={lost_below}) is for short-term trackers, and --long-term has "
+            "thresholds of its own (`tracker.long_term`); leave one of the two out"
         )
-        return [
-            TargetReport(tuple(box), score, bool(is_lost), polygon)
-            for box, score, is_lost, polygon in zip(boxes, scores, lost, polygons, strict=True)
-        ]
 
 
-def _load_tracker(config: Path | None, weights: Path, long_term: bool):
+def _first_frame(images, source: str):
+    from siamjax.images import ImageError
+
+    first = next(images, None)
+    if first is None:
+        raise ImageError(f"{source}: holds no frame")
+    if isinstance(first, ImageError):
+        raise ImageError(f"the first frame, in which the targets are, is missing: {first}")
+    return first
+
+
+def _check_starts(frame, boxes) -> None:
+    from siamjax.tracking.frames import as_box_xywh
+
+    for box in boxes:
+        as_box_xywh(box, frame.shape[1], frame.shape[0])
+
+
+def _draw_starts(frame) -> list[tuple[float, float, float, float]]:
+    """The first boxes as the user draws them."""
+    from siamjax.display import choose_boxes
+
+    try:
+        boxes = choose_boxes(frame)
+    except OSError as error:
+        raise InputError(
+            f"the target cannot be drawn: {error}; give it as `--init x,y,w,h`: left, top, "
+            "width and height in the first frame, in pixels"
+        ) from error
+    if not boxes:
+        raise InputError("no target was drawn; draw one, or give `--init x,y,w,h`")
+    _check_starts(frame, boxes)
+    return boxes
+
+
+def _window(stack: contextlib.ExitStack):
+    from siamjax.display import Window, draw_text
+
+    window = Window("siamjax")
+    stack.callback(window.close)
+    return lambda image, rate: window.show(draw_text(image, rate))
+
+
+def _load_tracker(config, weights, long_term: bool, lost_below: float | None):
     print("loading the network", file=sys.stderr)
     from siamjax.api import load_model, with_long_term
     from siamjax.tracking.batch import MultiTracker
 
     model = load_model(config, weights).folded()
     settings = with_long_term(model.config) if long_term else model.config
+    _check_lost_below(lost_below, settings.tracker.long_term is not None)
+    if lost_below is not None:
+        rules = dataclasses.replace(settings.tracker, lost_score=lost_below)
+        settings = dataclasses.replace(settings, tracker=rules)
     return MultiTracker(model.network, model.variables, settings)
 
 
@@ -262,4 +223,3 @@ def _check_output(name: str, path: Path | None, source: str) -> None:
         raise InputError(f"`--{name}` (={path}) is a folder; give the name of a file")
     if path.resolve() == Path(source).resolve():
         raise InputError(f"`--{name}` (={path}) is the video to track; give another name")
-    path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
+
+from siamjax.files import write_whole
 
 SHOWN = 5  # of the frames that were not tracked, and of the times that a target was lost
 
@@ -25,6 +26,7 @@ class Report:
     Attributes:
         source: what was tracked.
         frames: for each frame a list of targets, None where it was not tracked.
+        times: when each frame is shown, seconds after the first.
         skipped: why, in words.
         stopped: why the source ended early, in words; None where it did not.
         interrupted: whether Ctrl-C ended it.
@@ -35,14 +37,20 @@ class Report:
         self.frames: list[list[TargetReport] | None] = [
             [TargetReport(tuple(box), None, False) for box in boxes]
         ]
+        self.times = [0.0]
         self.skipped: list[str] = []
         self.stopped: str | None = None
         self.interrupted = False
         self._first_seconds: float | None = None
         self._seconds: list[float] = []
 
+    def add(self, targets: list[TargetReport] | None, seconds: float) -> None:
+        """Takes the next frame, shown `seconds` after the first; None: it was not tracked."""
+        self.frames.append(targets)
+        self.times.append(seconds)
+
     def count(self, seconds: float) -> None:
-        """Takes the time of one frame."""
+        """Takes how long one frame took."""
         if self._first_seconds is None:
             self._first_seconds = seconds  # mostly compilation
         else:
@@ -100,17 +108,8 @@ def write_boxes(path: Path, report: Report) -> None:
 
     A .txt has x,y,w,h of every target in a line for each frame. Raises `OSError`.
     """
-    partial = path.with_name(f".{path.name}.partial")
     text = {".csv": _as_csv, ".json": _as_json}.get(path.suffix.lower(), _as_text)(report)
-    try:
-        partial.write_text(text)
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"the boxes cannot be written: {error.strerror}", str(path)
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, text)
 
 
 def _as_text(report: Report) -> str:
@@ -125,32 +124,34 @@ def _as_text(report: Report) -> str:
 def _as_csv(report: Report) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["frame", "target", "x", "y", "w", "h", "score", "lost"])
-    for t, targets in enumerate(report.frames, 1):
+    writer.writerow(["frame", "time", "target", "x", "y", "w", "h", "score", "lost"])
+    for t, (targets, seconds) in enumerate(zip(report.frames, report.times, strict=True), 1):
+        shown = f"{seconds:.3f}"
         for number in range(len(report.frames[0])):
             if targets is None:
-                writer.writerow([t, number + 1, *["nan"] * 5, ""])
+                writer.writerow([t, shown, number + 1, *["nan"] * 5, ""])
                 continue
             target = targets[number]
             box = [f"{value:.3f}" for value in target.box_xywh]
             score = "1" if target.score is None else f"{target.score:.4f}"
-            writer.writerow([t, number + 1, *box, score, int(target.is_lost)])
+            writer.writerow([t, shown, number + 1, *box, score, int(target.is_lost)])
     return out.getvalue()
 
 
 def _as_json(report: Report) -> str:
     frames = []
-    for t, targets in enumerate(report.frames, 1):
+    for t, (targets, seconds) in enumerate(zip(report.frames, report.times, strict=True), 1):
         shown = None
         if targets is not None:
             shown = [
                 {
+                    "target": number,
                     "box_xywh": [round(value, 3) for value in target.box_xywh],
                     "score": 1.0 if target.score is None else round(target.score, 4),
                     "lost": target.is_lost,
                     **({"polygon": target.polygon} if target.polygon else {}),
                 }
-                for target in targets
+                for number, target in enumerate(targets, 1)
             ]
-        frames.append({"frame": t, "targets": shown})
+        frames.append({"frame": t, "time": round(seconds, 3), "targets": shown})
     return json.dumps({"source": report.source, "frames": frames}, indent=1) + "\n"

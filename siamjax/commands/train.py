@@ -7,13 +7,13 @@ defaults.
 import argparse
 import dataclasses
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from absl import flags
 
+from siamjax.commands.ending import run_command
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import load_config
 
@@ -45,21 +45,14 @@ def main(arguments: list[str], usage: str) -> int:
     if path is None:
         print(usage)
         return 0 if {"-h", "--help"} & set(arguments) else 2
-    try:
+
+    def act() -> None:
         defaults = Arguments(
             path, tyro.MISSING, False, None, None, None, None, load_config(path)
         )
-        parsed = tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py")
-        _run(parsed)
-    except KeyboardInterrupt:
-        print("train.py: interrupted", file=sys.stderr)
-        return 130
-    except Exception as error:
-        if not (isinstance(error, OSError) or type(error).__module__.startswith("siamjax.")):
-            raise
-        print(f"train.py: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 2 if isinstance(error, ConfigError) else 1)
-    return 0
+        _run(tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py"))
+
+    return run_command("train.py", act, exit_codes={ConfigError: 2})
 
 
 def _run(arguments: Arguments) -> None:

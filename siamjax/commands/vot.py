@@ -7,7 +7,7 @@ from pathlib import Path
 from siamjax.errors import InputError
 
 
-def vot(*, weights: Path, config: Path | None = None) -> None:
+def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
     """Serves a tracker to the VOT toolkit over standard input and output, until it quits.
 
     Needs the package vot-trax. In the toolkit's trackers.ini:
@@ -15,14 +15,15 @@ def vot(*, weights: Path, config: Path | None = None) -> None:
         [siamjax]
         label = siamjax
         protocol = trax
-        command = siamjax vot --weights /path/to/weights
+        command = siamjax vot
 
-    The toolkit starts it anew for every sequence. With JAX_COMPILATION_CACHE_DIR set to a
-    folder, only the first start compiles.
+    The toolkit starts it anew for every sequence; only the first start compiles, see
+    docs/tracking.md.
 
     Args:
-        weights: a training's work directory or a checkpoint in it, or a .pth or .npz file
-        config: the weights' configuration; by default the config.json beside them
+        weights: what ships by default; a training's work directory or a checkpoint in it, a
+            release file, or other weights that `siamjax convert` takes
+        config: the weights' configuration; by default the one that they come with
     """
     try:
         import trax
@@ -48,8 +49,8 @@ def serve(server, tracker, region) -> None:
     `server` is TraX's, and `region(tracker)` says where the target is. A frame that cannot be
     read keeps the region before, with no confidence; one that cannot be begun with raises.
     """
+    from siamjax.images import ImageError
     from siamjax.tracking.frames import FrameError
-    from siamjax.video import ImageError
 
     while (request := server.wait()).type in ("initialize", "frame"):
         path = request.image["color"].path()
@@ -76,7 +77,7 @@ def region_of(trax, tracker):
 
 def read(path: str):
     """The frame of a file, which the toolkit may call by an address."""
-    from siamjax.video import read_image
+    from siamjax.images import read_image
 
     return read_image(path.removeprefix("file://"))
 

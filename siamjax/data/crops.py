@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
 
 JPEG_QUALITY = 95  # OpenCV's default, as in the reference preparation
@@ -41,17 +40,3 @@ def crop_target(
 def encode_jpeg(image: np.ndarray) -> bytes:
     """An image as JPEG."""
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
-
-
-def decode_jpeg(data: bytes) -> np.ndarray:
-    """The image `[h, w, 3]` uint8 BGR; raises ValueError for what is no whole picture."""
-    # A JPEG cut short decodes to a picture with a grey end; its last marker is missing.
-    if data[:2] == b"\xff\xd8" and data[-2:] != b"\xff\xd9":
-        raise InputError("a picture is cut short")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error as error:  # sides of ten thousands of pixels, say
-        raise InputError("a picture cannot be decoded") from error
-    if image is None:
-        raise InputError("a picture cannot be decoded")
-    return image

@@ -13,15 +13,17 @@ import numpy as np
 from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import (
     LOOKS_NORMALISED,
+    UNREADABLE,
     Settings,
     cut_clips,
     look_like_corners,
 )
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
-from siamjax.data.crops import decode_jpeg
+from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
+from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.sources import Index, RecordError, RecordSource, read_description
-from siamjax.errors import InputError
+from siamjax.images import decode_image
 
 _SAMPLES, _COLUMNS, _TILE = 24, 6, 192
 _TOLERATED = 0.01  # share of targets that may be damaged in a set that is fit
@@ -140,16 +142,8 @@ class Report:
         """Writes the samples as one picture; False when there is none."""
         if not self.samples:
             return False
-        tiles = [_tile(sample) for sample in self.samples]
-        tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _COLUMNS)
-        rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
-        try:
-            done, encoded = cv2.imencode(path.suffix or ".jpg", np.vstack(rows))
-        except cv2.error as error:
-            raise InputError(f"`--sheet` (={path}) must end in .jpg or .png") from error
-        if done:
-            path.write_bytes(encoded.tobytes())
-        return bool(done)
+        write_sheet([_tile(sample) for sample in self.samples], _COLUMNS, path)
+        return True
 
 
 def _motion(index, usable):
@@ -182,7 +176,7 @@ def _tile(sample):
     small = small[:_TILE, :_TILE]
     tile[: small.shape[0], : small.shape[1]] = small
     x1, y1, x2, y2 = (round(float(v) * scale) for v in np.nan_to_num(sample.box_xyxy))
-    cv2.rectangle(tile, (x1, y1), (x2, y2), (0, 255, 0), 1)
+    cv2.rectangle(tile, (x1, y1), (x2, y2), GREEN, 1)
     cv2.putText(
         tile, sample.label[:30], (3, _TILE - 4), cv2.FONT_HERSHEY_PLAIN, 0.8, (0, 255, 255), 1
     )
@@ -199,7 +193,7 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
     def read(record):
         try:
             content = source.read(record)
-            image = decode_jpeg(content["image"])
+            image = decode_image(content["image"])
         except (RecordError, ValueError) as error:
             return None, f"record {record}: {error}", record, content_box(record)
         return image, hashlib.sha256(content["image"]).digest(), record, content["box_xyxy"]
@@ -266,7 +260,7 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
             wanted = place % every == 0 and len(report.samples) < _SAMPLES
             if wanted and not shown:
                 shown = True
-                image = decode_jpeg(picture.image)
+                image = decode_image(picture.image)
                 report.samples.append(Sample(image, picture.targets[0]["box_xyxy"], clip.name))
     report.remarks.append(f"layout: {name}, {len(chosen)} of {len(clips)} clips read")
     if rows:
@@ -280,7 +274,7 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
     else:
         report.problems.append("not one target can be used")
     report.add_pictures(len(digests), [], digests)
-    _judge_drops(report, drops, len(rows))
+    _judge_drops(report, drops, len(rows), len(chosen))
     return report
 
 
@@ -290,20 +284,25 @@ _HARMLESS = (
     "there is no box",
     "nothing is annotated",
     "the box is too",
+    NOT_CONSIDERED,
+    NO_TARGET,
 )
 
 
-def _judge_drops(report: Report, drops: Drops, kept: int) -> None:
+def _judge_drops(report: Report, drops: Drops, kept: int, clips: int) -> None:
     if drops.total:
         report.remarks.append("a preparation would leave out:")
         report.remarks += drops.lines()
     _judge_corners(report, drops, kept)
     hints = {LOOKS_NORMALISED: "they must be multiplied by the frame's width and height"}
     for reason, count in drops.counts.items():
-        if reason.startswith(_HARMLESS) or count <= _TOLERATED * (kept + count):
+        # of a file that cannot be read, nobody knows how many targets it has
+        of = clips if reason == UNREADABLE else kept + drops.total
+        if reason.startswith(_HARMLESS) or count <= _TOLERATED * of:
             continue
         hint = hints.get(reason, "see the examples above")
-        report.problems.append(f"{count} of {kept + drops.total}: {reason}; {hint}")
+        what = " videos or images" if reason == UNREADABLE else ""
+        report.problems.append(f"{count} of {of}{what}: {reason}; {hint}")
 
 
 def _judge_corners(report, drops, kept):

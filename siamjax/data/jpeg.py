@@ -13,13 +13,14 @@ import numpy as np
 
 from siamjax.data.crops import JPEG_QUALITY
 from siamjax.errors import InputError
+from siamjax.images import jpeg_segments
 
 _BLOCK = 16  # pixels, with colour at half the resolution
 _BLOCKS = 4  # between two markers, at most; 0.5 % larger files
 # Colour is stored at half the resolution and interpolated: pixels next to a cut would change.
 _MARGIN = 2
 _MARKER = b"\xff\xd0"
-_SOF0, _DRI, _SOS = 0xC0, 0xDD, 0xDA
+_SOF0, _DRI, _APP1 = 0xC0, 0xDD, 0xE1
 
 
 class TiledJpeg:
@@ -34,20 +35,18 @@ class TiledJpeg:
         """Reads the header; raises ValueError when the file cannot be taken apart."""
         self._data = data
         self._frame_at = restart = 0
-        place = 2
         if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
-            raise InputError("a picture is cut short")
-        while True:
-            marker, length = struct.unpack_from(">xBH", data, place)
+            raise InputError("a picture is no JPEG, is cut short, or goes on behind its end")
+        for marker, place, length in jpeg_segments(data):
             if marker == _SOF0:
-                self._frame_at = place + 5
-                self.height, self.width, parts = struct.unpack_from(">HHB", data, place + 5)
-                factors = [data[place + 11 + 3 * i] for i in range(parts)]
+                self._frame_at = place + 1
+                self.height, self.width, parts = struct.unpack_from(">HHB", data, place + 1)
+                factors = [data[place + 7 + 3 * i] for i in range(parts)]
             elif marker == _DRI:
-                (restart,) = struct.unpack_from(">H", data, place + 4)
-            place += 2 + length
-            if marker == _SOS:
-                break
+                (restart,) = struct.unpack_from(">H", data, place)
+            elif marker == _APP1:
+                raise InputError("a picture may have to be turned, which a part cannot be")
+            self._scan = place + length
         if not (self._frame_at and restart):
             raise InputError("a picture has no restart markers")
         self._piece_height = 8 * max(f & 15 for f in factors)
@@ -58,16 +57,15 @@ class TiledJpeg:
             raise InputError("the pieces of a picture do not align")
         self._columns = blocks // restart
         rows = -(-self.height // self._piece_height)
-        self._scan = place
-        scan = np.frombuffer(data, np.uint8, offset=place)
+        scan = np.frombuffer(data, np.uint8, offset=self._scan)
         marks = np.flatnonzero(scan[:-1] == 0xFF)
         marks = marks[(scan[marks + 1] & 0xF8) == 0xD0]
         if len(marks) != rows * self._columns - 1:
             raise InputError("a picture is damaged")
         self._stops = np.empty(len(marks) + 1, np.int64)
-        self._stops[:-1], self._stops[-1] = marks + place, len(data) - 2
+        self._stops[:-1], self._stops[-1] = marks + self._scan, len(data) - 2
         self._starts = np.empty_like(self._stops)
-        self._starts[0], self._starts[1:] = place, self._stops[:-1] + 2
+        self._starts[0], self._starts[1:] = self._scan, self._stops[:-1] + 2
 
     def decode(self, x0: int, y0: int, x1: int, y1: int) -> tuple[np.ndarray, int, int]:
         """The pixels from (x0, y0) to (x1, y1), inclusive, and some around them.

@@ -18,10 +18,11 @@ import numpy as np
 from siamjax.config import Config, ConfigError, SourceConfig
 from siamjax.data import augment, sampling, targets
 from siamjax.data.builders.synthetic import prepare_synthetic
-from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import TiledJpeg, open_tiled
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.data.sources import RecordSource, SourceError
+from siamjax.images import decode_image
 
 _ATTEMPTS = 100  # pairs drawn before a set with unreadable records is given up
 _BUFFERED = 4  # batches read ahead, or one a thread
@@ -87,7 +88,7 @@ class PairMaker:
             tiled = None if source.holds_frames else open_tiled(content["image"])
             if tiled is not None:
                 return _Stored(where, tiled, box_xyxy)
-            image = decode_jpeg(content["image"])
+            image = decode_image(content["image"])
             if source.holds_frames:
                 image, box_xyxy = crop_target(
                     image,

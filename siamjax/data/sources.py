@@ -9,7 +9,6 @@ The index lets pairs be drawn without decoding a picture. A set holds square cro
 each target in each frame, or whole frames, which several targets may share.
 """
 
-import json
 import os
 import zipfile
 from pathlib import Path
@@ -24,6 +23,7 @@ from siamjax.data.sampling import TrackIndex, make_track_index
 from siamjax.data.schema import Record
 from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
+from siamjax.text import TextError, read_json
 
 INDEX_FILE = "index.npz"
 DESCRIPTION_FILE = "prepared.json"
@@ -167,9 +167,11 @@ def read_description(path: Path) -> dict:
     if not file.is_file():
         return {}
     try:
-        return json.loads(file.read_bytes())
-    except ValueError as error:
-        raise SourceError(f"{file} cannot be read ({error}); {_REMEDY}") from error
+        found = read_json(file)
+    except TextError as error:
+        raise SourceError(f"{error}; {_REMEDY}") from None
+    _require(isinstance(found, dict), file, "is no description of a set")
+    return found
 
 
 def write_index(path: Path, index: Index) -> None:

@@ -16,19 +16,29 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from siamjax.config import SyntheticConfig
+from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.crops import encode_jpeg
+from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
+from siamjax.files import write_whole
+from siamjax.locks import LOCK_FILE, held
+from siamjax.text import read_object
 
 # Part of what names a rendered set: raise it when a change alters any rendered pixel.
 RENDERER = 4
+_PHOTOGRAPHS = 4  # the same for what is rendered from photographs alone
 RENDERED_FILE = "rendered.json"
+_SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
+_OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
 
 
 def kept_frames(config: SyntheticConfig) -> range:
@@ -45,19 +55,40 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     """Renders a set into `out`; returns the sequences' names.
 
     Every sequence appears at once when it is complete. Those that are there are kept, so an
-    interrupted run goes on where it stopped; raises ValueError when `out` holds a set of
-    another configuration or something else.
+    interrupted run goes on where it stopped; raises `InputError` when `out` holds a set of
+    another configuration or something else, or another process renders into it.
     """
     out = Path(out)
-    _claim(config, out)
-    names = [sequence_name(config, index) for index in range(config.sequences)]
-    for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
-        if not (out / name).is_dir():
-            with scratch_folder(out) as scratch:
-                _write_sequence(config, index, scratch / name)
-                os.replace(scratch / name, out / name)
-    _write_text(out / "list.txt", "".join(f"{name}\n" for name in names))
+    with held(out, "out"):
+        _claim(config, out)
+        names = [sequence_name(config, index) for index in range(config.sequences)]
+        for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
+            if not (out / name).is_dir():
+                with scratch_folder(out) as scratch:
+                    _write_sequence(config, index, scratch / name)
+                    os.replace(scratch / name, out / name)
+        write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
+
+
+def write_samples(config: SyntheticConfig, path: Path) -> None:
+    """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
+
+    A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
+    `InputError` for a path that has another ending.
+    """
+    kept = kept_frames(config)
+    shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]
+    tiles = []
+    for index in range(min(config.sequences, _SAMPLE_SEQUENCES)):
+        sequence = Sequence(config, index)
+        for frame in shown:
+            picture, box_xywh = sequence.render(frame)
+            x, y, w, h = (int(v) for v in box_xywh)
+            # around the target's pixels, not over them
+            cv2.rectangle(picture, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
+            tiles.append(picture)
+    write_sheet(tiles, _SAMPLE_FRAMES, path)
 
 
 def write_test_split(out: Path) -> None:
@@ -65,24 +96,38 @@ def write_test_split(out: Path) -> None:
     write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), out)
 
 
+def describe(config: SyntheticConfig) -> dict[str, Any]:
+    """Everything that decides what is rendered, JSON-ready; folders by their content.
+
+    What needs photographs is left out where there are none. Raises `InputError` for a folder
+    that is missing.
+    """
+    photographs.forget()  # so that what is rendered next is what is described
+    values = dataclasses.asdict(config) | {"renderer": RENDERER}
+    for name in ("sprites", "backgrounds"):
+        values[name] = [photographs.folder_digest(f, name) for f in values[name]]
+    if config.sprites or config.backgrounds:
+        values["photographs"] = _PHOTOGRAPHS
+    return {k: v for k, v in values.items() if v or k not in _OF_PHOTOGRAPHS}
+
+
 def _claim(config, out):
-    described = dataclasses.asdict(config) | {"renderer": RENDERER}
+    described = describe(config)
     file = out / RENDERED_FILE
     if file.is_file():
-        there = json.loads(file.read_text())
+        there = read_object(file)
         if there != described:
-            changed = sorted(k for k in described if there.get(k) != described[k])
+            changed = sorted(k for k in described | there if there.get(k) != described.get(k))
             raise InputError(
                 f"{str(out)!r} holds a rendered set that differs in {changed}; choose another "
                 "folder or remove that one"
             )
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if any(path.name != LOCK_FILE for path in out.iterdir()):
         raise InputError(
             f"{str(out)!r} holds something else than a rendered set; choose another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
-    _write_text(file, json.dumps(described, indent=1))
+    write_whole(file, json.dumps(described, indent=1))
 
 
 def _write_sequence(config, index, folder):
@@ -95,9 +140,3 @@ def _write_sequence(config, index, folder):
         x, y, w, h = box_xywh
         boxes.append((x + 1, y + 1, w, h))
     np.savetxt(folder / "groundtruth_rect.txt", boxes, fmt="%d", delimiter=",")
-
-
-def _write_text(path, text):
-    scratch = path.with_name(f".{path.name}.partial")
-    scratch.write_text(text)
-    os.replace(scratch, path)

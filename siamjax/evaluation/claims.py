@@ -89,7 +89,7 @@ def _is_stale(file: Path, stale_seconds: float) -> bool:
     try:
         owner = json.loads(file.read_text(encoding="utf-8"))
         host, process, token = owner["host"], int(owner["process"]), owner["token"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False  # being written, or just released
     if host != socket.gethostname():
         return False

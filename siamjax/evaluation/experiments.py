@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 from siamjax.evaluation.overlap import raster_overlap
 from siamjax.evaluation.protocols import VotProtocol
 from siamjax.evaluation.regions import (
@@ -23,7 +23,7 @@ from siamjax.evaluation.regions import (
 )
 from siamjax.evaluation.results import Run
 from siamjax.evaluation.sequences import Sequence
-from siamjax.video import ImageError
+from siamjax.images import ImageError
 
 _HAS_BOX = -1
 
@@ -201,7 +201,7 @@ def supervised(
         if next_start is not None and t >= next_start:
             try:
                 frame, box = sequence.read_frame(t), initial_box(truth.row(t))
-            except ValueError:
+            except RefusedError:
                 if t == 0:
                     raise
             else:

@@ -17,6 +17,7 @@ def fingerprint(config: Config, variables: dict[str, Any], version: str) -> dict
     wherever they were read.
     """
     settings = config_to_dict(config)
+    del settings["tracker"]["lost_score"]  # it says what a box is worth, and moves none
     digest = hashlib.sha256()
     for name, value in sorted(flatten(variables).items()):
         array = np.asarray(value)

@@ -11,7 +11,7 @@ from siamjax.evaluation.overlap import raster_overlap
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.regions import Regions
 from siamjax.evaluation.sequences import Sequence as VideoSequence
-from siamjax.video import ImageError
+from siamjax.images import ImageError
 
 
 class CandidatesLike(Protocol):

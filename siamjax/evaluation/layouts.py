@@ -23,7 +23,9 @@ from siamjax.errors import InputError
 from siamjax.evaluation.members import UAV123_FIRST_FRAMES, belongs
 from siamjax.evaluation.names import plain_name
 from siamjax.evaluation.protocols import Benchmark
-from siamjax.video import IMAGE_SUFFIXES
+from siamjax.files import printable
+from siamjax.folders import files_in, folders_in, images_in
+from siamjax.text import TextError, read_flags, read_lines
 
 
 class SequenceError(InputError):
@@ -37,7 +39,7 @@ class Problem(NamedTuple):
     message: str
 
     def __str__(self):
-        return f"{self.sequence}: {self.message}"
+        return printable(f"{self.sequence}: {self.message}")
 
 
 class Target(NamedTuple):
@@ -80,19 +82,15 @@ def find_targets(folder: Path, benchmark: Benchmark) -> Found:
 
 def find_flat(folder: Path) -> list[Target]:
     """Targets of a folder of annotation files, `<name>.txt`, without images."""
-    files = (p for p in Path(folder).glob("*.txt") if p.name not in _NO_TRUTH)
+    files = (p for p in files_in(folder, "*.txt") if p.name not in _NO_TRUTH)
     return [Target(p.stem, p, None) for p in sorted(files, key=_by_name)]
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The image files of a folder, hidden ones left out; raises `SequenceError` for none."""
+    """The images of a folder in order; raises `SequenceError` for none, or `FolderError`."""
     if not folder.is_dir():
         raise SequenceError(f"no folder {folder.name}/ with its frames")
-    files = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    files = images_in(folder)
     if not files:
         raise SequenceError(f"{folder.name}/ holds no image")
     return files
@@ -106,10 +104,7 @@ def _by_name(path: Path):
 
 
 def _folders(root: Path) -> list[Path]:
-    if not root.is_dir():
-        return []
-    inside = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted(inside, key=_by_name)
+    return sorted(folders_in(root), key=_by_name)
 
 
 def _subset(folder: Path, benchmark: Benchmark) -> Path:
@@ -204,7 +199,7 @@ def _trackingnet(root: Path, benchmark: Benchmark) -> Found:
 def _nfs(root: Path, benchmark: Benchmark) -> Found:
     targets, problems = [], []
     for path in _folders(root):
-        files = sorted((path / benchmark.subset).glob("*.txt"))
+        files = files_in(path / benchmark.subset, "*.txt")
         if not files:
             problems.append(Problem(path.name, f"skipped: no {benchmark.subset}/*.txt"))
         targets += [Target(file.stem, file, file.with_suffix("")) for file in files]
@@ -215,15 +210,20 @@ def _tcolor(root: Path, benchmark: Benchmark) -> Found:
     del benchmark
     targets, problems = [], []
     for path in _folders(root):
-        files = sorted(path.glob("*_gt.txt"))
+        files = files_in(path, "*_gt.txt")
         if not files:
             problems.append(Problem(path.name, f"skipped: no {path.name}_gt.txt"))
             continue
         first = None
-        for span in sorted(path.glob("*_frames.txt")):
-            numbers = re.findall(r"\d+", span.read_text(encoding="utf-8", errors="replace"))
-            first = int(numbers[0]) if numbers else None
-        targets.append(Target(path.name, files[0], path / "img", first))
+        for span in files_in(path, "*_frames.txt"):
+            try:
+                first = read_flags(span)[0]
+            except (TextError, IndexError) as error:
+                told = error if isinstance(error, TextError) else f"{span.name} is empty"
+                problems.append(Problem(path.name, f"skipped: {told}"))
+                break
+        else:
+            targets.append(Target(path.name, files[0], path / "img", first))
     return targets, problems
 
 
@@ -241,7 +241,7 @@ _FINDERS: dict[str, Callable[[Path, Benchmark], Found]] = {
 
 def _in_listed_order(targets: list[Target], problems: list[Problem], file: Path) -> Found:
     kept = []
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_lines(file)
     for name in filter(None, map(str.strip, lines)):
         wanted = plain_name(name)
         found = [t for t in targets if wanted in (plain_name(t.name), _folder_name(t))]

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Iterable
 
+from siamjax.files import file_name, original_name
+
 _SEPARATORS = r"[\s._-]"
 
 
@@ -37,6 +39,16 @@ def match_names(wanted: Iterable[str], found: Iterable[str]) -> dict[str, str]:
         wanted = [name for name in wanted if name not in matched]
         found = [name for name in found if name not in taken]
     return matched
+
+
+def match_files(wanted: Iterable[str], found: Iterable[str]) -> dict[str, str]:
+    """As `match_names`, where what was found are names of files, see `files.file_name`."""
+    wanted, found = list(dict.fromkeys(wanted)), set(found)
+    own = {name: file_name(name) for name in wanted if file_name(name) in found}
+    others = {original_name(each): each for each in sorted(found - set(own.values()))}
+    matched = match_names([name for name in wanted if name not in own], others)
+    own |= {name: others[original] for name, original in matched.items()}
+    return {name: own[name] for name in wanted if name in own}
 
 
 def _grouped(form: Callable[[str], str], names: list[str]) -> dict[str, list[str]]:

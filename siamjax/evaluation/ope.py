@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 from siamjax.evaluation.protocols import (
     NORM_PRECISION_REPORTED,
     NORM_PRECISION_THRESHOLDS,
@@ -99,7 +99,7 @@ def curves(
         )
     gt, predicted, denominator = _counted(gt_xywh, predicted_xywh, visible, convention)
     if not denominator or not counted_frames(gt).any():
-        raise InputError("no frame has a true box to compare with")
+        raise RefusedError("no frame has a true box to compare with")
     overlap = overlaps(gt, predicted)
     errors, norm_errors = center_errors(gt, predicted), norm_center_errors(gt, predicted)
     if convention.valid_truth != "center":

@@ -1,15 +1,18 @@
 """Archives that the servers of GOT-10k and TrackingNet take."""
 
-import os
+import re
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.protocols import Benchmark
-from siamjax.evaluation.results import find_results
+from siamjax.evaluation.results import find_results, read_times, refuse_two_layouts
 from siamjax.evaluation.truths import AnyTruth
+from siamjax.files import file_name, replacing
 
 # Which benchmarks have a server that takes archives. Source: the submission pages.
 _SERVED = ("got10k", "trackingnet")
@@ -23,8 +26,10 @@ def pack(folder: Path, truths: Iterable[AnyTruth], benchmark: Benchmark, out: Pa
     """Writes one tracker's results as `out`, a .zip file, whole or not at all.
 
     GOT-10k: `<name>/<name>_001.txt` and so on, and `<name>/<name>_time.txt`. TrackingNet:
-    `<name>.txt`. Raises `PackError` naming the first sequences that are missing or have
-    another number of boxes than frames.
+    `<name>.txt`. Numbers are separated by commas whatever they were, and a time that is NaN,
+    of a frame that was not tracked, is 0, which the server leaves out. Raises `PackError`
+    naming the first sequences that are missing, or whose boxes are not one for each frame, or
+    not finite.
     """
     if benchmark.layout not in _SERVED:
         raise PackError(
@@ -32,7 +37,12 @@ def pack(folder: Path, truths: Iterable[AnyTruth], benchmark: Benchmark, out: Pa
         )
     truths = list(truths)
     files = find_results(folder, [truth.name for truth in truths])
-    wrong = list(filter(None, (_check(truth, files.get(truth.name, [])) for truth in truths)))
+    members, wrong = {}, []
+    for truth in truths:
+        try:
+            members |= _members(truth, files.get(truth.name, []), benchmark.layout)
+        except InputError as error:
+            wrong.append(f"{truth.name}: {error}")
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise PackError(
@@ -40,39 +50,56 @@ def pack(folder: Path, truths: Iterable[AnyTruth], benchmark: Benchmark, out: Pa
             f"{'; '.join(wrong[:3])}{more}"
         )
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(out) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, runs in files.items():
-                if benchmark.layout == "trackingnet":
-                    archive.write(runs[0], f"{name}.txt")
-                else:
-                    _add_runs(archive, name, runs)
-        os.replace(temporary, out)
-    finally:
-        temporary.unlink(missing_ok=True)
+            for name, content in members.items():
+                archive.writestr(name, content)
     return out
 
 
-def _check(truth: AnyTruth, runs: list[Path]) -> str:
+def _members(truth: AnyTruth, runs: list[Path], layout: str) -> dict[str, str]:
+    """The files of one sequence in an archive, by name; raises `InputError`."""
     if not runs:
-        return f"{truth.name}: no result file"
-    for file in runs:
-        try:
-            boxes = len(read_boxes(file))
-        except BoxFileError as error:
-            return f"{truth.name}: {error}"
-        if boxes != len(truth):
-            return f"{truth.name}: {boxes} boxes for {len(truth)} frames"
-    return ""
+        raise PackError("no result file")
+    refuse_two_layouts(runs)
+    name = file_name(truth.name)
+    boxes = [_server_form(_checked(read_boxes(file), file, truth)) for file in runs]
+    if layout == "trackingnet":
+        if len(runs) > 1:
+            raise PackError(f"{len(runs)} result files, and the server takes one")
+        return {f"{name}.txt": boxes[0]}
+    members = {f"{name}/{name}_{n:03d}.txt": text for n, text in enumerate(boxes, start=1)}
+    times = read_times(_times_of(runs[0]))
+    if len(times):
+        if len(times) != len(truth):
+            raise PackError(f"{len(times)} lines of times for {len(truth)} frames")
+        members[f"{name}/{name}_time.txt"] = _server_form(np.nan_to_num(times))
+    return members
 
 
-def _add_runs(archive: zipfile.ZipFile, name: str, runs: list[Path]) -> None:
-    for number, file in enumerate(runs, start=1):
-        archive.write(file, f"{name}/{name}_{number:03d}.txt")
-    beside = runs[0].parent
-    for times in (beside / f"{name}_time.txt", beside / "times" / f"{name}_time.txt"):
-        if times.is_file():
-            archive.write(times, f"{name}/{name}_time.txt")
-            return
+def _times_of(run: Path) -> Path:
+    """Where the times lie that belong to a result file, if they do."""
+    called = re.sub(r"_\d{3}$", "", run.stem)
+    beside = run.with_name(f"{called}_time.txt")
+    return beside if beside.is_file() else run.parent / "times" / f"{run.stem}_time.txt"
+
+
+def _checked(boxes: np.ndarray, file: Path, truth: AnyTruth) -> np.ndarray:
+    if len(boxes) != len(truth):
+        raise PackError(f"{len(boxes)} boxes for {len(truth)} frames in {str(file)!r}")
+    if not np.isfinite(boxes).all():
+        line = int((~np.isfinite(boxes)).any(axis=1).argmax())
+        shown = ", ".join(f"{value:g}" for value in boxes[line])
+        raise PackError(
+            f"{str(file)!r} line {line + 1}: the box ({shown}) is not finite, and the server "
+            "takes none such"
+        )
+    return boxes
+
+
+def _server_form(rows: np.ndarray) -> str:
+    """Numbers with commas between, with four decimals, or as many as they have."""
+    return "".join(
+        ",".join(np.format_float_positional(value, min_digits=4) for value in row) + "\n"
+        for row in rows
+    )

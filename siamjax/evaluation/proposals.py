@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
 
 Method = Literal["grid", "random", "tpe"]
 
@@ -36,15 +36,18 @@ class Space:
     def __post_init__(self):
         if not self.search_sizes:
             raise InputError("`search_sizes` is empty; give at least the configuration's own")
+        for size in self.search_sizes:
+            require_between("search_sizes", size, 1, 4095)
         for name in _RANGES:
             low, high = getattr(self, name)
-            if not 0 <= low <= high:
+            if not 0 <= low <= high <= _RANGES[name]:
                 raise InputError(
-                    f"`{name}` (={low}, {high}) must be a range (lowest, highest) from 0 on"
+                    f"`{name}` (={low}, {high}) must be a range (lowest, highest) within 0 and "
+                    f"{_RANGES[name]}"
                 )
 
 
-_RANGES = ("penalty_k", "window_influence", "size_lr")
+_RANGES = {"penalty_k": 10, "window_influence": 1, "size_lr": 1}  # and the largest values
 
 
 class Proposer(Protocol):

@@ -178,6 +178,8 @@ BENCHMARKS = (
     Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=FROM_ONE),
     Benchmark(name="otb50", aliases=("TB-50",), index_base=FROM_ONE, members="TB-50"),
     Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=FROM_ONE, members="CVPR13"),
+    # The same layout with boxes that count from 0, as most people's own annotations do.
+    Benchmark(name="otb0", index_base=0),
     # Rendered sets are written in OTB layout, and count as OTB does.
     Benchmark(name="synthetic", index_base=FROM_ONE),
     _vot("vot2016"),
@@ -331,11 +333,25 @@ def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
     return known.get(plain_name(name))
 
 
-def get_benchmark(name: str) -> Benchmark:
+def get_benchmark(name: str, experiment: Literal["", "one-pass"] = "") -> Benchmark:
     """The benchmark of this name, whatever its case and hyphens.
 
-    Raises `UnknownBenchmarkError`, which lists the names and guesses what was meant.
+    With `experiment` "one-pass" its trackers start once, in the first frame, whatever its own
+    experiment; a region of VOT's is the upright box around it then. Raises
+    `UnknownBenchmarkError`, which lists the names and guesses what was meant.
     """
+    found = _find_benchmark(name)
+    if experiment == "one-pass" and found.experiment != "one-pass":
+        if found.hidden_truth:
+            raise InputError(
+                f"`experiment` (=one-pass) needs the truth of {found.name}, which its server "
+                "keeps; leave it out"
+            )
+        return dataclasses.replace(found, experiment="one-pass", challenge="")
+    return found
+
+
+def _find_benchmark(name: str) -> Benchmark:
     known = {plain_name(n): b for b in BENCHMARKS for n in (b.name, *b.aliases)}
     if found := known.get(plain_name(name)):
         return found

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import RefusedError
 
 # What a single number says of a frame in a supervised result. Reference: VOT's file format.
 SKIPPED, INITIALISED, FAILED = 0, 1, 2
 
 
-class RegionError(InputError):
+class RegionError(RefusedError):
     """Numbers that are neither a code nor a box nor a polygon; the message says where."""
 
 
@@ -129,6 +129,13 @@ def box_corners(boxes_xywh: np.ndarray, *, to_last_pixel: bool = False) -> np.nd
     right, bottom = x + w - to_last_pixel, y + h - to_last_pixel
     corners = [(x, y), (right, y), (right, bottom), (x, bottom)]
     return np.stack([np.stack(corner, axis=-1) for corner in corners], axis=-2)
+
+
+def enclosing_boxes(regions: Regions) -> np.ndarray:
+    """The upright box around each region, `[t, 4]` `_xywh`; NaN where there is none."""
+    corners = regions.polygons()
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high - low], axis=1)
 
 
 def polygon_to_box(polygon: np.ndarray) -> np.ndarray:

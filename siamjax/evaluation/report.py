@@ -7,7 +7,6 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from siamjax.evaluation.boxfiles import write_atomically
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.ope import counted_frames, overlaps
 from siamjax.evaluation.plots import color_of, leading_key, plots_of
@@ -21,10 +20,13 @@ from siamjax.evaluation.tables import (
     as_markdown,
     best_of,
     columns,
+    comparable,
+    missing_note,
     number,
     quality,
     ranked,
 )
+from siamjax.files import write_whole
 
 # Frames are embedded for at most this many sequences, the worst ones: about 100 kB each.
 SEQUENCES_WITH_FRAMES = 80
@@ -61,10 +63,11 @@ def write_report(
     for tracker in trackers:
         more = {"attributes": tracker.attributes, "frames": tracker.frames, "fps": tracker.fps}
         content["trackers"][tracker.name] |= more
-    write_atomically(folder / "summary.json", json.dumps(content, indent=1) + "\n")
-    write_atomically(folder / "table.md", as_markdown(trackers))
-    write_atomically(folder / "table.tex", as_latex(trackers))
+    write_whole(folder / "summary.json", json.dumps(content, indent=1) + "\n")
+    write_whole(folder / "table.md", as_markdown(trackers))
+    write_whole(folder / "table.tex", as_latex(trackers))
     scored = [t for t in trackers if t.overall]
+    rivals = comparable(trackers)
     main = trackers[0]
     names = sorted(main.sequences, key=lambda name: quality(main.sequences[name]))
     by_name = {sequence.name: sequence for sequence in sequences}
@@ -91,7 +94,9 @@ def write_report(
         keys=keys,
         headings=HEADINGS,
         number=number,
-        best=best_of([t.overall for t in scored]) if len(scored) > 1 else {},
+        best=best_of([t.overall for t in rivals]) if len(scored) > 1 else {},
+        rivals=[t.name for t in rivals],
+        notes=[note for t in trackers if (note := missing_note(t))],
         plots=plots_of(scored, protocol if isinstance(protocol, VotProtocol) else None),
         has_auc="success_auc" in keys,
         attributes=_attributes(scored),
@@ -104,7 +109,7 @@ def write_report(
         problems=[(None, p) for p in problems]
         + [(t.name, p) for t in trackers for p in t.problems],
     )
-    write_atomically(folder / "index.html", page)
+    write_whole(folder / "index.html", page)
     return folder / "index.html"
 
 

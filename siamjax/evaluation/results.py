@@ -9,6 +9,8 @@
     <root>/<tracker>/problems/<sequence>.txt                  what went wrong, where it did
     <root>/<tracker>/tracker.json                             which tracker made them
 
+Names of trackers and sequences become those of files as `files.file_name` has them.
+
 Boxes are in the benchmark's index base; the first line of a one-pass result is the box that
 the tracker was given, as in PySOT's files. A time is nan where nothing was tracked.
 """
@@ -22,12 +24,12 @@ import numpy as np
 
 from siamjax.config_files import flatten
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes, write_atomically
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.layouts import Problem
-from siamjax.evaluation.names import match_names, plain_name
+from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.region_files import read_regions
-from siamjax.evaluation.regions import INITIALISED, RegionError, Regions
+from siamjax.evaluation.regions import INITIALISED, Regions
 from siamjax.evaluation.sequences import Sequence
 from siamjax.evaluation.vot_results import (
     LONG_TERM,
@@ -36,6 +38,9 @@ from siamjax.evaluation.vot_results import (
     write_long_term,
     write_supervised,
 )
+from siamjax.files import file_name, keep_name, original_name, printable, write_whole
+from siamjax.folders import files_in, folders_in, has_match
+from siamjax.text import TextError, read_json, read_lines, read_rows
 
 REAL_TIME = "realtime"
 _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
@@ -95,18 +100,18 @@ class ResultFolder:
         file = self.folder / "tracker.json"
         if file.is_file():
             self._refuse_another(file, fingerprint)
-        elif any(self.folder.glob("*.txt")) or any(self.folder.glob("*/*_001.txt")):
+        elif has_match(self.folder, "*.txt") or has_match(self.folder, "*/*_001.txt"):
             raise StaleResultsError(
                 f"{str(self.folder)!r} holds results but no tracker.json that says whose "
                 "they are; give another `--out`, or move them away"
             )
         else:
-            write_atomically(file, json.dumps(fingerprint, indent=1) + "\n")
+            write_whole(file, json.dumps(fingerprint, indent=1) + "\n")
 
     def _refuse_another(self, file: Path, fingerprint: dict[str, Any]) -> None:
         try:
-            found = flatten(json.loads(file.read_text(encoding="utf-8")))
-        except ValueError:
+            found = flatten(read_json(file))
+        except (TextError, AttributeError, RecursionError):  # damaged, or not ours
             found = {}
         ours = flatten(fingerprint)
         different = [k for k in {**ours, **found} if ours.get(k) != found.get(k)]
@@ -128,15 +133,17 @@ class ResultFolder:
 
     def box_file(self, name: str, repetition: int = 1) -> Path:
         """Where the boxes of a sequence lie."""
+        safe = file_name(name)
         if self.benchmark.experiment == "one-pass":
-            return self.folder / f"{name}.txt"
-        return self.folder / name / f"{name}_{repetition:03d}.txt"
+            return self.folder / f"{safe}.txt"
+        return self.folder / safe / f"{safe}_{repetition:03d}.txt"
 
     def time_file(self, name: str) -> Path:
         """Where the times of a sequence lie."""
+        safe = file_name(name)
         if self.benchmark.experiment == "one-pass":
-            return self.folder / "times" / f"{name}_time.txt"
-        return self.folder / name / f"{name}_time.txt"
+            return self.folder / "times" / f"{safe}_time.txt"
+        return self.folder / safe / f"{safe}_time.txt"
 
     def is_complete(self, sequence: Sequence) -> bool:
         """Whether a sequence has all its results: as many lines as frames, from its start."""
@@ -149,7 +156,7 @@ class ResultFolder:
             return _is_whole_run(file, len(sequence))
         try:
             boxes = read_boxes(file)
-        except BoxFileError:
+        except TextError:
             return False
         given = sequence.gt_xywh[0] + self.benchmark.origin_xywh
         return len(boxes) == len(sequence) and bool(np.abs(boxes[0] - given).max() < 1e-3)
@@ -159,9 +166,10 @@ class ResultFolder:
 
         Raises `OSError` naming the file when the disk is full or closed to us.
         """
+        keep_name(self.folder, name)
         problems = problem_file(self.folder, name)
         if run.problems:
-            write_atomically(problems, "".join(f"{line}\n" for line in run.problems))
+            write_whole(problems, "".join(f"{line}\n" for line in run.problems))
         else:
             problems.unlink(missing_ok=True)
         boxes = run.boxes_xywh + self.benchmark.origin_xywh
@@ -179,7 +187,7 @@ class ResultFolder:
             write_long_term(self.folder, name, confident, run.seconds)
         else:
             lines = (",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes)
-            write_atomically(self.box_file(name, repetition), "".join(lines))
+            write_whole(self.box_file(name, repetition), "".join(lines))
 
     def _in_own_base(self, region: np.ndarray) -> np.ndarray:
         origin = self.benchmark.origin_xywh
@@ -189,17 +197,25 @@ class ResultFolder:
         file = self.time_file(name)
         columns = seconds[:, None]
         if repetition > 1:
-            before = read_times(file)
-            if before.ndim == 2 and len(before) == len(seconds):
+            before = _times_or_none(file)
+            if len(before) == len(seconds):
                 columns = np.concatenate([before[:, : repetition - 1], columns], axis=1)
         lines = (",".join(f"{value:.8f}" for value in row) + "\n" for row in columns)
-        write_atomically(file, "".join(lines))
+        write_whole(file, "".join(lines))
+
+
+def _times_or_none(file: Path) -> np.ndarray:
+    """What was kept of earlier repetitions; what is damaged is written anew."""
+    try:
+        return read_times(file)
+    except TextError:
+        return np.zeros((0, 0))
 
 
 def _is_whole_run(file: Path, frames: int) -> bool:
     try:
         regions = read_regions(file)
-    except RegionError:
+    except TextError:
         return False
     return len(regions) == frames and bool(regions.has_code(INITIALISED)[0])
 
@@ -224,27 +240,28 @@ def find_trackers(
         raise ResultsError(f"results folder {str(root)!r} does not exist")
     inner = experiment or experiment_folder(benchmark)
     names = list(names)
-    own = {root.resolve().name: root / inner}
+    own = {_shown(root.resolve()): root / inner}
     if _has_results(root / inner, benchmark) and (
         inner or not names or find_results(root, names)
     ):
         return own, []
     found, problems = {}, []
-    inside = (p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for path in sorted(inside):
+    for path in sorted(folders_in(root)):
         if besides is not None and path.resolve() == Path(besides).resolve():
             continue
         if _has_results(path / inner, benchmark):
-            found[path.name] = path / inner
+            found[_shown(path)] = path / inner
         elif other := _other_layout(path):
-            problems.append(Problem(path.name, f"skipped: {other}; not for {benchmark.name}"))
+            problems.append(
+                Problem(_shown(path), f"skipped: {other}; not for {benchmark.name}")
+            )
     if found:
         return found, problems
     if _has_results(root / inner, benchmark):
         return own, problems
     called = {plain_name(name) for name in (benchmark.name, *benchmark.aliases)}
-    for path in sorted(root.iterdir()):
-        if path.is_dir() and plain_name(path.name) in called:
+    for path in sorted(folders_in(root)):
+        if plain_name(path.name) in called:
             return find_trackers(path, benchmark, names, experiment=experiment)
     form = "<sequence>/<sequence>_001.txt" if inner else "<sequence>.txt"
     other = _other_layout(root)
@@ -255,14 +272,19 @@ def find_trackers(
     )
 
 
+def _shown(folder: Path) -> str:
+    """What a tracker's folder is called after, in a form that can be shown."""
+    return printable(original_name(folder.name, folder.parent))
+
+
 def _has_results(folder: Path, benchmark: Benchmark) -> bool:
     if benchmark.experiment in ("supervised", "long-term"):
-        return folder.is_dir() and any(p.is_dir() for p in folder.iterdir())
-    return any(folder.glob("*.txt")) or _is_nested(folder)
+        return bool(folders_in(folder))
+    return has_match(folder, "*.txt") or _is_nested(folder)
 
 
 def _is_nested(folder: Path) -> bool:
-    files = folder.glob("*/*_001.txt")
+    files = (file for inner in folders_in(folder) for file in files_in(inner, "*_001.txt"))
     return any(plain_name(file.stem[:-4]) == plain_name(file.parent.name) for file in files)
 
 
@@ -270,7 +292,7 @@ def _other_layout(folder: Path) -> str:
     held = [name for name in _OWN_FOLDERS if (folder / name).is_dir()]
     if held:
         return f"it holds {' and '.join(f'{name}/' for name in held)} of VOT's layout"
-    if any(folder.glob("*.txt")):
+    if has_match(folder, "*.txt"):
         return "it holds one-pass results"
     return "it holds results of GOT-10k's layout" if _is_nested(folder) else ""
 
@@ -278,36 +300,51 @@ def _other_layout(folder: Path) -> str:
 def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     """The files of each sequence that has any, one for each repetition.
 
-    Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_names` has them.
+    Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_files`
+    has them.
     """
-    files = {path.stem: [path] for path in Path(folder).glob("*.txt")}
-    for path in sorted(Path(folder).glob("*/*_[0-9][0-9][0-9].txt")):
+    files = {p.stem: [p] for p in files_in(folder, "*.txt")}
+    pattern = "*_[0-9][0-9][0-9].txt"
+    for path in (file for inner in folders_in(folder) for file in files_in(inner, pattern)):
         if plain_name(path.stem[:-4]) == plain_name(path.parent.name):
             files.setdefault(path.parent.name, []).append(path)
-    return {name: files[found] for name, found in match_names(names, files).items()}
+    return {name: files[found] for name, found in match_files(names, files).items()}
+
+
+def refuse_two_layouts(files: list[Path]) -> None:
+    """Raises `ResultsError` where the results of a sequence lie in two layouts."""
+    first, *others = files
+    for other in others:
+        if other.parent != first.parent:
+            raise ResultsError(
+                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
+                "keep one"
+            )
 
 
 def problem_file(folder: Path, name: str) -> Path:
     """Where what went wrong with a sequence is kept; not among VOT's folders of sequences."""
+    file = f"{file_name(name)}.txt"
     if folder.name in _OWN_FOLDERS:
-        return folder.parent / "problems" / folder.name / f"{name}.txt"
-    return folder / "problems" / f"{name}.txt"
+        return folder.parent / "problems" / folder.name / file
+    return folder / "problems" / file
 
 
 def read_problems(folder: Path, name: str) -> list[str]:
     """What went wrong while a sequence was tracked."""
     file = problem_file(Path(folder), name)
-    return file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return read_lines(file) if file.is_file() else []
 
 
 def read_seconds(folder: Path, name: str) -> np.ndarray:
     """Seconds for each frame, `[t]`, or nothing where no times were kept.
 
-    Of several repetitions those of the first.
+    Of several repetitions those of the first. Raises `TextError` for a damaged file.
     """
+    safe = file_name(name)
     for file in (
-        Path(folder) / "times" / f"{name}_time.txt",
-        Path(folder) / name / f"{name}_time.txt",
+        Path(folder) / "times" / f"{safe}_time.txt",
+        Path(folder) / safe / f"{safe}_time.txt",
     ):
         times = read_times(file)
         if len(times):
@@ -316,9 +353,16 @@ def read_seconds(folder: Path, name: str) -> np.ndarray:
 
 
 def read_times(file: Path) -> np.ndarray:
-    """The numbers of a file of times, `[t, repetitions]`; `[0]` where there is none."""
-    try:
-        lines = file.read_text(encoding="utf-8").replace(",", " ").splitlines()
-        return np.array([line.split() for line in lines if line.strip()], dtype=np.float64)
-    except (OSError, ValueError):
-        return np.zeros(0)
+    """The numbers of a file of times, `[t, repetitions]`; `[0, 0]` where there is none.
+
+    Raises `TextError` for a file that holds anything else.
+    """
+    if not file.is_file():
+        return np.zeros((0, 0))
+    rows = list(read_rows(file))
+    for line, row in rows:
+        if len(row) != len(rows[0][1]):
+            raise TextError(
+                f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
+            )
+    return np.array([row for _, row in rows]).reshape(len(rows), len(rows[0][1]) if rows else 0)

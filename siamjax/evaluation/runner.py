@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 from siamjax.evaluation.claims import Claim, claim
 from siamjax.evaluation.experiments import (
     Answer,
@@ -33,6 +33,7 @@ from siamjax.evaluation.protocols import (
 from siamjax.evaluation.results import ResultFolder, Run
 from siamjax.evaluation.scoring import TrackerScores, score_tracker
 from siamjax.evaluation.sequences import Sequence
+from siamjax.files import file_name, keep_name, printable
 
 _POLL_SECONDS = 0.5
 
@@ -47,23 +48,32 @@ class TrackerLike(Protocol):
     box_xywh: np.ndarray  # [4] 0-based pixels, after `init` or `update`
 
     def init(self, frame: np.ndarray, box_xywh) -> None:
-        """Starts on a frame `[h, w, 3]` uint8 BGR with the target in a box."""
+        """Starts on a frame `[h, w, 3]` uint8 BGR with the target in a box.
+
+        Raises `RefusedError` for a frame or a box that it cannot begin with; what else it
+        raises, here or in `update`, stops the evaluation.
+        """
 
     def update(self, frame: np.ndarray) -> None:
         """Finds the target in the next frame."""
 
 
-class BatchTrackerLike(Protocol):
-    """What can be evaluated on many sequences at once, each in a slot of its own.
+class ResultLike(Protocol):
+    """What a tracker of many sequences found in one frame of one of them."""
 
-    `polygons` may hold those of the last update, by slot, as `TrackerLike` has one.
-    """
+    box_xywh: np.ndarray  # [4]
+    score: float
+    polygon: np.ndarray | None  # [4, 2], of a tracker that makes masks
+
+
+class BatchTrackerLike(Protocol):
+    """What can be evaluated on many sequences at once, each in a slot of its own."""
 
     def init(self, slot: int, frame: np.ndarray, box_xywh) -> None:
         """Starts a slot on a frame `[h, w, 3]` uint8 BGR with the target in a box."""
 
-    def update(self, frames: dict[int, np.ndarray]) -> dict[int, tuple[np.ndarray, float]]:
-        """Box `[4]` and score of each slot that got a frame; the others stand still."""
+    def update(self, frames: dict[int, np.ndarray]) -> dict[int, ResultLike]:
+        """The result of each slot that got a frame; the others stand still."""
 
 
 class Entrant(NamedTuple):
@@ -91,7 +101,7 @@ def run_sequence(
 ) -> Run:
     """One tracker in one experiment, by default one pass from the first true box.
 
-    Times run from the frame in memory to the box as numbers. Raises `ValueError` when the
+    Times run from the frame in memory to the box as numbers. Raises `RefusedError` when the
     tracker refuses to start.
     """
     experiment = experiment or one_pass(sequence, on_frame)
@@ -155,7 +165,7 @@ class _Work:
                 self._pending.remove(item)
                 self._bar.update(len(sequence))
                 continue
-            name = f"{sequence.name}_{repetition:03d}"
+            name = f"{file_name(sequence.name)}_{repetition:03d}"
             held = claim(self._results.claims, name)
             if held is None:
                 continue
@@ -179,7 +189,7 @@ class _Work:
         finally:
             job.held.release()
 
-    def refuse(self, job: _Job, error: ValueError) -> None:
+    def refuse(self, job: _Job, error: RefusedError) -> None:
         self.refused.append(Problem(job.sequence.name, f"not tracked: {error}"))
         job.held.release()
 
@@ -199,7 +209,8 @@ def evaluate(
     with the sequences it was in; processes that evaluate into the same folder share the
     sequences, and each returns when all are done. With `slots` the tracker follows as many
     sequences in one call. Progress goes to stderr. Returns the sequences that the tracker
-    refused; raises `OSError` when results cannot be written.
+    refused, with `RefusedError`; any other error of its own comes out, and what was done is
+    kept. Raises `OSError` when results cannot be written.
     """
     if slots and real_time and real_time.speed is None:
         raise InputError(
@@ -240,10 +251,11 @@ def _run_alone(tracker: TrackerLike, work: _Work) -> None:
             continue
         try:
             run = run_sequence(tracker, job.sequence, experiment=job.experiment)
-        except ValueError as error:
+        except RefusedError as error:
             work.refuse(job, error)
-        except BaseException:
+        except BaseException as error:
             job.held.release()
+            error.add_note(f"while tracking {printable(job.sequence.name)!r}")
             raise
         else:
             work.done(job, run)
@@ -261,10 +273,10 @@ def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
         except StopIteration as end:
             work.done(jobs[slot], end.value)
             del jobs[slot], requests[slot]
-        except ValueError as error:
+        except RefusedError as error:
             drop(slot, error)
 
-    def drop(slot: int, error: ValueError) -> None:
+    def drop(slot: int, error: RefusedError) -> None:
         work.refuse(jobs.pop(slot), error)
         requests.pop(slot, None)
 
@@ -280,7 +292,7 @@ def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
         began = time.perf_counter()
         try:
             tracker.init(slot, request.frame, request.box_xywh)
-        except ValueError as error:
+        except RefusedError as error:
             drop(slot, error)
         else:
             advance(slot, Answer(request.box_xywh, 1.0, time.perf_counter() - began))
@@ -300,15 +312,17 @@ def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
                     continue
                 began = time.perf_counter()
                 found = tracker.update({slot: r.frame for slot, r in requests.items()})
+                boxes = [np.asarray(each.box_xywh, np.float64) for each in found.values()]
                 seconds = (time.perf_counter() - began) / len(requests)
-                polygons = getattr(tracker, "polygons", {})
                 answers = {
-                    slot: Answer(
-                        np.asarray(box, np.float64), float(score), seconds, polygons.get(slot)
-                    )
-                    for slot, (box, score) in found.items()
+                    slot: Answer(box, float(each.score), seconds, each.polygon)
+                    for (slot, each), box in zip(found.items(), boxes, strict=True)
                 }
                 list(readers.map(advance, answers.keys(), answers.values()))
+    except BaseException as error:
+        names = ", ".join(repr(printable(job.sequence.name)) for job in jobs.values())
+        error.add_note(f"while tracking {names}")
+        raise
     finally:
         for job in jobs.values():
             job.held.release()
@@ -322,20 +336,22 @@ def compare(
     *,
     real_time: RealTime | None = None,
     repetitions: int = 1,
+    skipped: Iterable[Problem] = (),
 ) -> list[TrackerScores]:
-    """Runs several trackers and scores them.
+    """Runs several trackers and scores them; `skipped` as in `score_tracker`.
 
     Their results go to `root/<name>`; every folder is checked before any tracking. Raises
     `StaleResultsError` where one is another tracker's, `OSError` as `evaluate` does.
     """
     folders = []
     for entrant in entrants:
+        keep_name(root, entrant.name)
         mark = dict(entrant.fingerprint)
         if real_time:
             mark["real_time"] = real_time._asdict()
         folders.append(
             ResultFolder(
-                root / entrant.name,
+                root / file_name(entrant.name),
                 benchmark,
                 mark,
                 real_time=bool(real_time),
@@ -353,5 +369,9 @@ def compare(
             slots=entrant.slots,
             real_time=real_time,
         )
-        scores.append(score_tracker(entrant.name, results.folder, truths, benchmark, refused))
+        scores.append(
+            score_tracker(
+                entrant.name, results.folder, truths, benchmark, refused, skipped=skipped
+            )
+        )
     return scores

@@ -9,7 +9,7 @@ import numpy as np
 
 from siamjax.errors import InputError
 from siamjax.evaluation import got10k, ope
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.longterm import score_long_term
 from siamjax.evaluation.overlap import Convention
@@ -21,15 +21,24 @@ from siamjax.evaluation.protocols import (
     OpeConvention,
     find_vot_protocol,
 )
-from siamjax.evaluation.regions import Regions
-from siamjax.evaluation.results import find_results, read_problems, read_seconds
+from siamjax.evaluation.regions import enclosing_boxes
+from siamjax.evaluation.results import (
+    ResultsError,
+    find_results,
+    read_problems,
+    read_seconds,
+    refuse_two_layouts,
+)
 from siamjax.evaluation.truths import AnyTruth, Truth, as_problems
 from siamjax.evaluation.vot import score_supervised
 from siamjax.evaluation.vot_annotations import VotSequence
 from siamjax.evaluation.vot_results import read_long_term, read_supervised
+from siamjax.text import TextError
 
 # The tracker's first update of a sequence may compile; it is left out of its speed.
 UNTIMED_FRAMES = 2
+
+_WITH_SERVER = "its truth is with the benchmark's server"
 
 Scores = dict[str, float]
 
@@ -48,6 +57,8 @@ class TrackerScores:
         "norm_precision", "eao", and "lt_precision" over "lt_recall".
       problems: sequences that are missing or wrong, and what else to know.
       fps: frames a second, None where no times were kept.
+      missing: sequences that should have been scored and were not: the overall numbers are
+        means without them.
     """
 
     name: str
@@ -58,6 +69,13 @@ class TrackerScores:
     curves: dict[str, np.ndarray]
     problems: list[Problem]
     fps: float | None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> str:
+        """How many sequences were scored, `97 of 100` where some are missing."""
+        scored = len(self.sequences)
+        return f"{scored} of {scored + len(self.missing)}" if self.missing else str(scored)
 
     @property
     def frames(self) -> int:
@@ -95,6 +113,7 @@ def score_tracker(
     benchmark: Benchmark,
     refused: Iterable[Problem] = (),
     *,
+    skipped: Iterable[Problem] = (),
     convention: str = "",
 ) -> TrackerScores:
     """Scores the result files in a folder against the truth.
@@ -102,7 +121,9 @@ def score_tracker(
     A sequence without a result, with one that cannot be read, or with another number of
     boxes than frames is named in `problems` and left out of every mean. Boxes that are not
     finite count as misses and are named as well. `refused` are sequences that the tracker
-    could not run on, with the reason.
+    could not run on, with the reason, and `skipped` are those of the benchmark that have no
+    usable truth or frames: all of them are `missing`. Where a server has the truth, a
+    sequence that has a result is not.
     """
     truths = list(truths)
     chosen = get_convention(convention, benchmark)
@@ -119,10 +140,23 @@ def score_tracker(
         reasons.get(p.sequence, p) if p.message.startswith("not scored") else p
         for p in parts.pop("problems")
     ]
-    seconds = [read_seconds(folder, sequence) for sequence in scored]
+    missing = {problem.sequence: None for problem in skipped}
+    missing |= {truth.name: None for truth in truths if truth.name not in scored}
+    with_server = {p.sequence for p in problems if p.message.endswith(_WITH_SERVER)}
+    seconds = []
     for sequence in scored:
+        try:
+            seconds.append(read_seconds(folder, sequence))
+        except TextError as error:
+            problems.append(Problem(sequence, f"its times are not used: {error}"))
         problems += [Problem(sequence, line) for line in read_problems(folder, sequence)]
-    return TrackerScores(name=name, problems=problems, fps=frames_per_second(seconds), **parts)
+    return TrackerScores(
+        name=name,
+        problems=problems,
+        fps=frames_per_second(seconds),
+        missing=tuple(sequence for sequence in missing if sequence not in with_server),
+        **parts,
+    )
 
 
 def _score_one_pass(folder, truths: list[Truth], benchmark, convention) -> dict[str, Any]:
@@ -130,14 +164,14 @@ def _score_one_pass(folder, truths: list[Truth], benchmark, convention) -> dict[
     boxes, curves, problems = {}, {}, []
     for truth in truths:
         try:
-            _refuse_hidden(truth, benchmark)
             predicted = _read(files, truth.name)[0]
+            _refuse_hidden(truth, benchmark)
             if truth.name in LASOT_LONGER_RESULTS and len(predicted) > len(truth):
                 predicted = predicted[: len(truth)]
             curves[truth.name] = ope.curves(
                 truth.boxes, predicted, visible=truth.visible, convention=convention
             )
-        except ValueError as error:
+        except InputError as error:
             problems.append(Problem(truth.name, f"not scored: {error}"))
             continue
         boxes[truth.name] = predicted
@@ -170,12 +204,12 @@ def _score_repeated(folder, truths: list[Truth], benchmark, convention) -> dict[
     boxes, overlaps, problems = {}, {}, []
     for truth in truths:
         try:
-            _refuse_hidden(truth, benchmark)
             runs = _read(files, truth.name)
+            _refuse_hidden(truth, benchmark)
             overlaps[truth.name] = got10k.frame_overlaps(
                 truth.boxes, runs, visible=truth.visible, frame_size=truth.frame_size
             )
-        except ValueError as error:
+        except InputError as error:
             problems.append(Problem(truth.name, f"not scored: {error}"))
             continue
         boxes[truth.name] = runs[0]
@@ -206,7 +240,7 @@ def _score_supervised(
             tag: _finite({**of._asdict(), "eao": eao})
             for tag, (of, eao) in found.attributes.items()
         },
-        "boxes": {name: _as_boxes(of[0]) for name, of in runs.items()},
+        "boxes": {name: enclosing_boxes(of[0]) for name, of in runs.items()},
         "curves": {"eao": found.eao_curve},
         "problems": as_problems(lines),
     }
@@ -224,7 +258,7 @@ def _score_long_term(
         "overall": found.overall._asdict(),
         "sequences": {name: of._asdict() for name, of in found.sequences.items()},
         "attributes": {},
-        "boxes": {name: _as_boxes(run.regions) for name, run in runs.items()},
+        "boxes": {name: enclosing_boxes(run.regions) for name, run in runs.items()},
         "curves": {"lt_recall": found.mean_recall, "lt_precision": found.mean_precision},
         "problems": as_problems(lines),
     }
@@ -240,28 +274,15 @@ def _finite(scores: Scores) -> Scores:
     return {key: value for key, value in scores.items() if np.isfinite(value)}
 
 
-def _as_boxes(regions: Regions) -> np.ndarray:
-    """The boxes of a run, or around its polygons; NaN where a frame has a code."""
-    corners = regions.polygons()
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    return np.concatenate([low, high - low], axis=1)
-
-
 def _refuse_hidden(truth: Truth, benchmark: Benchmark) -> None:
     if benchmark.hidden_truth and len(truth) > 1 and np.isnan(truth.boxes[1:]).all():
-        raise BoxFileError("its truth is with the benchmark's server")
+        raise ResultsError(_WITH_SERVER)
 
 
 def _read(files: dict[str, list[Path]], sequence: str) -> list[np.ndarray]:
     if sequence not in files:
-        raise BoxFileError("no result file")
-    first, *others = files[sequence]
-    for other in others:
-        if other.parent != first.parent:
-            raise BoxFileError(
-                f"results in two layouts, {first.name} and {other.parent.name}/{other.name}; "
-                "keep one"
-            )
+        raise ResultsError("no result file")
+    refuse_two_layouts(files[sequence])
     return [read_boxes(file) for file in files[sequence]]
 
 
@@ -296,6 +317,7 @@ def summary(
             tracker.name: {
                 "overall": tracker.overall,
                 "sequences": tracker.sequences,
+                "missing": list(tracker.missing),
                 "problems": [str(p) for p in [*problems, *tracker.problems]],
             }
             for tracker in trackers

@@ -27,13 +27,14 @@ from tqdm import tqdm
 
 from siamjax.config import Config, TrackerConfig
 from siamjax.config_files import config_to_dict
-from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.errors import InputError, RefusedError
 from siamjax.evaluation.following import CandidatesLike, follow, score_boxes
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.proposals import Proposer, Settings
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.evaluation.sequences import Sequence as VideoSequence
+from siamjax.files import write_whole
+from siamjax.text import read_json
 
 SHOWN = 20  # rows of table.md
 FINALISTS = 4  # candidates that are scored exactly in the end
@@ -77,15 +78,15 @@ class _Round:
         content = dataclasses.asdict(self)
         content["candidates"] = [list(each) for each in self.candidates]
         del content["file"]
-        write_atomically(self.file, json.dumps(content) + "\n")
+        write_whole(self.file, json.dumps(content) + "\n")
 
     @classmethod
     def load(cls, file: Path) -> "_Round":
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
             content["candidates"] = [Settings(*each) for each in content["candidates"]]
             return cls(file, **content)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SearchError(
                 f"{str(file)!r} is no round of a search: {error}; delete it to run it again"
             ) from None
@@ -166,7 +167,7 @@ def _open(out: Path, mark: dict[str, Any]) -> None:
             f"{str(out)!r} holds another search: its search.json says with which settings, "
             "weights and sequences; give another `--out`, or delete that folder"
         )
-    write_atomically(file, text)
+    write_whole(file, text)
 
 
 def _next_round(out: Path, number: int, proposer: Proposer, count: int) -> _Round:
@@ -208,7 +209,7 @@ def _run_round(current: _Round, make, config: Config, sequences, benchmark, bar)
                 boxes = follow(tracker, sequence, len(places), bar.update)
                 for place, found in zip(places, boxes, strict=True):
                     scores[place] = score_boxes(sequence, found, benchmark)
-        except ValueError as error:
+        except RefusedError as error:
             current.refused[sequence.name] = str(error)
         else:
             current.scores[sequence.name] = scores
@@ -244,11 +245,11 @@ def _write_tables(out: Path, config: Config, outcome: Outcome) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*Settings._fields, "score"])
     writer.writerows([*settings, f"{score:.6f}"] for settings, score in outcome.ranking)
-    write_atomically(out / "table.csv", text.getvalue())
-    write_atomically(out / "table.md", as_markdown(outcome))
+    write_whole(out / "table.csv", text.getvalue())
+    write_whole(out / "table.md", as_markdown(outcome))
     tracker = dataclasses.replace(config.tracker, **outcome.best._asdict())
     best = config_to_dict(dataclasses.replace(config, tracker=tracker))
-    write_atomically(out / "best.json", json.dumps(best, indent=1) + "\n")
+    write_whole(out / "best.json", json.dumps(best, indent=1) + "\n")
 
 
 def as_markdown(outcome: Outcome, rows: int = SHOWN) -> str:

@@ -4,10 +4,12 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from siamjax.evaluation.boxfiles import BoxFileError
+from siamjax.errors import InputError
+from siamjax.evaluation.entries import words_of
 from siamjax.evaluation.layouts import (
     Problem,
     SequenceError,
@@ -21,17 +23,18 @@ from siamjax.evaluation.protocols import (
     OTB_ANNOTATED_FRAMES,
     Benchmark,
 )
-from siamjax.evaluation.regions import RegionError, initial_box
+from siamjax.evaluation.regions import enclosing_boxes, initial_box
 from siamjax.evaluation.truths import (
     AnyTruth,
     Truth,
-    read_json,
+    as_boxes,
+    entries_of,
     read_truth,
     read_vot_truths,
     truth_of_entry,
 )
 from siamjax.evaluation.vot_annotations import VotSequence
-from siamjax.video import ImageError, natural_order, read_image
+from siamjax.images import ImageError, read_image
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,7 +101,7 @@ def load_sequences(
     for name, (load, *given) in candidates.items():
         try:
             sequences.append(load(*given))
-        except (SequenceError, BoxFileError, ImageError, RegionError) as error:
+        except InputError as error:
             problems.append(Problem(name, f"skipped: {error}"))
     if not sequences:
         shown = "; ".join(str(problem) for problem in problems[:3])
@@ -129,7 +132,7 @@ def _pick(candidates: dict, problems: list[Problem], names: list[str]):
 
 
 def _load(target: Target, benchmark: Benchmark) -> Sequence:
-    frames = sorted(frame_files(target.images), key=natural_order)
+    frames = frame_files(target.images)
     truth = read_truth(target, benchmark)
     t = len(truth)
     first = target.first
@@ -159,7 +162,7 @@ def _sequence(truth: Truth, frames: Iterable[Path], benchmark: Benchmark) -> Seq
 
 
 def _json_candidates(file: Path, benchmark: Benchmark):
-    entries = read_json(file)
+    entries = entries_of(file)
     members = [name for name in entries if belongs(name, benchmark.members)] or list(entries)
     candidates = {
         name: (_load_entry, file.parent, name, entries[name], benchmark) for name in members
@@ -167,9 +170,9 @@ def _json_candidates(file: Path, benchmark: Benchmark):
     return candidates, []
 
 
-def _load_entry(root: Path, name: str, entry: dict, benchmark: Benchmark) -> Sequence:
+def _load_entry(root: Path, name: str, entry: Any, benchmark: Benchmark) -> Sequence:
     truth = truth_of_entry(name, entry)
-    frames = [root / image for image in entry.get("img_names") or ()]
+    frames = [root / image for image in words_of(entry, "img_names")]
     if len(frames) != len(truth):
         raise SequenceError(f"{len(truth)} rows of ground truth for {len(frames)} frames")
     return _sequence(truth, frames, benchmark)
@@ -185,20 +188,15 @@ def _vot_candidates(folder: Path, benchmark: Benchmark):
 def _load_vot(truth: VotSequence, benchmark: Benchmark) -> Sequence:
     if not truth.frame_paths:
         raise SequenceError("no frames")
+    if benchmark.experiment == "one-pass":
+        return _sequence(as_boxes(truth), truth.frame_paths, benchmark)
     height, width = read_image(truth.frame_paths[0]).shape[:2]
-    gt = enclosing_boxes(truth)
+    gt = enclosing_boxes(truth.ground_truth)
     supervised = benchmark.experiment == "supervised"
     gt[0] = initial_box(truth.ground_truth.row(0), as_polygon=supervised)
     _check_first_box(gt[0], width, height)
     truth = dataclasses.replace(truth, frame_size=truth.frame_size or (width, height))
     return Sequence(truth.name, truth.frame_paths, gt, (width, height), truth)
-
-
-def enclosing_boxes(truth: VotSequence) -> np.ndarray:
-    """The upright box around each true region, `[t, 4]` `_xywh`; NaN where there is none."""
-    corners = truth.ground_truth.polygons()
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    return np.concatenate([low, high - low], axis=1)
 
 
 def _check_first_box(box_xywh, width: int, height: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from siamjax.evaluation.ope import counted_frames, overlaps
 from siamjax.evaluation.sequences import Sequence
-from siamjax.video import ImageError
+from siamjax.images import ImageError
 
 FRAMES = 5  # in a strip
 WIDTH = 330  # of a thumbnail, pixels; the page shows it smaller, for sharp screens

@@ -1,7 +1,10 @@
 """Scores as tables: for a terminal, in Markdown and in LaTeX."""
 
+from math import nan
+
 from siamjax.evaluation.layouts import Problem
 from siamjax.evaluation.scoring import Scores, TrackerScores
+from siamjax.files import printable
 
 # What a key is called in a heading, and how it is written; the first that a tracker has
 # decides its rank.
@@ -21,6 +24,7 @@ HEADINGS = {
     "lt_precision": "precision",
     "lt_recall": "recall",
 }
+NAMED = 5  # of the sequences that are missing
 LOWER_IS_BETTER = frozenset({"robustness", "lost_number"})
 
 
@@ -38,8 +42,19 @@ def quality(scores: Scores) -> tuple[float, ...]:
 
 
 def ranked(trackers: list[TrackerScores]) -> list[TrackerScores]:
-    """The best tracker first; those without a score last."""
-    return sorted(trackers, key=lambda t: (bool(t.overall), quality(t.overall)), reverse=True)
+    """The best tracker first; after them those with sequences missing, then without a score."""
+
+    def key(tracker: TrackerScores):
+        return bool(tracker.overall), -len(tracker.missing), quality(tracker.overall)
+
+    return sorted(trackers, key=key, reverse=True)
+
+
+def comparable(trackers: list[TrackerScores]) -> list[TrackerScores]:
+    """Those with a score and the fewest sequences missing, of which one is the best."""
+    scored = [t for t in trackers if t.overall]
+    fewest = min((len(t.missing) for t in scored), default=0)
+    return [t for t in scored if len(t.missing) == fewest]
 
 
 def best_of(rows: list[Scores]) -> Scores:
@@ -70,9 +85,22 @@ def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
         )
         for row in (header, *rows)
     ]
+    table += [note for t in ranked(trackers) if (note := missing_note(t))]
     if lines:
         table.append(f"{len(lines)} problem{'s' if len(lines) > 1 else ''}:")
     return "\n".join(table + lines)
+
+
+def missing_note(tracker: TrackerScores) -> str:
+    """What the overall numbers of a tracker leave out, in words; empty where it is nothing."""
+    if not tracker.missing:
+        return ""
+    shown = ", ".join(map(printable, tracker.missing[:NAMED]))
+    more = f" and {len(tracker.missing) - NAMED} more" if len(tracker.missing) > NAMED else ""
+    return (
+        f"INCOMPLETE: {tracker.name} is scored on {tracker.count} sequences; missing: "
+        f"{shown}{more}"
+    )
 
 
 def _cells(trackers: list[TrackerScores]) -> list[list[str]]:
@@ -81,7 +109,7 @@ def _cells(trackers: list[TrackerScores]) -> list[list[str]]:
     for tracker in ranked(trackers):
         numbers = [number(key, tracker.overall.get(key)) for key in keys]
         fps = f"{tracker.fps:,.0f}" if tracker.fps else "-"
-        rows.append([tracker.name, *numbers, fps, str(len(tracker.sequences))])
+        rows.append([tracker.name, *numbers, fps, tracker.count])
     return rows
 
 
@@ -110,10 +138,11 @@ def escape_latex(text: str) -> str:
 
 def _with_best(trackers, bold: str, escape) -> list[list[str]]:
     keys = columns([t.overall for t in trackers])
-    best = best_of([t.overall for t in trackers if t.overall])
+    rivals = comparable(trackers)
+    best = best_of([t.overall for t in rivals])
     cells = [[escape(cell) for cell in row] for row in _cells(trackers)]
     for row, tracker in zip(cells[1:], ranked(trackers), strict=True):
         for place, key in enumerate(keys, start=1):
-            if key in tracker.overall and tracker.overall[key] == best[key]:
+            if tracker in rivals and tracker.overall.get(key) == best.get(key, nan):
                 row[place] = bold.format(row[place])
     return cells

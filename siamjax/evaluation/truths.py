@@ -1,15 +1,16 @@
 """Ground truth alone, in a benchmark's own numbers, as scoring needs it."""
 
-import configparser
 import dataclasses
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from siamjax.evaluation.boxfiles import BoxFileError, read_boxes
+from siamjax.errors import InputError
+from siamjax.evaluation.boxfiles import read_boxes
+from siamjax.evaluation.entries import flags_of, read_entries, rows_of, words_of
 from siamjax.evaluation.layouts import (
     Problem,
     SequenceError,
@@ -25,17 +26,21 @@ from siamjax.evaluation.protocols import (
     UAV_ATTRIBUTES,
     Benchmark,
 )
+from siamjax.evaluation.regions import enclosing_boxes
 from siamjax.evaluation.vot_annotations import (
     VotAnnotationError,
     VotSequence,
     read_vot_annotations,
 )
+from siamjax.text import TextError, parse_number, quote, read_flags, read_lines, read_settings
 
 _ATTRIBUTES = {
     **dict.fromkeys(("otb", "otb50", "cvpr13"), OTB_ATTRIBUTES),
     **dict.fromkeys(("uav123", "uav20l"), UAV_ATTRIBUTES),
     "lasot": LASOT_ATTRIBUTES,
 }
+# A number, four corners, the frame, three flags, a quoted label.
+_VATIC = re.compile(r'\S+\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)(\s+\S+){4}\s+".*"\s*')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,7 +80,10 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
     if not path.exists():
         raise SequenceError(f"annotations {str(path)!r} do not exist")
     if benchmark.layout == "vot":
-        return read_vot_truths(path)
+        found, problems = read_vot_truths(path)
+        if benchmark.experiment == "one-pass":
+            return [as_boxes(truth) for truth in found], problems
+        return found, problems
     if path.is_file():
         truths, problems = _read_json(path)
     else:
@@ -84,7 +92,7 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
         for target in targets:
             try:
                 truths.append(read_truth(target, benchmark))
-            except (SequenceError, BoxFileError) as error:
+            except InputError as error:
                 problems.append(Problem(target.name, f"skipped: {error}"))
     members = [truth for truth in truths if belongs(truth.name, benchmark.members)]
     if not truths:
@@ -115,6 +123,12 @@ def read_vot_truths(path: Path) -> tuple[list[VotSequence], list[Problem]]:
     return found, as_problems(lines)
 
 
+def as_boxes(truth: VotSequence) -> Truth:
+    """VOT's ground truth as the upright boxes around its regions, for one pass."""
+    boxes = enclosing_boxes(truth.ground_truth)
+    return Truth(truth.name, boxes, frame_size=truth.frame_size)
+
+
 def as_problems(lines: Iterable[str]) -> list[Problem]:
     """Lines of the form `name: message` as problems."""
     parts = (line.partition(": ") for line in lines)
@@ -125,7 +139,7 @@ def read_truth(target: Target, benchmark: Benchmark) -> Truth:
     """The annotation of one target.
 
     Where only the first box is public the other rows are NaN, one for each frame. Raises
-    `BoxFileError` or `SequenceError`.
+    `TextError` or `SequenceError`.
     """
     boxes = _read_corners(target) if benchmark.layout == "nfs" else read_boxes(target.truth)
     if benchmark.hidden_truth and len(boxes) == 1 and target.images:
@@ -141,21 +155,23 @@ def read_truth(target: Target, benchmark: Benchmark) -> Truth:
 
 
 def _read_corners(target: Target) -> np.ndarray:
-    """VATIC's columns: a number, xmin, ymin, xmax, ymax, frame, flags, a quoted label.
+    """VATIC's columns: a number, xmin, ymin, xmax, ymax, frame, three flags, a quoted label.
 
     The 30 frames a second of NFS are every eighth of its 240; its annotations may be of
     either. Reference: the GOT-10k toolkit.
     """
-    try:
-        lines = target.truth.read_text(encoding="utf-8-sig").split("\n")
-        corners = np.array([line.split()[1:5] for line in lines if line.strip()], np.float64)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise BoxFileError(
-            f"{str(target.truth)!r} holds no lines of VATIC (number, xmin, ymin, xmax, ymax, "
-            f"...): {error}"
-        ) from None
-    if corners.ndim != 2 or corners.shape[1] != 4:
-        raise BoxFileError(f"{str(target.truth)!r} is empty or has fewer than 5 columns")
+    corners = []
+    for number, line in enumerate(read_lines(target.truth), 1):
+        match = _VATIC.fullmatch(line)
+        if not match:
+            raise TextError(
+                f"{str(target.truth)!r} line {number}: {quote(line)} is no line of VATIC "
+                "(number, xmin, ymin, xmax, ymax, frame, three flags, a quoted label)"
+            )
+        corners.append([parse_number(word) for word in match.groups()[:4]])
+    if not corners:
+        raise TextError(f"{str(target.truth)!r} is empty")
+    corners = np.array(corners)
     boxes = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1)
     frames = len(frame_files(target.images)) if target.images else len(boxes)
     if abs(len(boxes) / frames - 8) < 1:
@@ -180,20 +196,16 @@ def _visible(target: Target, frames: int) -> np.ndarray | None:
 
 def _flags(file: Path, frames: int) -> np.ndarray:
     """Whole numbers of a file, one for each frame, `[t]`."""
-    numbers = _numbers(file)
+    numbers = read_flags(file)
     if len(numbers) != frames:
         raise SequenceError(f"{len(numbers)} values in {file.name} for {frames} frames")
     return np.array(numbers)
 
 
-def _numbers(file: Path) -> list[int]:
-    return list(map(int, re.findall(r"\d+", file.read_text(encoding="utf-8-sig"))))
-
-
 def _attributes(target: Target, benchmark: Benchmark) -> tuple[str, ...]:
     names = _ATTRIBUTES.get(benchmark.name, ())
     file = target.truth.parent / "att" / target.truth.name
-    values = _numbers(file) if file.is_file() else []
+    values = read_flags(file) if file.is_file() else []
     if len(values) != len(names):
         return ()
     return tuple(name for name, value in zip(names, values, strict=True) if value)
@@ -202,52 +214,52 @@ def _attributes(target: Target, benchmark: Benchmark) -> tuple[str, ...]:
 def _stated_size(target: Target) -> tuple[int, int] | None:
     """The frame size that GOT-10k's meta_info.ini gives, `resolution: (1920, 1080)`."""
     file = target.truth.with_name("meta_info.ini")
-    if not file.is_file():
+    stated = read_settings(file).get("resolution") if file.is_file() else None
+    if stated is None:
         return None
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    found = re.fullmatch(r"\(?([1-9]\d{0,5})\s*[,x]\s*([1-9]\d{0,5})\)?", stated, re.ASCII)
+    if not found:
+        raise SequenceError(
+            f"{file.name}: the resolution {quote(stated)} is no (width, height)"
+        )
+    return int(found[1]), int(found[2])
+
+
+def entries_of(path: Path) -> dict[str, Any]:
+    """The entries of a json file by name; raises `SequenceError`."""
     try:
-        parser.read(file, encoding="utf-8")
-        found = re.findall(r"\d+", parser.get("METAINFO", "resolution", fallback=""))
-    except (configparser.Error, UnicodeDecodeError):
-        return None
-    return (int(found[0]), int(found[1])) if len(found) == 2 else None
+        return read_entries(path)
+    except TextError as error:
+        raise SequenceError(f"annotations {error}") from None
 
 
 def _read_json(path: Path) -> tuple[list[Truth], list[Problem]]:
     truths, problems = [], []
-    for name, entry in read_json(path).items():
+    for name, entry in entries_of(path).items():
         try:
             truths.append(truth_of_entry(name, entry))
-        except SequenceError as error:
+        except InputError as error:
             problems.append(Problem(name, f"skipped: {error}"))
     return truths, problems
 
 
-def read_json(path: Path) -> dict[str, dict]:
-    """The entries of a json file of PySOT's toolkit; raises `SequenceError`."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SequenceError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise SequenceError(f"annotations {str(path)!r} are no json: {error}") from error
-    if not isinstance(content, dict):
-        raise SequenceError(f"annotations {str(path)!r} must be a json object of sequences")
-    return content
+def truth_of_entry(name: str, entry: Any) -> Truth:
+    """One entry of a json file: `gt_rect`, `absent` (1 where visible), `attr`.
 
-
-def truth_of_entry(name: str, entry) -> Truth:
-    """One entry of a json file: `gt_rect`, `absent` (1 where visible), `attr`."""
-    try:
-        boxes = np.array(entry["gt_rect"], dtype=np.float64)
-    except (TypeError, KeyError, ValueError):
-        boxes = np.zeros(0)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        polygons = ": polygons, it seems" if boxes.ndim == 2 and boxes.shape[1] == 8 else ""
-        raise SequenceError(f"`gt_rect` is not a list of boxes x, y, w, h{polygons}")
-    visible = None
-    if entry.get("absent"):
-        visible = np.array(entry["absent"]) == 1
-        if len(visible) != len(boxes):
-            raise SequenceError(f"{len(visible)} values of `absent` for {len(boxes)} frames")
-    return Truth(name, boxes, visible, tuple(entry.get("attr") or ()))
+    Raises `TextError` or `SequenceError`.
+    """
+    rows = rows_of(entry)
+    for number, row in enumerate(rows, 1):
+        if len(row) != 4:
+            polygons = ": polygons, it seems" if len(row) == 8 else ""
+            raise SequenceError(
+                f"`gt_rect` has {len(row)} values in row {number}, where x, y, w, h are "
+                f"expected{polygons}"
+            )
+    if not rows:
+        raise SequenceError("`gt_rect` is empty")
+    visible = np.array(flags_of(entry, "absent")) == 1
+    if len(visible) not in (0, len(rows)):
+        raise SequenceError(f"{len(visible)} values of `absent` for {len(rows)} frames")
+    visible = visible if len(visible) else None
+    return Truth(name, np.array(rows), visible, tuple(words_of(entry, "attr")))

@@ -9,16 +9,18 @@ A json file is `{name: {gt_rect, img_names, camera_motion, ..., width, height}}`
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 
 from siamjax.errors import InputError
+from siamjax.evaluation.entries import flags_of, read_entries, rows_of, size_of, words_of
 from siamjax.evaluation.protocols import VOT_ATTRIBUTES
-from siamjax.evaluation.region_files import read_lines, read_regions
+from siamjax.evaluation.region_files import read_regions
 from siamjax.evaluation.regions import RegionError, Regions
-from siamjax.video import IMAGE_SUFFIXES, ImageError, read_image
+from siamjax.folders import folders_in, images_in
+from siamjax.images import read_image
+from siamjax.text import TextError, read_flags, read_lines, read_settings, refuse_no_region
 
 
 class VotAnnotationError(InputError):
@@ -76,18 +78,20 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
             f"{str(root)!r} is a sequence itself; give the folder that holds it, "
             f"{str(root.parent)!r}"
         )
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    folders = sorted(folders_in(root))
     if (root / "list.txt").is_file():
         try:
             lines = read_lines(root / "list.txt")
-        except RegionError as error:
+        except TextError as error:
             raise VotAnnotationError(str(error)) from None
-        folders = [root / line.strip() for line in lines if line.strip()]
+        if not lines:
+            raise VotAnnotationError(f"{str(root / 'list.txt')!r} is empty")
+        folders = [root / name for name in dict.fromkeys(map(str.strip, lines)) if name]
     found, problems = [], []
     for folder in folders:
         try:
             found.append(_read_sequence(folder, problems))
-        except (RegionError, ImageError) as error:
+        except InputError as error:
             problems.append(f"{folder.name}: skipped: {error}")
     return found, problems
 
@@ -102,16 +106,14 @@ def _read_sequence(folder: Path, problems: list[str]) -> VotSequence:
         for suffix in (".tag", ".label"):
             file = folder / f"{attribute}{suffix}"
             if file.is_file():
-                values = [line.strip() == "1" for line in read_lines(file)]
+                values = read_flags(file)
                 _add_tag(tags, attribute, values, folder.name, len(ground_truth), problems)
     size = _stated_in_folder(folder) or _size_of(frames)
     return VotSequence(folder.name, ground_truth, tags, size, frames)
 
 
 def _frames(folder: Path) -> tuple[Path, ...]:
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES))
+    return tuple(images_in(folder))
 
 
 def _stated_in_folder(folder: Path) -> tuple[int, int] | None:
@@ -119,12 +121,7 @@ def _stated_in_folder(folder: Path) -> tuple[int, int] | None:
     file = folder / "sequence"
     if not file.is_file():
         return None
-    pairs = (line.partition("=") for line in read_lines(file))
-    values = {key.strip(): value.strip() for key, _, value in pairs}
-    try:
-        return int(values["width"]), int(values["height"])
-    except (KeyError, ValueError):
-        return None
+    return size_of(read_settings(file))
 
 
 def _size_of(frames: tuple[Path, ...]) -> tuple[int, int] | None:
@@ -136,7 +133,7 @@ def _size_of(frames: tuple[Path, ...]) -> tuple[int, int] | None:
 
 def _add_tag(tags, attribute, values, name, frames, problems) -> None:
     if len(values) == frames:
-        tags[attribute] = np.array(values, dtype=bool)
+        tags[attribute] = np.array(values) == 1
     else:
         problems.append(
             f"{name}: {len(values)} values of {attribute} for {frames} frames; not used"
@@ -147,41 +144,42 @@ def _read_json(
     path: Path, images: Path, stated_size: bool
 ) -> tuple[list[VotSequence], list[str]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VotAnnotationError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    except ValueError as error:  # no text, or no json
-        raise VotAnnotationError(f"{str(path)!r} is no json: {error}") from error
-    if not isinstance(content, dict):
-        raise VotAnnotationError(f"{str(path)!r} must be a json object of sequences")
+        content = read_entries(path)
+    except TextError as error:
+        raise VotAnnotationError(str(error)) from None
     found, problems = [], []
     for name, entry in content.items():
         try:
             found.append(_from_entry(name, entry, images, stated_size, problems))
-        except (KeyError, TypeError, ValueError) as error:
-            what = f"no {error}" if isinstance(error, KeyError) else error
-            problems.append(f"{name}: skipped: {what}")
+        except InputError as error:
+            problems.append(f"{name}: skipped: {error}")
     return found, problems
 
 
 def _from_entry(name, entry, images, stated_size, problems) -> VotSequence:
-    ground_truth = Regions.from_rows(entry["gt_rect"])
+    rows = rows_of(entry)
+    for number, row in enumerate(rows, 1):
+        try:
+            refuse_no_region(row)
+        except TextError as error:
+            raise TextError(f"`gt_rect` row {number}: {error}") from None
+    ground_truth = Regions.from_rows(rows)
     if not len(ground_truth):
         raise RegionError("no ground truth")
     tags = {}
     for attribute in VOT_ATTRIBUTES:
-        if values := entry.get(attribute):
+        if values := flags_of(entry, attribute):
             _add_tag(tags, attribute, values, name, len(ground_truth), problems)
     frames = _json_frames(entry, images)
     size = _size_of(frames)
-    if size is None and stated_size and {"width", "height"} <= entry.keys():
-        size = int(entry["width"]), int(entry["height"])
+    if size is None and stated_size:
+        size = size_of(entry)
     return VotSequence(name, ground_truth, tags, size, frames)
 
 
 def _json_frames(entry: dict, images: Path) -> tuple[Path, ...]:
     """Where the images are; PySOT's VOT2019 file leaves out their folder, color/."""
-    frames = tuple(images / image for image in entry.get("img_names") or ())
+    frames = tuple(images / image for image in words_of(entry, "img_names"))
     if frames and not frames[0].is_file() and _in_color(frames[0]).is_file():
         return tuple(map(_in_color, frames))
     return frames

@@ -16,12 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.boxfiles import write_atomically
-from siamjax.evaluation.names import match_names, plain_name
+from siamjax.evaluation.names import match_files, plain_name
 from siamjax.evaluation.protocols import VotProtocol
-from siamjax.evaluation.region_files import format_regions, read_lines, read_regions
+from siamjax.evaluation.region_files import format_regions, read_regions
 from siamjax.evaluation.regions import FAILED, INITIALISED, SKIPPED, RegionError, Regions
 from siamjax.evaluation.vot_annotations import VotSequence
+from siamjax.files import file_name, keep_name, write_whole
+from siamjax.folders import files_in, folders_in, has_match
+from siamjax.text import in_line, parse_number, read_lines
 
 SUPERVISED, LONG_TERM = "baseline", "longterm"
 
@@ -48,11 +50,11 @@ def find_vot_trackers(root: Path, experiment: str = SUPERVISED) -> dict[str, Pat
         raise VotResultsError(f"results folder {str(root)!r} does not exist")
     if (root / experiment).is_dir():
         return {root.resolve().name: root / experiment}
-    inside = sorted(path for path in root.iterdir() if path.is_dir())
+    inside = sorted(folders_in(root))
     found = {p.name: p / experiment for p in inside if (p / experiment).is_dir()}
     if not found:
         hint = ""
-        if any(root.glob("*.txt")) or any(root.glob("*/*.txt")):
+        if has_match(root, "*.txt") or has_match(root, "*/*.txt"):
             hint = "; the text files there look like one-pass results"
         raise VotResultsError(
             f"{str(root)!r} holds no results: neither {experiment}/<sequence>/ nor "
@@ -81,7 +83,7 @@ def read_supervised(
             try:
                 regions = _read_run(file, sequence)
                 _refuse_unsupervised(regions, file)
-            except RegionError as error:
+            except InputError as error:
                 problems.append(f"{sequence.name}: not scored: {error}")
                 continue
             odd = _oddities(regions, file, protocol.skip)
@@ -116,7 +118,7 @@ def read_long_term(
         try:
             regions = _read_run(files[0], sequence)
             confidence = _read_confidence(files[0], len(sequence))
-        except RegionError as error:
+        except InputError as error:
             problems.append(f"{sequence.name}: not scored: {error}")
             continue
         runs[sequence.name] = LongTermRun(regions, confidence)
@@ -131,8 +133,10 @@ def write_supervised(folder: Path, name: str, regions: Regions, repetition: int 
 
     `folder` is the tracker's experiment folder. Raises `OSError` naming the file.
     """
-    file = Path(folder) / name / f"{name}_{repetition:03d}.txt"
-    write_atomically(file, format_regions(regions))
+    keep_name(folder, name)
+    safe = file_name(name)
+    file = Path(folder) / safe / f"{safe}_{repetition:03d}.txt"
+    write_whole(file, format_regions(regions))
     return file
 
 
@@ -147,20 +151,22 @@ def write_long_term(
     values, count = run.regions.values.copy(), run.regions.count.copy()
     values[0], count[0] = np.nan, 1
     values[0, 0] = INITIALISED
-    file = Path(folder) / name / f"{name}_001.txt"
+    keep_name(folder, name)
+    safe = file_name(name)
+    file = Path(folder) / safe / f"{safe}_001.txt"
     if seconds is not None:
         times = "".join(f"{value:.6f}\n" for value in seconds)
-        write_atomically(file.with_name(f"{name}_time.txt"), times)
+        write_whole(file.with_name(f"{safe}_time.txt"), times)
     lines = "\n" + "".join(f"{value:.6f}\n" for value in run.confidence[1:])
-    write_atomically(file.with_name(f"{name}_001_confidence.value"), lines)
-    write_atomically(file, format_regions(Regions(values, count)))
+    write_whole(file.with_name(f"{safe}_001_confidence.value"), lines)
+    write_whole(file, format_regions(Regions(values, count)))
     return file
 
 
 def _match_folders(folder, sequences, problems) -> dict[str, Path]:
-    """Sequence name -> its folder, names as `match_names` has them."""
-    inside = {path.name: path for path in sorted(Path(folder).iterdir()) if path.is_dir()}
-    names = match_names([sequence.name for sequence in sequences], inside)
+    """Sequence name -> its folder, names as `match_files` has them."""
+    inside = {path.name: path for path in folders_in(folder)}
+    names = match_files([sequence.name for sequence in sequences], inside)
     matched = {name: inside[found] for name, found in names.items()}
     used = set(matched.values())
     problems += [
@@ -176,7 +182,7 @@ def _run_files(folder: Path | None, name: str, problems: list[str]) -> list[Path
         problems.append(f"{name}: not scored: no results")
         return []
     called = plain_name(folder.name)
-    files = sorted(folder.glob("*_[0-9][0-9][0-9].txt"))
+    files = files_in(folder, "*_[0-9][0-9][0-9].txt")
     files = [file for file in files if plain_name(file.stem[:-4]) == called]
     if not files:
         hint = "; binary results are not read" if any(folder.glob("*.bin")) else ""
@@ -222,7 +228,9 @@ def _read_confidence(regions_file: Path, frames: int) -> np.ndarray:
     lines = [line.strip() for line in read_lines(file)]
     if len(lines) != frames:
         raise RegionError(f"{file.name} has {len(lines)} lines for {frames} frames")
-    try:
-        return np.array([float(line) if line else np.nan for line in lines])
-    except ValueError as error:
-        raise RegionError(f"{file.name} holds something that is no number: {error}") from None
+    return np.array(
+        [
+            in_line(file, number, parse_number, line) if line else np.nan
+            for number, line in enumerate(lines, 1)
+        ]
+    )

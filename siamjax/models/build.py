@@ -15,7 +15,7 @@ from siamjax.models import alexnet, mobilenetv2, resnet
 from siamjax.models.heads import DepthwiseBranch, LevelHeads, WeightedFusion
 from siamjax.models.neck import Neck
 from siamjax.models.refine import Refine
-from siamjax.models.siamese import SiameseRPN, SiamFC
+from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC
 from siamjax.models.siammask import SiamMask
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ class NetworkError(InputError):
     """A configuration describes a network that cannot be; the message names the field."""
 
 
-def build_network(config: ModelConfig, *, folded: bool = False) -> SiameseRPN | SiamFC:
+def build_network(
+    config: ModelConfig, *, folded: bool = False, checked: bool = True
+) -> SiameseRPN | SiamFC:
     """The network of `config`; with `folded`, the one that `fold_batch_norm` makes.
 
+    Checking it takes a trace, which a network that is known to fit need not wait for.
     Raises `NetworkError` when template or search image are too small for it, when its
     levels have different strides, or when its score map is not the one that `config` states.
     """
@@ -67,8 +70,18 @@ def build_network(config: ModelConfig, *, folded: bool = False) -> SiameseRPN | 
             template_crop=config.template_crop,
             **own,
         )
-    _check_score_map(network, config)
+    if checked:
+        _check_score_map(network, config)
     return network
+
+
+def abstract_variables(config: ModelConfig, *, folded: bool = False) -> dict:
+    """What `init_variables` gives, as `jax.ShapeDtypeStruct`s; not to be changed.
+
+    Raises `NetworkError` as `build_network` does.
+    """
+    network = build_network(config, folded=folded)
+    return _shapes(network, config)[0]
 
 
 def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
@@ -134,12 +147,23 @@ def _images(config: ModelConfig) -> tuple[Array, Array]:
     return template, search
 
 
-def _check_score_map(network: nn.Module, config: ModelConfig) -> None:
-    def forward(key: Array):
-        return network.init_with_output(key, *_images(config))[0]
+@functools.lru_cache(maxsize=8)
+def _shapes(network: nn.Module, config: ModelConfig) -> tuple[dict, Prediction]:
+    """Variables and prediction as shapes, from one trace of the network."""
 
+    def forward(key: Array):
+        prediction, made = network.init_with_output(key, *_images(config))
+        return {
+            "params": made["params"],
+            "batch_stats": made.get("batch_stats", {}),
+        }, prediction
+
+    return jax.eval_shape(forward, jax.random.key(0))
+
+
+def _check_score_map(network: nn.Module, config: ModelConfig) -> None:
     try:
-        prediction = jax.eval_shape(forward, jax.random.key(0))
+        _, prediction = _shapes(network, config)
     except ValueError as error:
         raise NetworkError(
             f"no network for `model.template_size` (={config.template_size}) and "

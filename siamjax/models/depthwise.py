@@ -21,12 +21,25 @@ def shifted_products(
         (side + 2 * padding - dilation * (taps - 1) - 1) // stride + 1
         for side, taps in zip(x.shape[1:3], kernel.shape[1:3], strict=True)
     )
-    x = _pad(x, padding, padding)
-    return sum(
-        _shifted(x, i * dilation, j * dilation, size, stride) * kernel[:, i, None, j, None]
-        for i in range(kernel.shape[1])
-        for j in range(kernel.shape[2])
-    )
+    return _sum_of_products(_pad(x, padding, padding), kernel, size, stride, dilation)
+
+
+def _sum_of_products(x: Array, kernel: Array, size, stride: int, dilation: int) -> Array:
+    """The padded map, shifted to every tap, times that tap.
+
+    Spelled in `lax`: `jnp` takes several times as long to trace, and this is most of a network.
+    """
+    shape = (x.shape[0], *size, x.shape[3])
+    products = []
+    for i in range(kernel.shape[1]):
+        for j in range(kernel.shape[2]):
+            tap = lax.slice(
+                kernel, (0, i, j, 0), (kernel.shape[0], i + 1, j + 1, kernel.shape[3])
+            )
+            tap = lax.broadcast_in_dim(lax.squeeze(tap, (1, 2)), shape, (0, 3))
+            shifted = _shifted(x, i * dilation, j * dilation, size, stride)
+            products.append(lax.mul(shifted, tap))
+    return functools.reduce(lax.add, products)
 
 
 def _forward(x, kernel, stride, padding, dilation):
@@ -52,11 +65,7 @@ def _of_input(gradient, kernel, size, stride, padding, dilation):
         edges.append((before, after, stride - 1))
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), [*edges, (0, 0, 0)])
     turned = kernel[:, ::-1, ::-1]
-    return sum(
-        _shifted(spread, i * dilation, j * dilation, size, 1) * turned[:, i, None, j, None]
-        for i in range(kernel.shape[1])
-        for j in range(kernel.shape[2])
-    )
+    return _sum_of_products(spread, turned, size, 1, dilation)
 
 
 def _of_kernel(gradient, x, kernel, taps, stride, dilation):
@@ -85,7 +94,8 @@ def _pad(x: Array, before: int, after: int) -> Array:
 def _shifted(x: Array, top: int, left: int, size, stride: int) -> Array:
     bottom = top + (size[0] - 1) * stride + 1
     right = left + (size[1] - 1) * stride + 1
-    return x[:, top:bottom:stride, left:right:stride]
+    start, limit = (0, top, left, 0), (x.shape[0], bottom, right, x.shape[3])
+    return lax.slice(x, start, limit, (1, stride, stride, 1))
 
 
 shifted_products.defvjp(_forward, _backward)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from siamjax.models.alexnet import SIAMFC_EPSILON
 from siamjax.models.build import build_network
 from siamjax.models.siamese import SiameseRPN, SiamFC
@@ -19,9 +21,61 @@ def fold_batch_norm(config: ModelConfig, variables: dict) -> tuple[SiameseRPN | 
     here it becomes part of the kernel and the bias. The result gives the same predictions up
     to rounding and cannot be trained.
     """
-    epsilon = SIAMFC_EPSILON if config.backbone.name == "siamfc_alexnet" else 1e-5
-    params = _fold(variables["params"], variables["batch_stats"], epsilon)
-    return build_network(config, folded=True), {"params": params, "batch_stats": {}}
+    params = _fold(variables["params"], variables["batch_stats"], _epsilon(config))
+    # The trained network fits its configuration, and so does this one.
+    network = build_network(config, folded=True, checked=False)
+    return network, {"params": params, "batch_stats": {}}
+
+
+def unfold_batch_norm(
+    config: ModelConfig, folded: dict, like: dict
+) -> tuple[dict, tuple[str, ...]]:
+    """Variables with batch norms that compute what the `folded` ones do, and the norms' paths.
+
+    Each batch norm is the identity, but for the bias, which it takes over; to what it would
+    measure in training see `training.norms`. `like` is a tree of the trained network's
+    variables, or of some of its parts; what `folded` lacks of it is left out.
+    """
+    norms: list[str] = []
+    params, statistics = _unfold(
+        folded["params"], like["params"], like["batch_stats"], _epsilon(config), (), norms
+    )
+    return {"params": params, "batch_stats": statistics}, tuple(norms)
+
+
+def _epsilon(config: ModelConfig) -> float:
+    return SIAMFC_EPSILON if config.backbone.name == "siamfc_alexnet" else 1e-5
+
+
+def _convolution_of(norm: str) -> str:
+    return norm.removesuffix("_bn") if norm.endswith("_bn") else norm.replace("bn", "conv")
+
+
+def _unfold(folded, params, statistics, epsilon, path, norms) -> tuple[dict, dict]:
+    norms_here = {
+        _convolution_of(name): name for name, stats in statistics.items() if "mean" in stats
+    }
+    ours, running = {}, {}
+    for name, child in folded.items():
+        if name in norms_here and isinstance(child, dict) and "bias" in child:
+            norm, bias = norms_here[name], np.asarray(child["bias"])
+            ours[name] = {leaf: array for leaf, array in child.items() if leaf != "bias"}
+            if "bias" in params[name]:
+                ours[name]["bias"] = np.zeros_like(bias)
+            ours[norm] = {"scale": np.ones_like(bias), "bias": bias}
+            # With this variance the norm divides by one.
+            running[norm] = {
+                "mean": np.zeros_like(bias),
+                "var": np.full_like(bias, 1 - epsilon),
+            }
+            norms.append("/".join((*path, norm)))
+        elif name in statistics and isinstance(child, dict):
+            ours[name], running[name] = _unfold(
+                child, params[name], statistics[name], epsilon, (*path, name), norms
+            )
+        else:
+            ours[name] = child
+    return ours, running
 
 
 def _fold(params: dict, statistics: dict, epsilon: float) -> dict:
@@ -34,7 +88,7 @@ def _fold(params: dict, statistics: dict, epsilon: float) -> dict:
     for name in norms:
         norm, stats = params[name], statistics[name]
         scale = norm["scale"] * (stats["var"] + epsilon) ** -0.5
-        conv = name.removesuffix("_bn") if name.endswith("_bn") else name.replace("bn", "conv")
+        conv = _convolution_of(name)
         bias = params[conv].get("bias", 0.0)
         folded[conv] = {
             "kernel": params[conv]["kernel"] * scale,

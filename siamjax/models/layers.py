@@ -84,7 +84,7 @@ class Conv(nn.Module):
                 f"into {self.features}; choose another `model.backbone.width`"
             )
         shape = (self.size, self.size, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
+        kernel = self._array("kernel", self.kernel_init, shape)
         y = conv2d(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
@@ -93,9 +93,16 @@ class Conv(nn.Module):
             dilation=self.dilation,
         )
         if self.use_bias:
-            bias = self.param("bias", self.bias_init, (self.features,))
+            bias = self._array("bias", self.bias_init, (self.features,))
             y = y + bias.astype(self.dtype)
         return y
+
+    def _array(self, name: str, init: Callable[..., Array], shape: tuple[int, ...]) -> Array:
+        # Flax traces the initialiser of what is there already, only to compare the shapes: a
+        # quarter of the time until a tracker's first frame.
+        if self.has_variable("params", name):
+            return self.get_variable("params", name)
+        return self.param(name, init, shape)
 
 
 def conv_norm(

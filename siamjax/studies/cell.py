@@ -12,8 +12,11 @@ from absl import flags
 
 from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
-from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.errors import InputError
+from siamjax.files import file_name, write_whole
+from siamjax.locks import held
 from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
+from siamjax.text import read_object
 from siamjax.training.interrupts import Interrupted
 
 
@@ -23,7 +26,7 @@ def run_cell(folder: Path) -> None:
     from siamjax.studies import cost, equivariance, response
     from siamjax.training.loop import train
 
-    plan = json.loads((folder / CELL_FILE).read_text())
+    plan = read_object(folder / CELL_FILE)
     config = config_from_dict(plan["config"])
     data, run = Path(plan["data"]), folder / "run"
     _share(run / "data", data)
@@ -31,16 +34,21 @@ def run_cell(folder: Path) -> None:
 
     outcome = {"benchmarks": {}, "probes": {}}
     for benchmark in plan["benchmarks"]:
-        out = folder / benchmark["name"]
-        evaluate(
+        out = folder / file_name(benchmark["name"])
+        code = evaluate(
             config=run / "config.json",
             weights=run,
             benchmark=benchmark["name"],
             data=Path(benchmark["data"]),
             out=out,
         )
-        summary = json.loads((out / "summary.json").read_text())
+        summary = read_object(out / "summary.json", "trackers")
         scores = summary["trackers"][config.name]
+        if code:
+            raise InputError(
+                f"benchmark {benchmark['name']!r} cannot be compared: {len(scores['missing'])} "
+                f"sequences are missing from its scores: {', '.join(scores['problems'])}"
+            )
         outcome["benchmarks"][benchmark["name"]] = scores["overall"]
 
     model = siamjax.load_model(config, run)
@@ -54,7 +62,7 @@ def run_cell(folder: Path) -> None:
             outcome["probes"]["equivariance"] = equivariance.measure(model, pairs.search)
     outcome |= {**cost.of_network(config), "frame_ms": cost.frame_ms(model.folded())}
     outcome["training_seconds"] = cost.training_seconds(run, config.train.batch_size)
-    write_atomically(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
+    write_whole(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
 
 
 def _share(link: Path, data: Path) -> None:
@@ -70,7 +78,8 @@ def main(folder: str) -> int:
     flags.FLAGS.mark_as_parsed()
     os.environ.setdefault("NO_GCE_CHECK", "true")
     try:
-        run_cell(Path(folder))
+        with held(Path(folder), "--workdir"):  # a cell may outlive the study that started it
+            run_cell(Path(folder))
     except (Interrupted, KeyboardInterrupt) as stop:
         print(stop or "interrupted")
         return 130

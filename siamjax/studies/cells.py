@@ -22,10 +22,12 @@ from tqdm import tqdm
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_to_dict
 from siamjax.errors import SiamjaxError
-from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.files import file_name, write_whole
 from siamjax.studies.places import Place
 from siamjax.studies.study import Study, changed
+from siamjax.text import read_object
 
+OUTCOMES = ("benchmarks", "probes", "parameters", "frame_ms", "training_seconds")
 CELL_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
 
 
@@ -50,7 +52,7 @@ class Cell(NamedTuple):
     def outcome(self) -> dict[str, Any] | None:
         """What came out, or None while nothing has."""
         file = self.folder / OUTCOME_FILE
-        return json.loads(file.read_text()) if file.is_file() else None
+        return read_object(file, *OUTCOMES) if file.is_file() else None
 
     def is_done(self, study: Study) -> bool:
         """Whether all came out that the study wants; benchmarks may be added to it later."""
@@ -67,7 +69,7 @@ def cells_of(study: Study, workdir: Path) -> list[Cell]:
         Cell(
             variant.name,
             seed,
-            workdir / "cells" / variant.name / f"seed{seed}",
+            workdir / "cells" / file_name(variant.name) / f"seed{seed}",
             changed(variant.config, {"name": variant.name, "train.seed": seed}),
         )
         for seed in study.seeds
@@ -88,7 +90,7 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
     }
     file = workdir / "study.json"
     if file.is_file():
-        before = json.loads(file.read_text())
+        before = read_object(file, *described)
         if before["name"] != study.name:
             raise ConfigError(
                 f"{workdir} belongs to study {before['name']!r}, not {study.name!r}; choose "
@@ -107,7 +109,7 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
             )
         described["variants"] = {**before["variants"], **described["variants"]}
     workdir.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(described, indent=1) + "\n")
+    write_whole(file, json.dumps(described, indent=1) + "\n")
 
 
 def probe_config(study: Study, cell: Cell) -> Config | None:
@@ -190,14 +192,14 @@ def _start(study: Study, cell: Cell, workdir: Path, place: Place) -> subprocess.
         "config": config_to_dict(cell.config),
         "data": str(workdir / "data"),
         "benchmarks": [
-            {"name": b.name, "data": b.data or str(workdir / "data" / b.name)}
+            {"name": b.name, "data": b.data or str(workdir / "data" / file_name(b.name))}
             for b in study.benchmarks
         ],
         "probes": list(study.probes),
         "probe_config": probed and config_to_dict(probed),
         "probe_shift": study.probe_shift,
     }
-    write_atomically(cell.folder / CELL_FILE, json.dumps(content, indent=1) + "\n")
+    write_whole(cell.folder / CELL_FILE, json.dumps(content, indent=1) + "\n")
     environment = dict(os.environ)
     if place.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = place.gpu

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from siamjax.data.builders.synthetic import prepare_synthetic
 from siamjax.data.synthetic import write_test_split
+from siamjax.files import file_name
 from siamjax.studies.cells import Cell, probe_config
 from siamjax.studies.study import Study
 
@@ -26,4 +27,4 @@ def render_shared(study: Study, cells: Sequence[Cell], data: Path) -> None:
         prepare_synthetic(*arguments, data)
     for benchmark in study.benchmarks:
         if benchmark.name == "synthetic" and not benchmark.data:
-            write_test_split(data / benchmark.name)
+            write_test_split(data / file_name(benchmark.name))

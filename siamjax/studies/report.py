@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from siamjax.evaluation.boxfiles import write_atomically
+from siamjax.files import write_whole
 from siamjax.studies import plots
 from siamjax.studies.cells import Cell
 from siamjax.studies.probe_tables import probe_tables
@@ -22,9 +22,9 @@ def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
         for name, content in _pictures(cells).items()
     }
     markdown = "\n".join([as_markdown(as_cells(rows)), *map(as_markdown, probed.values())])
-    write_atomically(workdir / "table.md", markdown)
-    write_atomically(workdir / "table.tex", as_latex(rows))
-    write_atomically(workdir / "table.csv", as_csv(study, cells))
+    write_whole(workdir / "table.md", markdown)
+    write_whole(workdir / "table.tex", as_latex(rows))
+    write_whole(workdir / "table.csv", as_csv(study, cells))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -45,7 +45,7 @@ def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
             for name, file in pictures.items()
         },
     )
-    write_atomically(workdir / "index.html", page)
+    write_whole(workdir / "index.html", page)
     return workdir / "index.html"
 
 

@@ -5,12 +5,12 @@ A study is a Python file with `get_study(size) -> Study`, holding values only, w
 """
 
 import dataclasses
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from siamjax.config import Config, ConfigError, SourceConfig, did_you_mean, require
+from siamjax.config_files import run_file
 
 Size = Literal["full", "small"]
 Probe = Literal["response", "equivariance"]
@@ -67,8 +67,11 @@ class Study:
             f"{did_you_mean(self.base, names)}",
         )
         require(
-            len(self.seeds) > 0 and len(set(self.seeds)) == len(self.seeds),
-            f"`seeds` (={self.seeds}) must be different numbers, at least one",
+            len(self.seeds) > 0
+            and len(set(self.seeds)) == len(self.seeds)
+            and all(0 <= seed < 2**32 for seed in self.seeds),
+            f"`seeds` (={self.seeds}) must be different numbers from 0 to 2^32 - 1, at least "
+            "one",
         )
         require(len(self.benchmarks) > 0, f"study {self.name!r} has no benchmark")
         require(
@@ -107,19 +110,8 @@ def load_study(path: str | Path, size: Size) -> Study:
     if not path.is_file():
         known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise ConfigError(f"study {str(path)!r} does not exist{did_you_mean(path.stem, known)}")
-    spec = importlib.util.spec_from_file_location(f"siamjax_study_{path.stem}", path)
-    require(spec is not None, f"study {str(path)!r} must be a .py file")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        require(
-            hasattr(module, "get_study"),
-            f"{str(path)!r} has no function `get_study(size) -> Study`; a configuration is "
-            "trained with train.py",
-        )
-        study = module.get_study(size)
-    except (ConfigError, SyntaxError, TypeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    form = "a study has `get_study(size) -> Study`; a configuration is trained with train.py"
+    study = run_file(path, "get_study", form, size)
     require(
         isinstance(study, Study),
         f"`get_study()` of {str(path)!r} returned {type(study).__name__}, not Study",

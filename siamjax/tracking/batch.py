@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from operator import itemgetter
 from typing import NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import tracker
+from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     FrameError,
@@ -24,8 +24,10 @@ from siamjax.tracking.frames import (
     require_shape,
     size_of,
 )
-from siamjax.tracking.outline import polygon_of
-from siamjax.tracking.state import Mask, TrackerState, TrackOutput
+from siamjax.tracking.result import Fetched, Result, first_result
+from siamjax.tracking.state import TrackerState, TrackOutput
+
+MAX_SLOTS = 4096  # each holds a template on the device; more is a mistake
 
 
 @partial(jax.jit, static_argnames=("network", "config", "search_size"))
@@ -88,6 +90,11 @@ def _replace(states: TrackerState, number: Array, state: TrackerState) -> Tracke
     return jax.tree.map(lambda x, new: x.at[number].set(new), states, state)
 
 
+@jax.jit
+def _stack(states: list[TrackerState]) -> TrackerState:
+    return jax.tree.map(lambda *x: jnp.stack(x), *states)
+
+
 @partial(jax.jit, static_argnames="count")
 def _room_for(state: TrackerState, count: int) -> TrackerState:
     return jax.tree.map(lambda x: jnp.zeros((count, *x.shape), x.dtype), state)
@@ -98,7 +105,29 @@ class _Target(NamedTuple):
 
     shape: tuple[int, int]  # of its frames: height, width
     first_search_size: int
-    steps_lost: int
+    result: Result  # the last one
+
+    @classmethod
+    def begin(cls, box_xywh: np.ndarray, shape: tuple[int, int], config: Config) -> "_Target":
+        height, width = shape
+        size = tracker.first_search_size(config, box_xywh, width, height)
+        return cls(shape, size, first_result(box_xywh, shape, config))
+
+    def search_size(self, config: Config) -> int:
+        """That of the next frame."""
+        return tracker.search_size_of(config, self.first_search_size, self.result.steps_lost)
+
+    def moved(self, fetched: Fetched, number: int, config: Config) -> "_Target":
+        """The target after a step in which it was number `number`."""
+        return self._replace(result=Result.of(fetched, self.shape, config, number))
+
+
+def _by_search_size(targets: Mapping[int, _Target], config: Config) -> dict[int, list[int]]:
+    """The numbers of the targets that the next step sees at each search size."""
+    found: dict[int, list[int]] = {}
+    for number, target in targets.items():
+        found.setdefault(target.search_size(config), []).append(number)
+    return found
 
 
 def _batch_of(chosen: list[int], room: int) -> np.ndarray:
@@ -114,7 +143,7 @@ class BatchTracker:
     """Follows one target in each of many sequences, in lock-step.
 
         tracker.init(slot, frame, box_xywh)
-        boxes_and_scores = tracker.update({slot: frame, ...})
+        results = tracker.update({slot: frame, ...})
 
     A slot takes a new sequence whenever `init` is called for it; slots without a frame in a
     call stand still and cost nothing. Frames may differ in size: in a call they share the
@@ -125,20 +154,17 @@ class BatchTracker:
     Attributes:
         network, variables, config: as those of `Tracker`.
         slots: how many sequences there may be at once.
-        polygons: of the slots in the last `update`, as `Tracker.polygon`; empty for a network
-            without masks.
     """
 
     def __init__(
         self, network: SiameseRPN | SiamFC, variables: dict, config: Config, slots: int
     ):
-        if slots < 1:
-            raise InputError(f"`slots` (={slots}) must be at least 1")
+        if not 1 <= slots <= MAX_SLOTS:
+            raise InputError(f"`slots` (={slots}) must lie between 1 and {MAX_SLOTS}")
         self.network = network
         self.variables = jax.device_put(variables)
         self.config = config
         self.slots = slots
-        self.polygons: dict[int, np.ndarray] = {}
         self._states: TrackerState | None = None
         self._targets: dict[int, _Target] = {}
 
@@ -160,29 +186,21 @@ class BatchTracker:
         if self._states is None:
             self._states = _room_for(state, self.slots)
         self._states = _replace(self._states, np.int32(slot), state)
-        first = tracker.first_search_size(self.config, box, width, height)
-        self._targets[slot] = _Target((height, width), first, 0)
+        self._targets[slot] = _Target.begin(box, (height, width), self.config)
 
     def update(
         self, frames: Mapping[int, object], *, color: Color = "bgr"
-    ) -> dict[int, tuple[np.ndarray, float]]:
-        """The next frame of some slots: `{slot: (box_xywh [4] float32, score)}`.
+    ) -> dict[int, Result]:
+        """The next frame of some slots: `{slot: result}`, in the order of `frames`.
 
         Raises `FrameError`, naming the slot, for a frame that cannot be used, and
         `RuntimeError` for a slot without a target; nothing moves then.
         """
         ready = {slot: self._check(slot, frame, color) for slot, frame in frames.items()}
-        by_size: dict[int, list[int]] = {}
-        for slot in ready:
-            target = self._targets[slot]
-            size = tracker.search_size_of(
-                self.config, target.first_search_size, target.steps_lost
-            )
-            by_size.setdefault(size, []).append(slot)
-        results, self.polygons = {}, {}
-        for size, slots in by_size.items():
-            results |= self._update(slots, [ready[slot] for slot in slots], size)
-        return {slot: results[slot] for slot in frames}
+        targets = {slot: self._targets[slot] for slot in ready}
+        for size, slots in _by_search_size(targets, self.config).items():
+            self._update(slots, [ready[slot] for slot in slots], size)
+        return {slot: self._targets[slot].result for slot in frames}
 
     def _check(self, slot: int, frame, color: Color):
         if slot not in self._targets:
@@ -194,7 +212,7 @@ class BatchTracker:
             raise FrameError(f"slot {slot}: {error}") from None
         return frame
 
-    def _update(self, slots: list[int], frames: list, search_size: int) -> dict:
+    def _update(self, slots: list[int], frames: list, search_size: int) -> None:
         numbers = _batch_of(slots, self.slots)
         frames = frames + frames[:1] * (len(numbers) - len(slots))
         self._states, output, steps_lost = _advance(
@@ -207,27 +225,20 @@ class BatchTracker:
             config=self.config,
             search_size=search_size,
         )
-        (boxes, scores, masks), steps_lost = jax.device_get((output, steps_lost))
+        fetched = Fetched(output, steps_lost)
         for k, slot in enumerate(slots):
-            target = self._targets[slot]
-            if steps_lost is not None:
-                self._targets[slot] = target._replace(steps_lost=int(steps_lost[k]))
-            if masks is not None:
-                mask = jax.tree.map(itemgetter(k), masks)
-                self.polygons[slot] = polygon_of(mask, boxes[k], target.shape, self.config)
-        return {slot: (boxes[k], float(scores[k])) for k, slot in enumerate(slots)}
+            self._targets[slot] = self._targets[slot].moved(fetched, k, self.config)
 
 
 class MultiTracker:
     """Follows several targets through one video; each frame goes to the device once.
 
         tracker.init(frame, boxes_xywh)
-        tracker.update(frame)
-        tracker.boxes_xywh, tracker.scores
+        results = tracker.update(frame)
 
     Every target is followed as if it were the only one. A call is one device call, or one
-    for each search size in use where the configuration is a long-term tracker's. Frames and
-    boxes are those of `Tracker`.
+    for each search size in use where the configuration is a long-term tracker's. Frames,
+    boxes and results are those of `Tracker`; the attributes are the last results'.
 
     Attributes:
         network, variables, config: as those of `Tracker`.
@@ -238,10 +249,7 @@ class MultiTracker:
         self.variables = jax.device_put(variables)
         self.config = config
         self._states: TrackerState | None = None
-        self._targets: list[_Target] = []
-        self._boxes = np.empty((0, 4), np.float32)
-        self._scores = np.empty(0, np.float32)
-        self._masks: list[Mask | None] = []
+        self._targets: dict[int, _Target] = {}
 
     def init(self, frame, boxes_xywh, *, color: Color = "bgr") -> None:
         """Starts with the targets in `boxes_xywh`, `[n, 4]`, of one frame.
@@ -254,44 +262,39 @@ class MultiTracker:
         if not boxes:
             raise InputError("`boxes_xywh` is empty; give at least one box")
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        states = [
-            tracker.init(
+        starts = [(self.variables, padded, frame_size, jax.device_put(box)) for box in boxes]
+        options = {"network": self.network, "config": self.config}
+        targets = {
+            k: _Target.begin(box, (height, width), self.config) for k, box in enumerate(boxes)
+        }
+        search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
+        compile_ahead(
+            frame,
+            tracker.init.trace(*starts[0], **options),
+            lambda state: _advance.trace(
                 self.variables,
+                jax.tree.map(
+                    lambda x: jax.ShapeDtypeStruct((len(boxes), *x.shape), x.dtype), state
+                ),
+                _batch_of(chosen, len(boxes)),
                 padded,
                 frame_size,
-                jax.device_put(box),
-                network=self.network,
-                config=self.config,
-            )
-            for box in boxes
-        ]
-        self._states = jax.tree.map(lambda *x: jnp.stack(x), *states)
-        self._targets = [
-            _Target(
-                (height, width),
-                tracker.first_search_size(self.config, box, width, height),
-                0,
-            )
-            for box in boxes
-        ]
-        self._boxes, self._scores = np.stack(boxes), np.ones(len(boxes), np.float32)
-        self._masks = [None] * len(boxes)
+                search_size=search_size,
+                **options,
+            ),
+        )
+        states = [tracker.init(*start, **options) for start in starts]
+        self._states = _stack(states)
+        self._targets = targets
 
-    def update(self, frame, *, color: Color = "bgr") -> None:
+    def update(self, frame, *, color: Color = "bgr") -> list[Result]:
         """Finds every target in the next frame; raises `FrameError` without moving."""
         if self._states is None:
             raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._targets[0].shape)
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        by_size: dict[int, list[int]] = {}
-        for k, target in enumerate(self._targets):
-            size = tracker.search_size_of(
-                self.config, target.first_search_size, target.steps_lost
-            )
-            by_size.setdefault(size, []).append(k)
-        self._boxes, self._scores = self._boxes.copy(), self._scores.copy()
-        for size, chosen in by_size.items():
+        for size, chosen in _by_search_size(self._targets, self.config).items():
             self._states, output, steps_lost = _advance(
                 self.variables,
                 self._states,
@@ -302,34 +305,31 @@ class MultiTracker:
                 config=self.config,
                 search_size=size,
             )
-            (boxes, scores, masks), steps_lost = jax.device_get((output, steps_lost))
+            fetched = Fetched(output, steps_lost)
             for i, k in enumerate(chosen):
-                self._boxes[k], self._scores[k] = boxes[i], scores[i]
-                self._masks[k] = jax.tree.map(itemgetter(i), masks)
-                if steps_lost is not None:
-                    self._targets[k] = self._targets[k]._replace(steps_lost=int(steps_lost[i]))
+                self._targets[k] = self._targets[k].moved(fetched, i, self.config)
+        return self._results
+
+    @property
+    def _results(self) -> list[Result]:
+        return [target.result for target in self._targets.values()]
 
     @property
     def boxes_xywh(self) -> np.ndarray:
         """Where each target was last found, `[n, 4]` float32."""
-        return self._boxes
+        return np.array([each.box_xywh for each in self._results], np.float32).reshape(-1, 4)
 
     @property
     def scores(self) -> np.ndarray:
         """How sure that was, `[n]` float32 in [0, 1]; 1 after `init`."""
-        return self._scores
+        return np.array([each.score for each in self._results], np.float32)
 
     @property
     def polygons(self) -> list[np.ndarray] | None:
         """What `Tracker.polygon` is, of each target."""
-        if not self.config.model.mask:
-            return None
-        return [
-            polygon_of(mask, box, target.shape, self.config)
-            for mask, box, target in zip(self._masks, self._boxes, self._targets, strict=True)
-        ]
+        return [each.polygon for each in self._results] if self.config.model.mask else None
 
     @property
     def are_lost(self) -> np.ndarray:
-        """Which targets a long-term tracker is looking for, `[n]` bool."""
-        return np.array([target.steps_lost > 0 for target in self._targets], bool)
+        """Which targets are not in sight, see `Result.is_lost`: `[n]` bool."""
+        return np.array([each.is_lost for each in self._results], bool)

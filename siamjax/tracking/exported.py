@@ -90,6 +90,7 @@ def write_export(
         "color": "bgr",
         "search_sizes": config.tracker.search_sizes(config.tracker.search_size),
         "updates": files,
+        "lost_score": config.tracker.lost_score,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 

@@ -1,22 +1,23 @@
 """What enters the tracker from outside: frames and first boxes, checked on the host."""
 
+from pathlib import Path
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamjax.errors import InputError
+from siamjax.errors import InputError, RefusedError
 
 BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
 Color = Literal["bgr", "rgb"]
 
 
-class FrameError(InputError):
+class FrameError(RefusedError):
     """An array is no frame that the tracker can use; the message says what it is instead."""
 
 
-class BoxError(InputError):
+class BoxError(RefusedError):
     """A first box cannot be tracked in its frame; the message shows both."""
 
 
@@ -67,30 +68,21 @@ def as_bgr(frame, color: Color = "bgr") -> Frame:
     """A caller's frame as `[h, w, 3]` uint8 BGR.
 
     Takes arrays of JAX's, which stay on their device, NumPy's, and whatever converts to one
-    of these: colour `[h, w, 3]`, in the order that
-    `color` names, or grey `[h, w]` or `[h, w, 1]`, which is shown to the network three
-    times. Raises `FrameError` for anything else.
+    of these: colour `[h, w, 3]`, in the order that `color` names, or grey `[h, w]` or
+    `[h, w, 1]`, which is shown to the network three times. Raises `FrameError` for anything
+    else, and then says how to convert it.
     """
     if color not in ("bgr", "rgb"):
         raise InputError(f'`color` (={color!r}) must be "bgr" or "rgb"')
-    if frame is None:
-        raise FrameError("`frame` is None: it could not be read")
-    if not isinstance(frame, jax.Array):
-        try:
-            frame = np.asarray(frame)
-        except (TypeError, ValueError) as error:  # rows of different lengths, for one
-            raise FrameError(f"`frame` is no array: {error}") from error
+    frame = _as_array(frame)
     if frame.dtype != np.uint8:
-        raise FrameError(
-            f"`frame` is {frame.dtype} and must be uint8, grey levels 0..255; convert it "
-            "with `frame.astype(np.uint8)`, after scaling if it lies in 0..1"
-        )
+        raise FrameError(f"`frame` is {frame.dtype} and must be uint8; {_to_uint8(frame)}")
     if frame.ndim == 2:
         frame = frame[:, :, None]
     if frame.ndim != 3 or frame.shape[2] not in (1, 3):
         raise FrameError(
             f"`frame` has shape {frame.shape} and must be (height, width, 3), or (height, "
-            "width) for grey; drop an alpha channel with `frame[..., :3]`"
+            f"width) for grey; {_to_three_axes(frame.shape)}"
         )
     if 0 in frame.shape:
         raise FrameError(f"`frame` has shape {frame.shape}: it holds no pixel")
@@ -98,6 +90,66 @@ def as_bgr(frame, color: Color = "bgr") -> Frame:
         xp = frame.__array_namespace__()
         return xp.broadcast_to(frame, (*frame.shape[:2], 3))
     return frame if color == "bgr" else frame[..., ::-1]
+
+
+def _as_array(frame) -> Frame:
+    """Whatever converts to an array; raises `FrameError`."""
+    if frame is None:
+        raise FrameError("`frame` is None: it could not be read")
+    if isinstance(frame, str | Path):
+        raise FrameError(
+            f"`frame` (={str(frame)!r}) is a name; read it with `siamjax.images.read_image`"
+        )
+    if isinstance(frame, jax.Array):
+        return frame
+    try:
+        frame = np.asarray(frame)
+    except Exception as error:  # rows of unequal lengths; a tensor on a GPU, or with gradients
+        raise FrameError(f"`frame` is no array: {error}") from error
+    if frame.dtype.kind not in "buif":
+        raise FrameError(f"`frame` is no array of numbers, but of {frame.dtype}")
+    return frame
+
+
+def _to_uint8(frame: Frame) -> str:
+    """How a frame of another type becomes one of grey levels, by the values that it has."""
+    if 0 in frame.shape:
+        return "and it holds no pixel"
+    if frame.dtype == bool:
+        return "convert it with `frame.astype(np.uint8) * 255`"
+    values = np.asarray(jax.device_get(frame), np.float64)
+    low, high = values.min(), values.max()
+    shown = f"its values lie in {low:g} to {high:g}"
+    if not np.isfinite([low, high]).all():
+        return "some of its values are not finite"
+    if low < 0:
+        return f"{shown}: shift and scale them to 0..255, then use `.astype(np.uint8)`"
+    if np.issubdtype(frame.dtype, np.floating) and high <= 1:
+        return f"{shown}: convert it with `(frame * 255).round().astype(np.uint8)`"
+    if high <= 255:
+        deep = ", or `(frame / 257).astype(np.uint8)` if they have 16 bits"
+        return f"{shown}: convert it with `frame.round().astype(np.uint8)`" + (
+            deep if frame.dtype == np.uint16 else ""
+        )
+    # `.astype` alone would wrap: 256 would become 0.
+    bits = max(10, int(high).bit_length() + int(high).bit_length() % 2)
+    if bits > 16 or np.issubdtype(frame.dtype, np.floating):
+        return f"{shown}: convert it with `(frame / frame.max() * 255).astype(np.uint8)`"
+    way = f"`(frame / {((1 << bits) - 1) / 255:.6g}).astype(np.uint8)`"
+    if bits < 16:
+        way += f" for {bits} bits, `(frame / 257).astype(np.uint8)` for 16"
+    return f"{shown}: convert it with {way}"
+
+
+def _to_three_axes(shape: tuple[int, ...]) -> str:
+    """What to do with a frame of this shape."""
+    if len(shape) == 4:
+        return "give the frames of a batch one by one"
+    if len(shape) == 3 and shape[2] == 4:
+        return "drop the alpha channel with `frame[..., :3]`"
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return "move the channels to the end with `frame.transpose(1, 2, 0)`"
+    return "an image has two or three axes, and one or three channels"
 
 
 def require_shape(frame: Frame, first: tuple[int, ...]) -> None:

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 
-from siamjax.config import Config
 from siamjax.tracking.state import Mask
 
 MIN_AREA = 100.0  # pixels: a smaller patch is no target
@@ -43,18 +42,13 @@ def rotated_rectangle(pasted: np.ndarray, threshold: float) -> np.ndarray | None
     return cv2.boxPoints(cv2.minAreaRect(largest))
 
 
-def polygon_of(
-    mask: Mask | None, box_xywh: np.ndarray, shape: tuple[int, int], config: Config
-) -> np.ndarray:
-    """Corners `[4, 2]` float32 in a frame of `shape` (height, width): the mask's, or the box's.
+def polygon_of(pasted: np.ndarray | None, box_xywh: np.ndarray, threshold: float) -> np.ndarray:
+    """Corners `[4, 2]` float32 of the mask in the frame `[h, w]`, above a threshold.
 
-    The box's where there is no mask, or where nothing in it is large enough.
+    The corners of the box where there is no mask, or where nothing in it is large enough.
     """
-    if mask is not None:
-        height, width = shape
-        pasted = paste(mask, width, height)
-        corners = rotated_rectangle(pasted, config.tracker.mask_threshold)
-        if corners is not None:
-            return corners
+    corners = None if pasted is None else rotated_rectangle(pasted, threshold)
+    if corners is not None:
+        return corners
     x, y, w, h = box_xywh
     return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)

@@ -15,6 +15,7 @@ class Tracked(NamedTuple):
     box_xywh: np.ndarray  # [4] pixels of the frame; the last known where there is a problem
     score: float  # in [0, 1]; NaN where there is a problem
     problem: str | None  # why the frame was not tracked
+    is_lost: bool = False  # as `Result.is_lost`; that of the frame before where it was not
 
 
 def track_frames(
@@ -43,4 +44,4 @@ def track_frames(
             problem = str(error)
         is_first = False
         score = tracker.score if problem is None else float("nan")
-        yield Tracked(tracker.box_xywh, score, problem)
+        yield Tracked(tracker.box_xywh, score, problem, tracker.is_lost)

@@ -28,11 +28,11 @@ import siamjax
 from siamjax.config import Config
 from siamjax.config_files import config_to_dict
 from siamjax.errors import InputError
+from siamjax.models.trees import describe, difference
 from siamjax.training.orphans import ORBAX, collect_orphans, orphans_in_silence
 from siamjax.training.processes import is_main
 from siamjax.training.scores import LatestAndBest, Scores
 from siamjax.training.state import TrainState
-from siamjax.training.trees import describe, difference
 from siamjax.training.workdir import write_config
 
 logger = logging.getLogger(__name__)

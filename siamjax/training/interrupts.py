@@ -6,8 +6,10 @@ import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
+from siamjax.errors import SiamjaxError
 
-class Interrupted(Exception):
+
+class Interrupted(SiamjaxError):
     """Training was asked to stop, and did so after saving.
 
     `exit_code` is what a shell reports for the signal: 130 for Ctrl-C, 143 for SIGTERM.

@@ -12,6 +12,7 @@ import jax
 from siamjax.config import Config, require
 from siamjax.data.pipeline import Batches, make_batches
 from siamjax.errors import SiamjaxError
+from siamjax.locks import held
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.checkpoints import Checkpoints
@@ -57,6 +58,7 @@ def train(
 
     Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when
     the configuration cannot be trained here or the directory is another configuration's,
+    `BusyError` when another run holds it,
     `CheckpointError` when one cannot be read or written, the data's own errors when they
     cannot be used, and `TrainingError` when they break off later or when more than
     `train.max_skipped` steps had a loss or gradient that is not finite.
@@ -74,6 +76,7 @@ def train(
         mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train, mesh.size, jax.process_count())
         if is_main():
+            stack.enter_context(held(workdir, "--workdir"))
             check_workdir(workdir, config)
         wait_for_all("work directory")
         network = build_network(config.model)

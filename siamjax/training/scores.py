@@ -1,10 +1,11 @@
 """How good each checkpoint is, and which of them stay: the last ones, and the best."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from siamjax.files import write_whole
+from siamjax.text import read_object
 from siamjax.training.processes import is_main
 
 
@@ -14,9 +15,9 @@ class Scores:
     def __init__(self, path: Path):
         self._path = path
         try:
-            stored = json.loads(path.read_text())
+            stored = read_object(path)
             self._scores = {int(step): float(score) for step, score in stored.items()}
-        except (OSError, ValueError, AttributeError):
+        except (ValueError, TypeError):
             self._scores = {}  # never written, or cut short: the next validation is the first
 
     def add(self, step: int, score: float) -> None:
@@ -24,9 +25,7 @@ class Scores:
         self._scores[step] = score
         if not is_main():
             return
-        partial = self._path.with_name(self._path.name + ".partial")
-        partial.write_text(json.dumps(self._scores))
-        os.replace(partial, self._path)
+        write_whole(self._path, json.dumps(self._scores))
 
     def best(self, steps: Sequence[int]) -> int | None:
         """The step with the highest score, of equals the last; None where none has one."""

@@ -9,9 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from siamjax import shipped
 from siamjax.config import Config, ConfigError
+from siamjax.models.folding import unfold_batch_norm
+from siamjax.models.trees import describe, difference
 from siamjax.training.checkpoints import CheckpointError, stored_variables
-from siamjax.training.trees import describe, difference
+from siamjax.weights.release import is_release, read_release
 
 if TYPE_CHECKING:
     from siamjax.training.state import TrainState
@@ -47,8 +50,15 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
     if not config.init.path:
         return None
     path = Path(config.init.path)
+    if not path.exists() and config.init.path in shipped.catalogue():
+        path = shipped.weights_of(config.init.path)
     if path.is_dir():
         found, title, details, made = stored_variables(path), f"checkpoint {path}", "", []
+    elif path.is_file() and is_release(path):
+        released, about = read_release(path)
+        found, norms = unfold_batch_norm(config.model, released, abstract)
+        title, details = f"release {path} of `{about.config.name}`", ""
+        made = [(f"batch_stats/{norm}/var", "folded") for norm in norms]
     elif path.is_file():
         from siamjax.weights.convert import load
 
@@ -56,8 +66,9 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
         title, details, made = report.summary, report.text(), report.made
     else:
         raise ConfigError(
-            f"`init.path` (={config.init.path!r}) does not exist; give a work directory or a "
-            "checkpoint of ours, or a .pth or .npz file"
+            f"`init.path` (={config.init.path!r}) does not exist; give the name of a tracker "
+            "that ships, a work directory or a checkpoint of ours, a release file, or a .pth, "
+            ".npz or .safetensors file"
         )
     parts = config.init.parts or tuple(p for p in abstract["params"] if p in found["params"])
     for part in parts:

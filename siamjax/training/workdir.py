@@ -1,12 +1,12 @@
 """A work directory belongs to one configuration, which stands in its `config.json`."""
 
 import json
-import os
 from fnmatch import fnmatch
 from pathlib import Path
 
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_to_dict, differences, load_config
+from siamjax.files import write_whole
 
 # What may change between two legs of one run: nothing here touches a parameter.
 FREE = (
@@ -62,11 +62,4 @@ def check_workdir(workdir: Path, config: Config) -> None:
 
 def write_config(workdir: Path, config: Config) -> None:
     """Writes `workdir/config.json`, whole or not at all."""
-    workdir.mkdir(parents=True, exist_ok=True)
-    partial = workdir / "config.json.partial"
-    try:
-        partial.write_text(json.dumps(config_to_dict(config), indent=2) + "\n")
-    except OSError as error:
-        # A full disk is reported without the name of the file.
-        raise OSError(error.errno, error.strerror, str(partial)) from error
-    os.replace(partial, workdir / "config.json")
+    write_whole(workdir / "config.json", json.dumps(config_to_dict(config), indent=2) + "\n")

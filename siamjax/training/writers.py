@@ -5,12 +5,14 @@ host already, and `close()`.
 """
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 
 from tqdm import tqdm
+
+from siamjax.files import write_whole
+from siamjax.text import TextError, parse_json
 
 
 class JsonLines:
@@ -44,13 +46,14 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(errors="replace").splitlines():
         try:
-            line = json.loads(text)
-            line["step"]
-        except (ValueError, KeyError, TypeError):
+            line = parse_json(text)
+        except TextError:
             break
-        lines.append(line)
+        if not (isinstance(line, dict) and type(line.get("step")) is int):
+            break
+        lines.append({k: v for k, v in line.items() if isinstance(v, int | float)})
     return lines
 
 
@@ -58,9 +61,7 @@ def _keep_lines_until(path: Path, last_step: int) -> None:
     if not path.exists():
         return
     kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= last_step]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept))
-    os.replace(partial, path)
+    write_whole(path, "".join(kept))
 
 
 class Progress:

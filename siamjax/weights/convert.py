@@ -1,15 +1,15 @@
 """From a state dict to the variables of a configured network, with an account of every key."""
 
-import functools
+import dataclasses
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
-from siamjax.models.build import build_network, init_variables
+from siamjax.config import BACKBONE_STAGES
+from siamjax.models.build import abstract_variables
 from siamjax.weights import (
     dasiamrpn,
     mmtracking,
@@ -27,7 +27,7 @@ from siamjax.weights.report import ConversionError, Report
 from siamjax.weights.state_dict import read_state_dict
 
 if TYPE_CHECKING:
-    from siamjax.config import Config, ModelConfig
+    from siamjax.config import Config
 
 
 # Sources whose names follow from the names of our arrays alone.
@@ -89,13 +89,6 @@ def initialise_from(
     return unflatten(flatten(variables) | flatten(converted)), report
 
 
-@functools.lru_cache(maxsize=8)
-def abstract_variables(model: "ModelConfig") -> dict[str, Any]:
-    """The variables of the configured network as `jax.ShapeDtypeStruct`s; not to be changed."""
-    network = build_network(model)
-    return jax.eval_shape(lambda key: init_variables(network, key, model), jax.random.key(0))
-
-
 def _convert(
     state_dict: Mapping[str, np.ndarray],
     config: "Config",
@@ -111,9 +104,12 @@ def _convert(
         path: _follow(recipe, path, state_dict, report) for path, recipe in recipes.items()
     }
     wanted = {key for recipe in recipes.values() for key in recipe.keys}
+    deeper = set() if recognition.whole else _keys_of_whole_backbone(recognition, config)
     for key in state_dict:
         if key not in wanted:
             reason = _reason_to_ignore(key, recognition, wanted)
+            if not reason and key in deeper:
+                reason = "of a stage behind the last one that the network uses"
             if reason:
                 report.ignored.append((key, reason))
             else:
@@ -122,6 +118,21 @@ def _convert(
     if report.problems:
         raise ConversionError(report)
     return unflatten(arrays), report
+
+
+def _keys_of_whole_backbone(recognition: Recognition, config: "Config") -> set[str]:
+    """The keys that the backbone would take if the network used its last stage."""
+    last = BACKBONE_STAGES[config.model.backbone.name][-1]
+    if last in config.model.levels:
+        return set()
+    model = dataclasses.replace(config.model, levels=(last,), channels=(1,), mask=False)
+    shapes = {
+        path: tuple(leaf.shape)
+        for path, leaf in flatten(abstract_variables(model)).items()
+        if path.split("/")[1] == "backbone"
+    }
+    recipes = _recipes(recognition, shapes, model.levels, ())
+    return {key for recipe in recipes.values() for key in recipe.keys}
 
 
 def _recipes(

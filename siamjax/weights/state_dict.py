@@ -1,15 +1,19 @@
-"""State dicts in files: PyTorch's key -> array, read from and written to .pth and .npz."""
+"""State dicts in files: PyTorch's key -> array, in .pth, .npz and .safetensors."""
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import ml_dtypes
 import numpy as np
 
+from siamjax.files import replacing
 from siamjax.weights.errors import WeightsError
-from siamjax.weights.torch_reader import ZIP_START, read_archive, read_stream
+from siamjax.weights.file_kinds import Kind, kind_of
+from siamjax.weights.release import is_release
+from siamjax.weights.safetensors_file import read_tensors
+from siamjax.weights.torch_reader import read_archive, read_stream
 from siamjax.weights.torch_writer import write_torch
 from siamjax.weights.unpickle import Tensor
 
@@ -18,7 +22,7 @@ _WRAPPERS = ("state_dict", "model")
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """The tensors of a `.pth` file in either of PyTorch's formats, or of an `.npz` file.
+    """The tensors of a `.pth` file in either of PyTorch's formats, a `.npz` or `.safetensors`.
 
     Which of them it is follows from the content, not from the name. Floating-point arrays
     come back as float32, others as they are; a wrapper (`state_dict`) and the prefix
@@ -26,12 +30,17 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     holds no state dict, is damaged, or asks for code.
     """
     path = Path(path)
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder; a .pth or .npz file is expected")
-    # Opened here, so that a file which is missing or forbidden is reported as just that.
+    kind = kind_of(path)
+    if kind == "safetensors":
+        if is_release(path):
+            raise WeightsError(
+                f"{path} is a release of siamjax, which needs no conversion: give it as "
+                "`weights`, or as `init.path` to start a training from it"
+            )
+        return _without_prefix(_as_numbers(read_tensors(path), path), path)
     with open(path, "rb") as file:
         try:
-            tensors = _read(file)
+            found = _read(file, kind)
         except WeightsError as error:
             raise WeightsError(f"{path} cannot be read: {error}") from error
         # A damaged archive or pickle can fail in as many ways as it has bytes.
@@ -40,32 +49,37 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
                 f"{path} cannot be read: it is damaged, cut short or no checkpoint "
                 f"({type(error).__name__}: {error})"
             ) from error
-    return _without_prefix(tensors, path)
+    return _without_prefix(_as_numbers(found, path), path)
 
 
-def _read(file: BinaryIO) -> dict[str, np.ndarray]:
-    is_zip = file.read(4) == ZIP_START
-    file.seek(0)
-    if is_zip and any(name.endswith(".npy") for name in zipfile.ZipFile(file).namelist()):
+def _read(file: BinaryIO, kind: Kind) -> dict[str, np.ndarray]:
+    archive = zipfile.ZipFile(file) if kind == "zip" else None
+    if archive is not None and any(name.endswith(".npy") for name in archive.namelist()):
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
-            found = {key: arrays[key] for key in arrays.files}
-    else:
-        file.seek(0)
-        saved = read_archive(zipfile.ZipFile(file)) if is_zip else read_stream(file)
-        tensors = _unwrap(saved)
-        for key, value in tensors.items():
-            if not isinstance(key, str) or not isinstance(value, Tensor):
-                raise WeightsError(
-                    f"entry {key!r} of its state dict is {type(value).__name__}, not a tensor"
-                )
-        found = {key: tensor.array() for key, tensor in tensors.items()}
+            return {key: arrays[key] for key in arrays.files}
+    saved = read_archive(archive) if archive is not None else read_stream(file)
+    tensors = _unwrap(saved)
+    for key, value in tensors.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise WeightsError(
+                f"entry {key!r} of its state dict is {type(value).__name__}, not a tensor"
+            )
+    return {key: tensor.array() for key, tensor in tensors.items()}
+
+
+def _as_numbers(found: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """Floating-point arrays, of NumPy's kinds and bfloat16, as float32; others as they are."""
     if not found:
-        raise WeightsError("it holds no tensors")
+        raise WeightsError(f"{path} holds no tensors")
+    numbers = {}
     for key, array in found.items():
-        if array.dtype.kind not in "fiub":
-            raise WeightsError(f"`{key}` holds {array.dtype}, not numbers")
-    return {k: a.astype(np.float32) if a.dtype.kind == "f" else a for k, a in found.items()}
+        is_float = array.dtype.kind == "f" or array.dtype == ml_dtypes.bfloat16
+        if not is_float and array.dtype.kind not in "iub":
+            raise WeightsError(f"{path}: `{key}` holds {array.dtype}, not numbers")
+        with np.errstate(over="ignore"):  # what overflows is reported as not finite
+            numbers[key] = array.astype(np.float32) if is_float else array
+    return numbers
 
 
 def _unwrap(saved: Any) -> Mapping[str, Any]:
@@ -92,14 +106,8 @@ def write_state_dict(path: str | Path, state_dict: Mapping[str, np.ndarray]) -> 
     path = Path(path)
     if path.suffix not in (".npz", ".pth"):
         raise WeightsError(f"`{path}` must end in .npz or .pth")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with open(partial, "wb") as file:
-            if path.suffix == ".npz":
-                np.savez(file, **state_dict)
-            else:
-                write_torch(file, state_dict)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        if path.suffix == ".npz":
+            np.savez(file, **state_dict)
+        else:
+            write_torch(file, state_dict)

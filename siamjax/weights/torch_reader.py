@@ -15,7 +15,6 @@ from siamjax.weights.unpickle import Storage, StorageType, StorageView, safe_loa
 # What a stream begins with. Reference: torch/serialization.py.
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
-ZIP_START = b"PK\x03\x04"
 
 
 def read_archive(archive: zipfile.ZipFile) -> Any:
@@ -27,7 +26,11 @@ def read_archive(archive: zipfile.ZipFile) -> Any:
     names = archive.namelist()
     pickles = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
     if len(pickles) != 1:
-        raise WeightsError("it is a zip archive, but not one that PyTorch writes")
+        first = f"its first file is {names[0]!r}" if names else "it is empty"
+        raise WeightsError(
+            f"it is a zip archive, but not one that PyTorch writes ({first}); if the weights "
+            "are inside, unpack it"
+        )
     root = pickles[0].removesuffix("data.pkl")
     order = "<"
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big":

@@ -15,8 +15,9 @@ from siamjax.data.augment import (
     to_gray,
     window_xyxy,
 )
-from siamjax.data.crops import decode_jpeg, encode_jpeg
+from siamjax.data.crops import encode_jpeg
 from siamjax.data.jpeg import TiledJpeg, encode_tiled, open_tiled
+from siamjax.images import decode_image
 
 
 def photograph(side):
@@ -31,7 +32,7 @@ FILES = {side: encode_tiled(image) for side, image in IMAGES.items()}
 @pytest.mark.parametrize("side", IMAGES)
 def test_tiles_change_no_pixel_and_hardly_the_size(side):
     plain = encode_jpeg(IMAGES[side])
-    np.testing.assert_array_equal(decode_jpeg(FILES[side]), decode_jpeg(plain))
+    np.testing.assert_array_equal(decode_image(FILES[side]), decode_image(plain))
     assert len(FILES[side]) < 1.04 * len(plain)
 
 
@@ -41,7 +42,7 @@ def test_tiles_change_no_pixel_and_hardly_the_size(side):
     st.tuples(*[st.floats(0, 1)] * 2),
 )
 def test_a_part_is_the_whole_there(side, x, y):
-    whole = decode_jpeg(FILES[side])
+    whole = decode_image(FILES[side])
     (x0, x1), (y0, y1) = (sorted(int(v * (side - 1)) for v in axis) for axis in (x, y))
     part, left, top = TiledJpeg(FILES[side]).decode(x0, y0, x1, y1)
     ours = part[y0 - top : y1 - top + 1, x0 - left : x1 - left + 1]
@@ -54,7 +55,7 @@ def test_cutting_of_a_part_is_cutting_of_the_whole():
     """Also for windows that reach beyond the crop, and in grey."""
     box = np.array([200, 210, 310, 300], np.float32)
     config = AugmentConfig(shift=150, scale=0.18)
-    whole, image = decode_jpeg(FILES[511]), TiledJpeg(FILES[511])
+    whole, image = decode_image(FILES[511]), TiledJpeg(FILES[511])
     beyond = 0
     for seed in range(40):
         params = draw_augmentation(np.random.default_rng(seed), config, 255)
@@ -74,7 +75,7 @@ def test_cutting_of_a_part_is_cutting_of_the_whole():
 def test_any_size_can_be_taken_apart(side):
     data = encode_tiled(IMAGES[511][:side, :side])
     part, left, top = TiledJpeg(data).decode(40, 50, 60, 70)
-    whole = decode_jpeg(data)[top : top + len(part), left : left + part.shape[1]]
+    whole = decode_image(data)[top : top + len(part), left : left + part.shape[1]]
     assert part.shape[1] < side and left <= 40 and top <= 50
     np.testing.assert_array_equal(part[2:-2, 2:-2], whole[2:-2, 2:-2])
 

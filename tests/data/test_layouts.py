@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax.data.builders.annotations import LayoutError
+from siamjax.data.builders.annotations import NO_LINE, LayoutError
 from siamjax.data.builders.cutting import (
     LOOKS_NORMALISED,
     REACHES_FAR,
@@ -16,7 +16,9 @@ from siamjax.data.builders.cutting import (
 )
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
-from siamjax.data.crops import crop_target, decode_jpeg, encode_jpeg
+from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
+from siamjax.data.crops import crop_target, encode_jpeg
+from siamjax.images import decode_image
 from tests.data import trees
 
 FRAMES = Settings(keep="frames")
@@ -40,7 +42,7 @@ def test_every_kept_box_lies_on_its_block(layout, tmp_path):
     assert sum(len(p.targets) for p in pictures) == count
     found = 0
     for picture in pictures:
-        bright = decode_jpeg(picture.image).min(-1) > 200
+        bright = decode_image(picture.image).min(-1) > 200
         rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
         block = [columns[0], rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
         found += any(np.allclose(b, block, atol=1.01) for b in picture.frame_xywh)
@@ -61,7 +63,7 @@ def test_first_pixel(layout, tmp_path):
 def test_what_is_dropped_is_counted(tmp_path):
     """By layout: reasons, how often, and an example."""
     expected = {
-        "otb": {"there is no box": 3},
+        "otb": {"there is no box": 2, NO_LINE: 1},
         "vot": {"there is no box": 1, "the target is flagged hidden": 1},
         "got10k": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
         "lasot": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
@@ -74,11 +76,15 @@ def test_what_is_dropped_is_counted(tmp_path):
         },
         "youtube_bb": {
             "the target is flagged absent": 1,
-            "there is no box": 1,
+            "the line is malformed": 1,
             "the picture is missing": 1,
         },
         "yolo": {"there is no box": 1, "the picture is missing": 1},
-        "mot": {"the target is flagged hidden": 1},
+        "mot": {
+            "the target is flagged hidden": 1,
+            NOT_CONSIDERED: 3,
+            f"{NO_TARGET} (MOT's 11, full occluder)": 3,
+        },
         "crops": {"the picture is missing": 1},
     }
     for layout, reasons in expected.items():
@@ -135,7 +141,7 @@ def test_vid_crop_is_the_reference_recipe(tmp_path):
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=frame.mean((0, 1)).tolist(),
     )
-    away = np.abs(decode_jpeg(first.image).astype(int) - expected)
+    away = np.abs(decode_image(first.image).astype(int) - expected)
     assert away.mean() < 1  # JPEG
 
 
@@ -201,7 +207,7 @@ def test_damaged_annotations_spare_the_rest(tmp_path):
     pictures, drops = cut("otb", tmp_path)
     assert len(pictures) == 4
     assert drops.counts["the annotation cannot be read"] == 2
-    assert "line 1 holds no numbers" in drops.examples["the annotation cannot be read"][0]
+    assert "line 1: 'three' is no number" in drops.examples["the annotation cannot be read"][0]
     voc = tmp_path / "voc"
     trees.pascal_voc(voc)
     file = voc / "Annotations" / "000000.xml"
@@ -222,7 +228,8 @@ def test_numbers_that_are_none(row, tmp_path):
     file.write_text(file.read_text() + row + "\n")
     pictures, drops = cut("mot", tmp_path)
     assert not pictures and drops.counts == {"the annotation cannot be read": 1}
-    assert "MOT17-02: cannot convert" in drops.examples["the annotation cannot be read"][0]
+    assert "line 13: " in drops.examples["the annotation cannot be read"][0]
+    assert "no whole number" in drops.examples["the annotation cannot be read"][0]
 
 
 def test_xml_that_expands_is_refused(tmp_path):
@@ -324,8 +331,8 @@ def test_index_of_crops(tmp_path):
     trees.text(root / "index.jsonl", [json.dumps(entry)])
     pictures, drops = cut("crops", root, Settings(crop_size=side, template_size=63))
     assert not drops.total
-    ours = decode_jpeg(pictures[0].image)
-    np.testing.assert_array_equal(ours, decode_jpeg(encode_jpeg(crop)))
+    ours = decode_image(pictures[0].image)
+    np.testing.assert_array_equal(ours, decode_image(encode_jpeg(crop)))
     np.testing.assert_allclose(pictures[0].targets[0]["box_xyxy"], box_xyxy, atol=0.2)
     for line in ('{"file": "a.png"}', "[]", "{", '{"file": "a.png", "box_xywh_in_crop": [1]}'):
         (root / "index.jsonl").write_text(line)

@@ -82,14 +82,14 @@ def test_pairs_are_what_they_claim(batches, prepared, config):
 def test_template_shows_the_target_of_the_record(config, cache_dir, prepared):
     """Undisturbed, a template is the middle of its stored crop."""
     from siamjax.config import AugmentConfig
-    from siamjax.data.crops import decode_jpeg
+    from siamjax.images import decode_image
 
     still = AugmentConfig(color=0)
     calm = changed(config, template=still, search=still, gray_prob=0)
     (batch,) = take(calm, cache_dir, 1)
     source = RecordSource(prepared)
     for image, (record, _) in zip(batch.template, batch.records, strict=True):
-        crop = decode_jpeg(source.read(int(record))["image"])
+        crop = decode_image(source.read(int(record))["image"])
         np.testing.assert_array_equal(image, crop[96:159, 96:159])
 
 

@@ -17,10 +17,11 @@ from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import Settings
 from siamjax.data.builders.layouts import LAYOUTS
 from siamjax.data.builders.prepare import prepare
-from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.crops import crop_target
 from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
-from siamjax.video import read_image
+from siamjax.errors import InputError
+from siamjax.images import decode_image, read_image
 from tests.conftest import ROOT
 from tests.data import trees
 
@@ -46,6 +47,43 @@ def many(tmp_path):
     return root
 
 
+@pytest.mark.parametrize("layout", [k for k, v in LAYOUTS.items() if v.index_base is not None])
+@pytest.mark.parametrize("base", [0, 1, None])
+def test_index_base_against_drawn_frames(layout, base, tmp_path):
+    """A block drawn at a known place, its box written from 0 and from 1."""
+    trees.WRITERS[layout](tmp_path / "in")  # counts as the layout's makers do
+    own = LAYOUTS[layout].index_base
+    prepare(layout, tmp_path / "in", tmp_path / "out", SMALL, index_base=base)
+    source = RecordSource(tmp_path / "out")
+    moved = own - (own if base is None else base)
+    x, y, w, h = trees.moving(0)
+    assert (
+        np.isclose(source.index.frame_xywh, [x + moved, y + moved, w, h], atol=0.01)
+        .all(-1)
+        .any()
+    )
+
+
+def test_clips_that_count_from_zero(tmp_path):
+    """The default takes one off and is a pixel wrong; the option makes another set."""
+    box = (11, 7, 30, 20)
+    trees.picture(tmp_path / "in/clip/img/0001.jpg", box=box)
+    trees.text(tmp_path / "in/clip/groundtruth_rect.txt", [",".join(map(str, box))])
+    drawn = read_image(tmp_path / "in/clip/img/0001.jpg").min(-1) > 200
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    truth = [columns[0], rows[0], len(columns), len(rows)]
+    for base, moved in ((0, 0), (1, 1), (None, 1)):
+        out = tmp_path / f"out-{base}"
+        prepare("otb", tmp_path / "in", out, SMALL, index_base=base)
+        (found,) = RecordSource(out).index.frame_xywh
+        np.testing.assert_allclose(found, np.subtract(truth, [moved, moved, 0, 0]), atol=0.01)
+    prepare("otb", tmp_path / "in", tmp_path / "out-1", SMALL)  # the same as the default
+    with pytest.raises(InputError, match=r"differs in \['index_base'\]"):
+        prepare("otb", tmp_path / "in", tmp_path / "out-0", SMALL)
+    with pytest.raises(InputError, match=r"--index-base.*'coco'.*settles"):
+        prepare("coco", tmp_path / "in", tmp_path / "coco", SMALL, index_base=1)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_end_to_end(layout, tmp_path):
     count = trees.WRITERS[layout](tmp_path / "in")
@@ -55,7 +93,7 @@ def test_every_layout_end_to_end(layout, tmp_path):
     assert source.template_size == pytest.approx(31, rel=1e-3)
     for number in range(count):
         record = source.read(number)
-        assert decode_jpeg(record["image"]).shape == (127, 127, 3)
+        assert decode_image(record["image"]).shape == (127, 127, 3)
         np.testing.assert_allclose(record["box_xyxy"], source.index.box_xyxy[number])
         for name in ("video", "track", "frame", "category"):
             assert record[name] == getattr(source.index, name)[number]
@@ -200,9 +238,9 @@ def test_crops_and_frames_show_the_same(tmp_path):
         stored, whole = crops.read(number), frames.read(number)
         box = whole["box_xyxy"]
         xywh = np.r_[box[:2], box[2:] - box[:2]]
-        crop, box_xyxy = crop_target(decode_jpeg(whole["image"]), xywh, 127, 31)
+        crop, box_xyxy = crop_target(decode_image(whole["image"]), xywh, 127, 31)
         np.testing.assert_allclose(box_xyxy, stored["box_xyxy"], atol=1e-3)
-        assert np.abs(decode_jpeg(stored["image"]).astype(int) - crop).mean() < 2
+        assert np.abs(decode_image(stored["image"]).astype(int) - crop).mean() < 2
 
 
 def test_real_sequences(shared, tmp_path):
@@ -234,7 +272,7 @@ def test_real_training_crops(shared, tmp_path):
     np.testing.assert_allclose(middle, 191, atol=1e-3)
     with open(root / "index.jsonl") as opened:
         file = next(e["file"] for e in map(json.loads, opened) if e["source"] == "amenity")
-    away = np.abs(decode_jpeg(source.read(0)["image"]).astype(int) - read_image(root / file))
+    away = np.abs(decode_image(source.read(0)["image"]).astype(int) - read_image(root / file))
     assert away.mean() < 1  # encoded once more
 
     names = ["blackswan", "camel"]

@@ -11,7 +11,7 @@ import pytest
 from siamjax.config import SyntheticConfig
 from siamjax.data.builders import synthetic as builder
 from siamjax.data.builders.synthetic import prepare_synthetic, render_records
-from siamjax.data.crops import crop_target, decode_jpeg
+from siamjax.data.crops import crop_target
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.sources import (
     Index,
@@ -21,6 +21,7 @@ from siamjax.data.sources import (
     read_index,
     write_index,
 )
+from siamjax.images import decode_image
 
 SMALL = SyntheticConfig(sequences=2, frames=4, frame_step=2, width=128, height=96)
 
@@ -49,7 +50,7 @@ def test_records_are_the_rendered_crops(prepared, config):
         picture, box = sequence.render(2 * frame)
         crop, box_xyxy = crop_target(picture, box, 255, 63)
         np.testing.assert_allclose(record["box_xyxy"], box_xyxy, rtol=1e-6)
-        assert np.abs(decode_jpeg(record["image"]).astype(int) - crop).mean() < 8
+        assert np.abs(decode_image(record["image"]).astype(int) - crop).mean() < 8
         np.testing.assert_allclose(
             source.index.box_wh[number], box_xyxy[2:] - box_xyxy[:2], rtol=1e-5
         )
@@ -170,8 +171,8 @@ def test_one_damaged_record_does_not_hurt_the_others(copied):
     source = RecordSource(copied)
     with pytest.raises(RecordError, match="record 7 of"):
         source.read(7)
-    assert decode_jpeg(source.read(6)["image"]).shape == (255, 255, 3)
-    assert decode_jpeg(source.read(8)["image"]).shape == (255, 255, 3)
+    assert decode_image(source.read(6)["image"]).shape == (255, 255, 3)
+    assert decode_image(source.read(8)["image"]).shape == (255, 255, 3)
 
 
 def damage(folder, number):

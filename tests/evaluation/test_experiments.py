@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from siamjax.errors import RefusedError
 from siamjax.evaluation import claims, runner
 from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.controls import StaticTracker
@@ -122,8 +124,7 @@ class OutlinedInSlots:
     def update(self, frames):
         for slot, frame in frames.items():
             self.trackers[slot].update(frame)
-        self.polygons = {slot: self.trackers[slot].polygon for slot in frames}
-        return {slot: (self.trackers[slot].box_xywh, 0.5) for slot in frames}
+        return {slot: self.trackers[slot] for slot in frames}
 
 
 def test_polygons_of_many_sequences_at_once(load_vot, tmp_path, vot):
@@ -285,7 +286,7 @@ class Together:
         for slot, frame in frames.items():
             t = int(frame[0, 0, 0])
             box = path(t + 1)[-1] + (40.0 if t in self.lost else 0.0)
-            found[slot] = (box, 0.5)
+            found[slot] = SimpleNamespace(box_xywh=box, score=0.5, polygon=None)
         return found
 
 
@@ -312,7 +313,7 @@ def test_a_slot_whose_sequence_is_refused_takes_the_next(load_vot, tmp_path, vot
         def init(self, slot, frame, box_xywh):
             if not self.refused:
                 self.refused = 1
-                raise ValueError("too small")
+                raise RefusedError("too small")
             super().init(slot, frame, box_xywh)
 
     sequences = load_vot(*"ABC")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from siamjax.errors import RefusedError
 from siamjax.evaluation import runner
 from siamjax.evaluation.controls import StaticTracker
 from siamjax.evaluation.report import write_report
@@ -107,7 +108,7 @@ def test_problems_are_listed(make):
 def test_a_report_without_a_single_score(make):
     class Refuses(StaticTracker):
         def init(self, frame, box_xywh):
-            raise ValueError("never")
+            raise RefusedError("never")
 
     path, (refused, _) = make(trackers=[Entrant("refuses", Refuses(), {})])
     text = " ".join(Page(path.read_text()).text)

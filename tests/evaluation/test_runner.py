@@ -6,10 +6,14 @@ import os
 import numpy as np
 import pytest
 
-from siamjax.evaluation import boxfiles, runner
+from siamjax.errors import InputError, RefusedError
+from siamjax.evaluation import runner
 from siamjax.evaluation.controls import StaticTracker
+from siamjax.evaluation.regions import RegionError
 from siamjax.evaluation.results import ResultFolder, StaleResultsError, read_problems
 from siamjax.evaluation.sequences import load_sequences
+from siamjax.images import ImageError
+from siamjax.tracking.frames import BoxError, FrameError
 from tests.evaluation.conftest import Scripted, boxes_along
 
 
@@ -117,13 +121,42 @@ def test_a_refused_sequence_is_reported_and_the_others_go_on(load, results):
     def picky_init(frame, box):
         calls.append(box)
         if len(calls) == 1:
-            raise ValueError("the box is too small")
+            raise RefusedError("the box is too small")
         real_init(frame, box)
 
     tracker.init = picky_init
     (problem,) = runner.evaluate(tracker, sequences, results, "ours")
     assert str(problem) == "A: not tracked: the box is too small"
     assert [results.is_complete(s) for s in sequences] == [False, True]
+
+
+@pytest.mark.parametrize("where", ["init", "update"])
+@pytest.mark.parametrize("kind", [ValueError, TypeError, InputError])
+def test_a_tracker_that_crashes_stops_the_run_and_what_is_done_stays(
+    load, results, where, kind
+):
+    """As a shape error of the network does: no sequence may go missing by a crash."""
+    sequences = load("A", "B")
+    tracker = Scripted(boxes_along(8))
+    real, calls = getattr(tracker, where), []
+
+    def crashes(*arguments):
+        calls.append(arguments)
+        if len(calls) > (1 if where == "init" else 8):
+            raise kind("shapes (3,) and (4,) do not fit")
+        real(*arguments)
+
+    setattr(tracker, where, crashes)
+    with pytest.raises(kind, match="do not fit") as error:
+        runner.evaluate(tracker, sequences, results, "ours")
+    assert error.value.__notes__ == ["while tracking 'B'"]
+    assert [results.is_complete(s) for s in sequences] == [True, False]
+    assert not any(results.claims.iterdir())
+
+
+@pytest.mark.parametrize("kind", [FrameError, BoxError, ImageError, RegionError])
+def test_what_refuses_a_sequence(kind):
+    assert issubclass(kind, RefusedError)
 
 
 def test_problems_outlive_the_run_that_saw_them(load, results):
@@ -145,7 +178,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_whole(load, results, monkey
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(descriptor)
 
-    monkeypatch.setattr(boxfiles.os, "fsync", full_after_a)
+    monkeypatch.setattr(os, "fsync", full_after_a)
     with pytest.raises(OSError, match="No space left"):
         runner.evaluate(Scripted(boxes_along(8)), sequences, results, "ours")
     assert [results.is_complete(s) for s in sequences] == [True, False]

@@ -36,7 +36,8 @@ def test_bad_results_are_named_and_left_out(tmp_path, annotations, otb):
     assert [str(p) for p in found.problems] == [
         "B: not scored: 9 predicted boxes for 10 of ground truth",
         "C: 6 boxes are not finite and count as misses",
-        f"D: not scored: '{tmp_path}/D.txt' has 8 values in line 1: a polygon, it seems",
+        f"D: not scored: '{tmp_path}/D.txt' line 1: 8 values ('1, 2, 3, 4, 5, 6, 7, 8'), "
+        "a polygon, it seems; x, y, w, h are expected",
         "E: not scored: no result file",
     ]
 
@@ -113,7 +114,7 @@ def test_annotations_from_a_folder_and_from_json_agree(write_sequence, tmp_path,
     "content, message",
     [
         (None, "do not exist"),
-        ("{", "are no json"),
+        ("{", "is no json"),
         ("[1]", "json object"),
         ("{}", "no ground truth"),
         ('{"A": {"gt_rect": [[1, 2], [3]]}}', "no ground truth"),

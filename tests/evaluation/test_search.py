@@ -10,6 +10,7 @@ import pytest
 
 from siamjax.config import Config
 from siamjax.config_files import config_from_dict
+from siamjax.errors import RefusedError
 from siamjax.evaluation import search as searching
 from siamjax.evaluation.following import follow
 from siamjax.evaluation.proposals import Settings, Space, make_proposer
@@ -225,7 +226,7 @@ def test_refused_sequences_are_named_and_never_averaged(run, sequences):
         def init(self, frame, box_xywh):
             if not hasattr(self, "asked"):
                 self.asked = True
-                raise ValueError("too small")
+                raise RefusedError("too small")
             super().init(frame, box_xywh)
 
     outcome = run(make=Picky, total=4)

@@ -12,7 +12,7 @@ from siamjax.evaluation.protocols import (
     get_benchmark,
 )
 from siamjax.evaluation.sequences import SequenceError, load_sequences
-from siamjax.video import ImageError
+from siamjax.images import ImageError
 from tests.evaluation.conftest import boxes_along
 
 

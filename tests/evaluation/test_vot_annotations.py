@@ -114,11 +114,11 @@ def test_absent_targets_of_long_term_files(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        ({}, "no 'gt_rect'"),
-        (None, "NoneType"),
+        ({}, "`gt_rect` is missing"),
+        (None, "an object is expected, not None"),
         ({"gt_rect": []}, "no ground truth"),
-        ({"gt_rect": [[1, 2, 3]]}, "3 values in row 1"),
-        ({"gt_rect": 5}, "int"),
+        ({"gt_rect": [[1, 2, 3]]}, "`gt_rect` row 1: 3 values"),
+        ({"gt_rect": 5}, "(=5) must be a list"),
         ({"gt_rect": [["a"]]}, "'a'"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 
 from siamjax.evaluation.protocols import find_vot_protocol
 from siamjax.evaluation.region_files import format_regions, read_regions
-from siamjax.evaluation.regions import RegionError, Regions
+from siamjax.evaluation.regions import Regions
 from siamjax.evaluation.vot_results import (
     LONG_TERM,
     LongTermRun,
@@ -14,6 +14,7 @@ from siamjax.evaluation.vot_results import (
     write_long_term,
     write_supervised,
 )
+from siamjax.text import TextError
 from tests.evaluation.votruns import random_run, random_truth, sequence
 
 VOT2018 = find_vot_protocol("VOT2018")
@@ -86,10 +87,10 @@ def first_problem(tracker, name, text):
         ("1\n" + "1,2,3,4\n" * 23, "24 lines for 25 frames"),
         ("1\n" + "1,2,3,4\n" * 25, "26 lines for 25 frames"),
         ("1,2,3,4\n" * 25, "does not start with 1"),
-        ("1\n" + "1,2,3\n" * 24, "3 values in row 2"),
-        ("1\n" + "1,2,3,x\n" * 24, "line 2: could not convert string to float: 'x'"),
+        ("1\n" + "1,2,3\n" * 24, "line 2: 3 values"),
+        ("1\n" + "1,2,3,x\n" * 24, "line 2: 'x' is no number"),
         ("1\n3\n" + "1,2,3,4\n" * 23, "has 3 in line 2; a single number must be 0, 1 or 2"),
-        ("1\n\n" + "1,2,3,4\n" * 23, "0 values in row 2"),
+        ("1\n\n" + "1,2,3,4\n" * 23, "line 2: no values"),
     ],
 )
 def test_what_cannot_be_scored_is_named_and_left_out(tracker, text, message):
@@ -153,9 +154,12 @@ def test_repetitions_are_all_read_and_counted(tracker, rng):
 def test_a_file_that_is_no_text_is_named(tmp_path):
     file = tmp_path / "x.txt"
     file.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(RegionError, match=r"x\.txt' is no text file"):
+    with pytest.raises(TextError, match=r"x\.txt' line 1: .* is no number"):
         read_regions(file)
-    with pytest.raises(RegionError, match=r"cannot read .*missing"):
+    file.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(TextError, match=r"x\.txt' is no text file"):
+        read_regions(file)
+    with pytest.raises(TextError, match=r"cannot read .*missing"):
         read_regions(tmp_path / "missing.txt")
 
 

@@ -1,9 +1,12 @@
+import re
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from siamjax.config import AnchorConfig, Config, ModelConfig
 from siamjax.tracking.adapters import Tracker
-from siamjax.tracking.frames import BoxError, FrameError
+from siamjax.tracking.frames import BoxError, FrameError, as_bgr
 from tests.tracking.networks import SeesBrightness
 
 FRAME = np.full((120, 160, 3), 90, np.uint8)
@@ -52,12 +55,16 @@ def test_a_box_may_reach_out_of_the_frame_and_be_any_sequence(follower, box):
 BAD_FRAMES = [
     (FRAME.astype(np.float32), "float32 and must be uint8"),
     (FRAME > 3, "bool and must be uint8"),
-    (np.zeros((120, 160, 4), np.uint8), "alpha"),
+    (np.full((120, 160, 3), np.nan), "not finite"),
+    (np.zeros((120, 160, 3), complex), "no array of numbers, but of complex128"),
+    (np.zeros((120, 160, 4), np.uint8), r"alpha channel with `frame\[..., :3\]`"),
+    (np.zeros((3, 120, 160), np.uint8), r"frame\.transpose\(1, 2, 0\)"),
     (np.zeros((2, 120, 160, 3), np.uint8), "must be \\(height, width, 3\\)"),
     (np.zeros((0, 160, 3), np.uint8), "no pixel"),
     (np.zeros(5, np.uint8), "must be \\(height, width, 3\\)"),
     (None, "could not be read"),
-    ("frame.jpg", "must be uint8"),
+    ("frame.jpg", "`frame` \\(='frame.jpg'\\) is a name; read it with"),
+    ([object()], "no array of numbers"),
     ([[1, 2], [3]], "is no array"),
 ]
 
@@ -69,6 +76,73 @@ def test_what_is_no_frame_is_refused(follower, frame, message):
     follower.init(FRAME, BOX)
     with pytest.raises(FrameError, match=message):
         follower.update(frame)
+
+
+LEVELS = np.array([0, 1, 100, 254, 255], np.float64).reshape(1, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "top"),
+    [
+        (np.uint16, 65535),
+        (np.uint16, 16383),
+        (np.uint16, 4095),
+        (np.uint16, 1023),
+        (np.uint16, 255),
+        (np.int64, 255),
+        (np.int32, 4095),
+        (np.uint32, 10**6),
+        (np.float32, 1),
+        (np.float64, 255),
+        (np.float16, 1),
+        (bool, 1),
+    ],
+)
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_the_advice_for_other_types_gives_the_right_levels(dtype, top, xp):
+    """What the message says is done, and the levels are those of an image of eight bits."""
+    levels = LEVELS if dtype is not bool else LEVELS[:, [0, 4]]
+    frame = (levels / 255 * top).round(0 if np.dtype(dtype).kind != "f" else 6).astype(dtype)
+    if xp is jnp and np.dtype(dtype).itemsize == 8:
+        return  # JAX has none of 64 bits
+    frame = xp.asarray(frame)
+    with pytest.raises(FrameError) as told:
+        as_bgr(frame)
+    advice = re.search(r"convert it with `([^`]*)`", str(told.value)).group(1)
+    converted = eval(advice, {"frame": np.asarray(frame), "np": np})
+    assert converted.dtype == np.uint8
+    assert np.abs(np.asarray(converted, int) - levels).max() <= 1
+    assert as_bgr(converted).shape == (*frame.shape[:2], 3)
+
+
+def test_sixteen_bits_are_never_told_to_wrap():
+    frame = np.full((4, 4, 3), 40000, np.uint16)
+    with pytest.raises(FrameError, match=r"40000: convert it with `\(frame / 257\)\.astype"):
+        as_bgr(frame)
+    dark = np.full((4, 4), 900, np.uint16)  # of 10 bits, or a dark picture of 16
+    with pytest.raises(FrameError, match=r"for 10 bits, `\(frame / 257\)\.astype\S+ for 16"):
+        as_bgr(dark)
+
+
+def test_any_layout_in_memory_will_do(rng):
+    image = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    fixed = image.copy()
+    fixed.setflags(write=False)
+    for frame in (
+        image[::2, ::-1],
+        np.asfortranarray(image),
+        fixed,
+        np.broadcast_to(image[:1], image.shape),
+    ):
+        np.testing.assert_array_equal(as_bgr(frame), frame)
+        np.testing.assert_array_equal(as_bgr(frame, "rgb"), frame[..., ::-1])
+
+    class Tensor:  # as PyTorch's are, on a device or with gradients
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("Can't call numpy() on a tensor that requires grad")
+
+    with pytest.raises(FrameError, match="no array: Can't call numpy"):
+        as_bgr(Tensor())
 
 
 def test_a_frame_of_another_size_is_refused_and_tracking_goes_on(follower):

@@ -44,15 +44,14 @@ def alone(parts):
         follower, run = Tracker(*parts), []
         follower.init(frames[0], box)
         for frame in frames[1:]:
-            follower.update(frame)
-            run.append((follower.box_xywh, follower.score))
+            run.append(follower.update(frame))
         runs.append(run)
     return runs
 
 
 def assert_same(ours, expected):
-    np.testing.assert_allclose(ours[0], expected[0], atol=1e-4, rtol=1e-4)
-    np.testing.assert_allclose(ours[1], expected[1], atol=1e-4)
+    np.testing.assert_allclose(ours.box_xywh, expected.box_xywh, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(ours.score, expected.score, atol=1e-4)
 
 
 def test_sequences_in_lock_step_equal_single_runs(parts, alone):
@@ -64,8 +63,8 @@ def test_sequences_in_lock_step_equal_single_runs(parts, alone):
         assert list(results) == [2, 0, 1]
         for slot, result in results.items():
             assert_same(result, alone[slot][t - 1])
-            assert result[0].shape == (4,) and isinstance(result[1], float)
-    boxes = np.array([[box for box, _ in run] for run in alone])
+            assert result.box_xywh.shape == (4,) and isinstance(result.score, float)
+    boxes = np.array([[each.box_xywh for each in run] for run in alone])
     assert np.ptp(boxes, axis=1).max() > 5, "targets that stay would prove nothing"
 
 
@@ -108,8 +107,9 @@ def test_a_bad_frame_is_named_and_nothing_moves(parts, alone):
 
 
 def test_what_is_no_slot_is_refused(parts):
-    with pytest.raises(ValueError, match=r"`slots` \(=0\)"):
-        BatchTracker(*parts, slots=0)
+    for slots in (0, 10**12):
+        with pytest.raises(ValueError, match=rf"`slots` \(={slots}\) must lie between 1 and"):
+            BatchTracker(*parts, slots=slots)
     many = BatchTracker(*parts, slots=2)
     with pytest.raises(ValueError, match=r"`slot` \(=2\) must lie between 0 and 1"):
         many.init(2, FILMS[0][0], BOXES[0])
@@ -129,10 +129,11 @@ def test_several_targets_in_one_frame_equal_single_runs(parts):
     for single, box in zip(singles, BOXES, strict=True):
         single.init(frames[0], box)
     for frame in frames[1:]:
-        many.update(frame)
-        for k, single in enumerate(singles):
-            single.update(frame)
-            assert_same((many.boxes_xywh[k], many.scores[k]), (single.box_xywh, single.score))
+        results = many.update(frame)
+        for result, single in zip(results, singles, strict=True):
+            assert_same(result, single.update(frame))
+        np.testing.assert_array_equal(many.boxes_xywh, [each.box_xywh for each in results])
+        np.testing.assert_array_equal(many.scores, [each.score for each in results])
 
 
 def test_several_targets_refuse_what_one_refuses(parts):

@@ -200,8 +200,8 @@ def test_many_equal_one(network):
         results = many.update({0: frame, 1: frame})
         for slot, single in enumerate(singles):
             single.update(frame)
-            np.testing.assert_allclose(results[slot][0], single.box_xywh, atol=1e-4)
-            np.testing.assert_allclose(results[slot][1], single.score, atol=1e-4)
+            np.testing.assert_allclose(results[slot].box_xywh, single.box_xywh, atol=1e-4)
+            np.testing.assert_allclose(results[slot].score, single.score, atol=1e-4)
 
 
 def test_the_backbone_sees_the_frame_once():

@@ -28,7 +28,7 @@ def test_the_documented_program_runs(weights):
     exec(program.replace("runs/quickstart", str(weights)), names)
     # Every interface gives the box of the second frame that the others give.
     second = names["boxes"][1]
-    np.testing.assert_allclose(names["results"][0][0], second, atol=1e-3)
+    np.testing.assert_allclose(names["results"][0].box_xywh, second, atol=1e-3)
     np.testing.assert_allclose(names["several"].boxes_xywh[0], second, atol=1e-3)
     np.testing.assert_allclose(names["tracked"].box_xywh, names["boxes"][2], atol=1e-3)
     np.testing.assert_array_equal(names["tracker"].box_xywh, names["tracked"].box_xywh)

@@ -137,9 +137,9 @@ def test_targets_in_a_batch_are_lost_and_found_each_for_itself(film, network, wi
     for t in range(1, 13):
         frames = {0: film[t]} | ({1: short[t]} if t < len(short) else {})
         results = many.update(frames)
-        np.testing.assert_allclose(results[0][0], with_steps[0][t - 1], atol=1e-4)
+        np.testing.assert_allclose(results[0].box_xywh, with_steps[0][t - 1], atol=1e-4)
         if t < len(short):
-            np.testing.assert_allclose(results[1][0], alone[0][t - 1], atol=1e-4)
+            np.testing.assert_allclose(results[1].box_xywh, alone[0][t - 1], atol=1e-4)
 
 
 def test_targets_in_one_frame_are_lost_each_for_itself(film, network):

@@ -139,8 +139,8 @@ def test_many_equal_one():
         results = many.update({0: scene(x, 112, 80), 1: scene(x, 108, 80)})
         for slot, single in enumerate(singles):
             single.update(scene(x, 112 - 4 * slot, 80))
-            np.testing.assert_allclose(results[slot][0], single.box_xywh, atol=1e-4)
-            np.testing.assert_allclose(results[slot][1], single.score, atol=1e-4)
+            np.testing.assert_allclose(results[slot].box_xywh, single.box_xywh, atol=1e-4)
+            np.testing.assert_allclose(results[slot].score, single.score, atol=1e-4)
 
 
 def test_a_network_that_overflows_stays():

@@ -115,11 +115,11 @@ def test_many_targets_have_the_polygons_of_one(network):
         frame, _, _ = picture(center, angle)
         one.update(frame)
         several.update(frame)
-        batch.update({1: frame, 0: frame[:, ::-1]} if angle else {1: frame})
+        found = batch.update({1: frame, 0: frame[:, ::-1]} if angle else {1: frame})
         np.testing.assert_allclose(several.polygons[0], one.polygon, atol=1e-3)
-        np.testing.assert_allclose(batch.polygons[1], one.polygon, atol=1e-3)
-    assert set(batch.polygons) == {0, 1}
-    assert not np.allclose(batch.polygons[0], one.polygon)
+        np.testing.assert_allclose(found[1].polygon, one.polygon, atol=1e-3)
+    assert set(found) == {0, 1}
+    assert not np.allclose(found[0].polygon, one.polygon)
 
 
 def test_pasting_follows_the_reference(rng):
@@ -166,7 +166,7 @@ def test_the_network_s_own_masks_are_part_of_the_step():
     frame = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
     tracker.init(frame, (60, 40, 30, 24))
     tracker.update(frame)
-    mask = jax.device_get(tracker._output.mask)
+    mask = tracker._last()._coarse_mask
     assert mask.probabilities.shape == (63, 63)
     assert np.isfinite(mask.probabilities).all() and mask.probabilities.std() > 0
     # The template's part of the search image: 63 of 95 pixels.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from siamjax.config import BackboneConfig
+from siamjax.config_files import load_config
 from siamjax.weights import pysot
 from siamjax.weights.architecture import PUBLISHED, architecture_of
 from siamjax.weights.convert import abstract_variables, convert, initialise_from, load
@@ -13,7 +14,8 @@ from siamjax.weights.errors import WeightsError
 from siamjax.weights.recipe import flatten
 from siamjax.weights.recognise import recognise
 from siamjax.weights.report import ConversionError
-from siamjax.weights.state_dict import write_state_dict
+from siamjax.weights.state_dict import read_state_dict, write_state_dict
+from tests.conftest import ROOT
 from tests.weights.published import CONFIGS, MODELS, PYSOT_MODELS, blank, key_shapes, published
 
 
@@ -306,3 +308,12 @@ def test_the_stand_in_numbers_tell_keys_apart():
     state_dict = published("siamrpn_alex_dwxcorr")
     floats = [a.tobytes() for k, a in state_dict.items() if not k.endswith("tracked")]
     assert len(set(floats)) == len(floats)
+
+
+def test_a_backbone_that_is_used_in_part_ignores_the_stages_behind(shared):
+    state_dict = read_state_dict(shared / "weights" / "mobilenetv2_1.0_imagenet.npz")
+    config = load_config(ROOT / "configs" / "siamjax_small.py")
+    _, report = convert(state_dict, config)
+    behind = [key for key, reason in report.ignored if "behind the last one" in reason]
+    # the stem, 1 + 2 + 3 + 4 + 3 blocks of three convolutions but for one: 0..38 are used
+    assert {int(key[:2]) for key in behind} == set(range(39, 51))

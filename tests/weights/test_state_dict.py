@@ -248,17 +248,11 @@ def write_objects(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda p: p.write_bytes(b""), "damaged, cut short or no checkpoint"),
-        (lambda p: p.write_text("epoch 3, loss 0.1\n"), "damaged, cut short or no checkpoint"),
-        (
-            lambda p: p.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 99),
-            "damaged, cut short or no checkpoint",
-        ),
         (lambda p: p.write_bytes(pickle.dumps({"a": 1})), "no file that `torch.save` writes"),
         (write_zip, "a zip archive, but not one that PyTorch writes"),
         (write_objects, "Object arrays cannot be loaded"),
-        (lambda p: save({}, p, ZIP), "it holds no tensors"),
-        (lambda p: save({}, p, STREAM), "it holds no tensors"),
+        (lambda p: save({}, p, ZIP), "holds no tensors"),
+        (lambda p: save({}, p, STREAM), "holds no tensors"),
         (lambda p: save([torch.ones(1)], p, ZIP), "it holds list, not a dict of tensors"),
         (lambda p: save({"epoch": 3}, p, ZIP), "entry 'epoch' of its state dict is int"),
         (lambda p: p.mkdir(), "is a folder"),

@@ -5,19 +5,21 @@ that processes can share the work. Boxes are regions (left, top, width, height),
 """
 
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from siamjax.errors import InputError
-from siamjax.video import IMAGE_SUFFIXES, natural_order
+from siamjax.text import TextError, as_number, as_whole, parse_number, quote, read_flags
 
 # What annotators say about a target in a frame; `Settings.drop` names those to leave out.
 ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated"
 CROWD, DIFFICULT = "crowd", "difficult"
 FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
+
+NO_LINE = "the annotation ends before the picture"
+_KEPT = 2**53  # the index of a set is made in floating point
 
 Box = tuple[float, float, float, float]
 
@@ -36,13 +38,14 @@ class Sighting(NamedTuple):
     category: str = ""
     flags: tuple[str, ...] = ()
     is_fraction: bool = False  # the box is in fractions of the frame's sides
+    excluded: str = ""  # why the annotation itself leaves it out, or has no box for it
 
 
 class Clip(NamedTuple):
     """One video or still image, and how to read what was annotated in it."""
 
     name: str
-    read: Callable[[], Sequence[Sighting]]  # picklable; raises LayoutError
+    read: Callable[[], Sequence[Sighting]]  # picklable; raises InputError
 
 
 def corners(x1: float, y1: float, x2: float, y2: float) -> Box:
@@ -59,52 +62,59 @@ def pixel_corners(x1: float, y1: float, x2: float, y2: float) -> Box:
     return (x1 + 0.5, y1 + 0.5, x2 - x1, y2 - y1)
 
 
-def bounding_box(values: Sequence[float]) -> Box:
-    """The box around a polygon `x1, y1, x2, y2, ...`; four values are a box already."""
-    if len(values) == 4:
-        return tuple(values)
-    x, y = values[0::2], values[1::2]
+def bounding_box(region: Sequence[float]) -> Box | None:
+    """The box of one of VOT's regions: around a polygon; four values are a box already.
+
+    None for a code, and where a number is not finite.
+    """
+    if len(region) < 4 or not all(map(math.isfinite, region)):
+        return None
+    if len(region) == 4:
+        return tuple(region)
+    x, y = region[0::2], region[1::2]
     return corners(min(x), min(y), max(x), max(y))
 
 
-def images_in(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order, hidden ones left out; [] without folder."""
-    if not folder.is_dir():
-        return []
-    files = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted((p for p in files if not p.name.startswith(".")), key=natural_order)
+def as_index(value: Any) -> int:
+    """The number of a frame or a track, as far as records keep one; raises `TextError`."""
+    number = as_whole(value)
+    if abs(number) >= _KEPT:
+        raise TextError(f"{number} is beyond {_KEPT}, up to which frames and tracks are kept")
+    return number
 
 
-def folders_in(folder: Path) -> list[Path]:
-    """The folders of a folder in natural order, hidden ones left out; [] without folder."""
-    if not folder.is_dir():
-        return []
-    inside = (p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return sorted(inside, key=natural_order)
+def as_box(value: Any) -> Box | None:
+    """The four numbers of a box out of json; None where there is none. Raises `TextError`."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 4:
+        raise TextError(f"{quote(value)} is no box of four numbers")
+    return tuple(math.nan if v is None else as_number(v) for v in value)
 
 
-def read_rows(path: Path) -> list[list[float]]:
-    """Numbers by line, between commas, tabs or blanks; an empty line is an empty list.
+def within(folder: Path, name: Any, key: str = "file") -> Path:
+    """Where a file lies that an annotation names in `key`; no name leads out of the folder.
 
-    Raises `LayoutError` for a file that is missing or holds something else.
+    Raises `LayoutError` for what is no file's name.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LayoutError(f"{path}: cannot be read: {reason}") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append([float(word) for word in re.split(r"[\s,;]+", line.strip()) if word])
-        except ValueError:
-            raise LayoutError(f"{path}: line {number} holds no numbers: {line!r}") from None
-    return rows
+    parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ()
+    inside = [part for part in parts if part not in (Path(name).anchor, "..")]
+    if not inside:
+        raise LayoutError(f"`{key}` (={quote(name)}) is no file's name")
+    return folder.joinpath(*inside)
 
 
-def read_flags(path: Path) -> list[float]:
-    """One number a line, or all in one line; [] when there is no such file."""
-    return [value for row in read_rows(path) for value in row] if path.is_file() else []
+def flags_along(file: Path, frames: int, otherwise: int = 0) -> list[int]:
+    """A whole number for each frame, `otherwise` where there is no such file.
+
+    Raises `LayoutError` for another number of them than frames, and `TextError`.
+    """
+    if not file.is_file():
+        return [otherwise] * frames
+    values = read_flags(file)
+    if len(values) != frames:
+        raise LayoutError(f"{str(file)!r} holds {len(values)} values for {frames} boxes")
+    return values
 
 
 def read_xml(path: Path) -> ElementTree.Element:
@@ -117,43 +127,46 @@ def read_xml(path: Path) -> ElementTree.Element:
         content = path.read_bytes()
         # zero bytes: UTF-16, in which the words would hide
         if any(word in content for word in (b"<!DOCTYPE", b"<!ENTITY", b"\0")):
-            raise LayoutError(f"{path}: declares entities or is UTF-16; neither is read")
+            raise LayoutError(f"{str(path)!r} declares entities or is UTF-16; neither is read")
         return ElementTree.fromstring(content)
-    except (OSError, ElementTree.ParseError) as error:
-        raise LayoutError(f"{path}: cannot be read: {error}") from error
+    except LayoutError:
+        raise
+    except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:
+        # an encoding that is unknown, or of several bytes, is one of the last two
+        raise LayoutError(f"{str(path)!r} cannot be read: {error}") from error
 
 
 def number_in(element: ElementTree.Element, path: str, default: float = math.nan) -> float:
-    """The number at a place in an XML element; `default` where there is none."""
-    text = element.findtext(path)
-    try:
-        return float(text) if text is not None and text.strip() else default
-    except ValueError:
-        return default
+    """The number at a place in an XML element; `default` where it is empty or missing.
+
+    Raises `TextError`.
+    """
+    text = (element.findtext(path) or "").strip()
+    return parse_number(text) if text else default
 
 
 def along_frames(
     images: Sequence[Path],
-    boxes: Iterable[Sequence[float]],
+    regions: Sequence[Sequence[float]],
     *,
     category: str = "",
     flags: Callable[[int], tuple[str, ...]] = lambda place: (),
     first: float = 0.0,
 ) -> list[Sighting]:
-    """One target along a video: the n-th row of boxes belongs to the n-th picture.
+    """One target along a video: the n-th region (a box or polygon) is in the n-th picture.
 
-    `first` is the number of the first pixel in the file. Rows beyond the last picture are
-    sightings in a picture that does not exist, pictures beyond the last row have no box.
+    `first` is the number of the first pixel in the file. Regions beyond the last picture are
+    sightings in a picture that does not exist, pictures beyond the last region are excluded.
     """
-    rows = list(boxes)
     found = []
-    for place in range(max(len(rows), len(images))):
-        row = rows[place] if place < len(rows) else ()
+    for place in range(max(len(regions), len(images))):
         missing = images[0].with_name(f"(frame {place + 1})") if images else Path("(none)")
-        box = None
-        if len(row) >= 4:
-            x, y, w, h = bounding_box(row if len(row) % 2 == 0 else row[:4])
-            box = (x - first, y - first, w, h)
         image = images[place] if place < len(images) else missing
+        if place >= len(regions):
+            found.append(Sighting(image, place, 0, None, category, excluded=NO_LINE))
+            continue
+        box = bounding_box(regions[place])
+        if box is not None:
+            box = (box[0] - first, box[1] - first, *box[2:])
         found.append(Sighting(image, place, 0, box, category, flags(place)))
     return found

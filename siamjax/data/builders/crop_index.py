@@ -8,15 +8,23 @@ A crop shows one object in its middle, with context around it; the box is counte
 centre of the crop's first pixel. Preparing with `--crop-size` of the crops' own side, and
 the template that they were cut for, keeps them as they are. All objects of a picture are one
 video, of which no negative pair is made; a picture is a still image unless `is_video` says
-that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed.
+that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed,
+of a video `frame` and `object` as well.
 """
 
 import functools
-import json
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.builders.annotations import Clip, LayoutError, Sighting
+from siamjax.data.builders.annotations import (
+    Clip,
+    LayoutError,
+    Sighting,
+    as_box,
+    as_index,
+    within,
+)
+from siamjax.text import TextError, parse_json, quote, read_lines
 
 INDEX = "index.jsonl"
 
@@ -27,36 +35,39 @@ def find(root: Path) -> list[Clip]:
     if not file.is_file():
         return []
     clips = defaultdict(list)
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LayoutError(f"{file}: cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            name, sighting = _sighting(root, json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LayoutError(
-                f"{file}: line {number} describes no crop: {type(error).__name__}: {error}"
-            ) from error
-        clips[name].append(sighting)
+    for number, line in enumerate(read_lines(file), 1):
+        if line.strip():
+            try:
+                name, sighting = _sighting(root, line)
+            except (TextError, LayoutError) as error:
+                raise LayoutError(
+                    f"{str(file)!r} line {number} describes no crop: {error}"
+                ) from None
+            clips[name].append(sighting)
     return [Clip(name, functools.partial(tuple, found)) for name, found in clips.items()]
 
 
-def _sighting(root, entry):
-    inside = Path(entry["file"])
-    # no name leads out of the folder
-    image = root.joinpath(*(p for p in inside.parts if p not in (inside.anchor, "..")))
-    video = str(entry.get("video", inside.stem))
-    source = entry.get("source", "")
-    x, y, w, h = (float(v) for v in entry["box_xywh_in_crop"])
+def _sighting(root, line):
+    """The name of a line's video, and what is in it; raises `TextError`, `LayoutError`."""
+    entry = parse_json(line)
+    if not isinstance(entry, dict):
+        raise TextError(f"{quote(entry)} is no object")
+    image = within(root, entry.get("file"))
+    video, source = str(entry.get("video", image.stem)), entry.get("source", "")
+    box, is_video = as_box(entry.get("box_xywh_in_crop")), entry.get("is_video", False)
+    if box is None or not isinstance(is_video, bool):
+        raise TextError("`box_xywh_in_crop` must be four numbers, `is_video` true or false")
+    frame = as_index(entry.get("frame")) if is_video else 0
+    if is_video and "object" not in entry:
+        raise TextError("`object` is missing: which of the video's targets is it?")
+    track = as_index(entry.get("object", 0))
+    x, y, w, h = box
     return (
         f"{source}/{video}" if source else video,
         Sighting(
             image,
-            int(entry["frame"]) if entry.get("is_video") else 0,
-            int(entry.get("object", 0)),
+            frame,
+            track,
             # from centres of pixels to edges, as a region is
             (x + 0.5, y + 0.5, w, h),
             str(entry.get("category") or ""),

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import itertools
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -16,7 +17,6 @@ from siamjax.data.builders.annotations import (
     FLAGS,
     HIDDEN,
     Clip,
-    LayoutError,
     Sighting,
 )
 from siamjax.data.builders.drops import Drops
@@ -24,9 +24,10 @@ from siamjax.data.builders.writer import Picture
 from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
-from siamjax.errors import InputError
-from siamjax.video import ImageError, read_image
+from siamjax.errors import InputError, require_between
+from siamjax.images import ImageError, read_image
 
+UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
 REACHES_FAR = "most of the box is outside the frame"
 LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
 # Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
@@ -61,13 +62,15 @@ class Settings:
 
     def __post_init__(self):
         unknown = sorted(set(self.drop) - set(FLAGS))
+        # OpenCV cuts no crops of 32768 pixels.
+        require_between("crop_size", self.crop_size, 1, 8192)
+        require_between("frame_step", self.frame_step, 1, 1_000_000)
+        require_between("min_side", self.min_side, 1e-3, 1e6)
+        require_between("max_aspect", self.max_aspect, 1, 1e6)
         rules = {
             f"`drop` names {unknown}; the flags are {list(FLAGS)}": not unknown,
-            f"`frame_step` (={self.frame_step}) must be at least 1": self.frame_step >= 1,
             f"`template_size` (={self.template_size}) must be positive and less than "
             f"`crop_size` (={self.crop_size})": 0 < self.template_size < self.crop_size,
-            f"`min_side` (={self.min_side}) must be positive": self.min_side > 0,
-            f"`max_aspect` (={self.max_aspect}) must be at least 1": self.max_aspect >= 1,
         }
         for message, holds in rules.items():
             if not holds:
@@ -91,10 +94,8 @@ def cut_clips(
     for video, clip in enumerate(clips, first_video):
         try:
             sightings = clip.read()
-        except (ValueError, OverflowError, OSError) as error:
-            # readers name the file in a `LayoutError`; a NaN for a frame's number is none
-            told = str(error) if isinstance(error, LayoutError) else f"{clip.name}: {error}"
-            drops.add("the annotation cannot be read", told)
+        except (InputError, OSError) as error:  # their messages name the file
+            drops.add(UNREADABLE, str(error))
             continue
         if not sightings:
             drops.add("nothing is annotated in it", clip.name)
@@ -124,7 +125,7 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
     try:
         picture = read_image(image)
     except ImageError as error:
-        missing = not image.is_file()
+        missing = not os.path.isfile(image)  # also where no file can be called so
         reason = "the picture is missing" if missing else "the picture cannot be read"
         drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(sightings))
         return
@@ -183,6 +184,8 @@ def _reason_without_picture(sighting, settings):
     for flag in sighting.flags:
         if flag in settings.drop:
             return f"the target is flagged {flag}"
+    if sighting.excluded:
+        return sighting.excluded
     box = sighting.box_xywh
     if box is None or not all(map(math.isfinite, box)):
         return "there is no box"

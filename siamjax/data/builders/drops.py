@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from siamjax.files import printable
+
 _EXAMPLES = 5
 
 
@@ -28,7 +30,7 @@ class Drops:
         self.counts[reason] = self.counts.get(reason, 0) + count
         examples = self.examples.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
-            examples.append(where)
+            examples.append(printable(where))
 
     def merge(self, other: "Drops") -> None:
         """Adds what another tally counted later."""

@@ -8,7 +8,6 @@
 """
 
 import functools
-import re
 from pathlib import Path
 
 from siamjax.data.builders.annotations import (
@@ -18,11 +17,10 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     along_frames,
-    folders_in,
-    images_in,
-    read_flags,
-    read_rows,
+    flags_along,
 )
+from siamjax.folders import folders_in, images_in
+from siamjax.text import read_boxes, read_settings
 
 
 def find(root: Path) -> list[Clip]:
@@ -38,26 +36,20 @@ def find(root: Path) -> list[Clip]:
 
 
 def _read(folder: Path) -> list[Sighting]:
-    absent = read_flags(folder / "absence.label")
-    cover = read_flags(folder / "cover.label")
+    boxes = read_boxes(folder / "groundtruth.txt")
+    absent = flags_along(folder / "absence.label", len(boxes))
+    cover = flags_along(folder / "cover.label", len(boxes), otherwise=8)
+    about = folder / "meta_info.ini"
 
     def flags(place):
-        if place < len(absent) and absent[place]:
+        if absent[place]:
             return (ABSENT,)
-        if place < len(cover) and cover[place] < 8:
-            return (HIDDEN,) if cover[place] == 0 else (OCCLUDED,)
-        return ()
+        return () if cover[place] >= 8 else (OCCLUDED,) if cover[place] else (HIDDEN,)
 
     return along_frames(
         images_in(folder),
-        read_rows(folder / "groundtruth.txt"),
-        category=_category(folder / "meta_info.ini"),
+        boxes,
+        category=read_settings(about).get("object_class", "") if about.is_file() else "",
         flags=flags,
         first=1,
     )
-
-
-def _category(file):
-    text = file.read_text(errors="replace") if file.is_file() else ""
-    match = re.search(r"^\s*object_class\s*[:=]\s*(.+?)\s*$", text, re.MULTILINE)
-    return match[1] if match else ""

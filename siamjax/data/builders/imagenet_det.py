@@ -13,6 +13,7 @@ from pathlib import Path
 from siamjax.data.builders.annotations import Clip, Sighting, pixel_corners
 from siamjax.data.builders.voc_xml import read_objects
 from siamjax.data.builders.wordnet import category_names
+from siamjax.folders import files_below
 
 
 def find(root: Path) -> list[Clip]:
@@ -20,7 +21,7 @@ def find(root: Path) -> list[Clip]:
     annotations, data = root / "Annotations" / "DET", root / "Data" / "DET"
     clips, names = [], category_names(root)
     for split in ("train", "val"):
-        for file in sorted((annotations / split).rglob("*.xml")):
+        for file in sorted(files_below(annotations / split, "*.xml")):
             inside = file.relative_to(annotations).with_suffix("")
             picture = data / inside.with_name(inside.name + ".JPEG")
             clips.append(

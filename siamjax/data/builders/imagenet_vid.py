@@ -7,21 +7,18 @@
 
 Both splits are training data here, as in the reference preparation. That one cuts a track
 where the target is away, and a later part then replaces an earlier one of the same number;
-here a track keeps all its frames, and their numbers say how far apart they are.
+here a track keeps all its frames, and their numbers say how far apart they are. An object
+without `trackid` is a track of one frame.
 """
 
 import functools
+import re
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    folders_in,
-    natural_order,
-    pixel_corners,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, pixel_corners
 from siamjax.data.builders.voc_xml import read_objects
 from siamjax.data.builders.wordnet import category_names
+from siamjax.folders import files_in, folders_in
 
 
 def find(root: Path) -> list[Clip]:
@@ -38,16 +35,19 @@ def find(root: Path) -> list[Clip]:
 
 
 def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sighting]:
-    found = []
-    for place, file in enumerate(sorted(annotations.glob("*.xml"), key=natural_order)):
-        frame = int(file.stem) if file.stem.isdigit() else place
+    files = files_in(annotations, "*.xml")
+    are_numbers = all(re.fullmatch(r"\d+", file.stem, re.ASCII) for file in files)
+    found, loose = [], -1
+    for place, file in enumerate(files):
         _, objects = read_objects(file)
-        for number, target in enumerate(objects):
+        for target in objects:
+            if target.track is None:  # its place in the file is no identity: a track of its own
+                loose -= 1
             found.append(
                 Sighting(
                     pictures / f"{file.stem}.JPEG",
-                    frame,
-                    number if target.track is None else target.track,
+                    int(file.stem) if are_numbers else place,
+                    loose if target.track is None else target.track,
                     pixel_corners(*target.corners),
                     names.get(target.category, target.category),
                     target.flags,

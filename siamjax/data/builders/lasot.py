@@ -15,11 +15,10 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     along_frames,
-    folders_in,
-    images_in,
-    read_flags,
-    read_rows,
+    flags_along,
 )
+from siamjax.folders import folders_in, images_in
+from siamjax.text import read_boxes
 
 
 def find(root: Path) -> list[Clip]:
@@ -36,16 +35,15 @@ def find(root: Path) -> list[Clip]:
 
 
 def _read(folder: Path) -> list[Sighting]:
-    hidden = read_flags(folder / "full_occlusion.txt")
-    absent = read_flags(folder / "out_of_view.txt")
+    boxes = read_boxes(folder / "groundtruth.txt")
+    hidden = flags_along(folder / "full_occlusion.txt", len(boxes))
+    absent = flags_along(folder / "out_of_view.txt", len(boxes))
 
     def flags(place):
-        gone = (ABSENT,) if place < len(absent) and absent[place] else ()
-        return gone + ((HIDDEN,) if place < len(hidden) and hidden[place] else ())
+        return ((ABSENT,) if absent[place] else ()) + ((HIDDEN,) if hidden[place] else ())
 
     # LaSOT's first pixel is 1, 1, as OTB's
-    rows = read_rows(folder / "groundtruth.txt")
     category = folder.name.rsplit("-", 1)[0] if "-" in folder.name else ""
     return along_frames(
-        images_in(folder / "img"), rows, category=category, flags=flags, first=1
+        images_in(folder / "img"), boxes, category=category, flags=flags, first=1
     )

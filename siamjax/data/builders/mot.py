@@ -1,15 +1,25 @@
 """MOT's layout: many targets in each video.
 
     [train/]<name>/img1/000001.jpg ...
-    [train/]<name>/gt/gt.txt    frame, track, x, y, w, h, consider, class, visibility
+    [train/]<name>/gt/gt.txt       frame, track, x, y, w, h, and more
+    [train/]<name>/gt/labels.txt   what the classes are called, one a line (CVAT writes it)
 
-The first frame is 1, the first pixel 1, 1. Lines that are not to be considered are ignored,
-as are the classes that stand for no target; in MOT15 and own data the last two columns may
-be missing. `test` has no ground truth.
+The first pixel is 1, 1. What the columns behind the box are is known by how many there are:
+
+    7 to 10   the first says whether to consider the target: 0 for no
+    9         the next is its class, and the last how much of it is to be seen (MOT16 and later)
+    8, 10     the others are not read; in MOT15 they are places in the world
+
+In MOT's own videos (known by their names, MOT17-02) the classes that stand for no target are
+left out. A track below 0 is a detection that nobody followed, and is left out as well.
+
+Frames count from 1, and so do the pictures' names. Where those begin with another number, the
+frames are matched with names or with places, whichever is the only one that fits.
 """
 
 import functools
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from siamjax.data.builders.annotations import (
@@ -18,20 +28,38 @@ from siamjax.data.builders.annotations import (
     Clip,
     LayoutError,
     Sighting,
-    folders_in,
-    images_in,
-    read_rows,
+    as_index,
 )
+from siamjax.folders import folders_in, images_in
+from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
-# MOT16 and later: 9 to 11 are occluders, 8 distractors, 12 reflections, 13 crowds
-_NO_TARGET = {8, 9, 10, 11, 12, 13}
+# Source: MOT16's and MOT20's papers; the second value is whether it is a target.
+_OWN_CLASSES = {
+    1: ("pedestrian", True),
+    2: ("person on vehicle", True),
+    3: ("car", True),
+    4: ("bicycle", True),
+    5: ("motorbike", True),
+    6: ("non-motorised vehicle", True),
+    7: ("static person", True),
+    8: ("distractor", False),
+    9: ("occluder", False),
+    10: ("occluder on the ground", False),
+    11: ("full occluder", False),
+    12: ("reflection", False),
+    13: ("crowd", False),
+}
+_OWN_NAME = re.compile(r"MOT(16|17|20)-\d+(-\w+)?", re.ASCII)
+NOT_CONSIDERED = "the annotation says not to consider the target"
+NO_TARGET = "the class stands for no target"
+NO_TRACK = "the track is below 0: a detection that nobody followed"
 _HALF = 0.5
 
 
 def find(root: Path) -> list[Clip]:
     """Every sequence with a folder `gt`."""
     if (root / "gt").is_dir():
-        return [Clip(root.name, functools.partial(_read, root))]
+        return [Clip(root.resolve().name, functools.partial(_read, root))]
     parts = [root, root / "train"]
     return [
         Clip(folder.relative_to(root).as_posix(), functools.partial(_read, folder))
@@ -42,25 +70,89 @@ def find(root: Path) -> list[Clip]:
 
 
 def _read(folder: Path) -> list[Sighting]:
-    images = {}
-    for image in images_in(folder / "img1"):
-        digits = re.findall(r"\d+", image.stem)
-        if digits:
-            images[int(digits[-1])] = image
-    found = []
     truth = folder / "gt" / "gt.txt"
-    for row in read_rows(truth):
-        if len(row) < 6:
-            raise LayoutError(f"{truth}: a line of {len(row)} numbers, fewer than 6")
-        considered = len(row) < 7 or row[6] != 0
-        kind = int(row[7]) if len(row) > 7 else -1
-        if not considered or kind in _NO_TARGET:
-            continue
-        frame, (x, y, w, h) = int(row[0]), row[2:6]
-        seen = row[8] if len(row) > 8 and row[8] >= 0 else 1.0
-        flags = (HIDDEN,) if seen == 0 else (OCCLUDED,) if seen < _HALF else ()
-        image = images.get(frame, folder / "img1" / f"{frame:06d}.jpg")
-        category = f"mot class {kind}" if kind >= 0 else ""
+    rows = list(read_rows(truth))
+    columns = _columns(truth, rows)
+    labels = folder / "gt" / "labels.txt"
+    names = [line.strip() for line in read_lines(labels)] if labels.is_file() else []
+    is_own = bool(_OWN_NAME.fullmatch(folder.resolve().name)) and not names
+    found = []
+    for line, row in rows:
+        frame, track = (in_line(truth, line, as_index, value) for value in row[:2])
+        x, y, w, h = row[2:6]
+        category, excluded, flags = "", "", ()
+        if columns == 9:
+            kind = in_line(truth, line, as_whole, row[7])
+            name, is_target = _OWN_CLASSES.get(kind, ("", True)) if is_own else ("", True)
+            named = names[kind - 1] if 0 < kind <= len(names) else f"class {kind}"
+            category = name or (named if kind >= 0 else "")
+            excluded = "" if is_target else f"{NO_TARGET} (MOT's {kind}, {name})"
+            flags = (HIDDEN,) if row[8] == 0 else (OCCLUDED,) if 0 < row[8] < _HALF else ()
+        if columns > 6 and row[6] == 0:
+            excluded = NOT_CONSIDERED
+        if track < 0:
+            excluded = NO_TRACK
         box = (x - 1, y - 1, w, h)
-        found.append(Sighting(image, frame, int(row[1]), box, category, flags))
-    return found
+        found.append(Sighting(truth, frame, track, box, category, flags, excluded=excluded))
+    images = _by_frame(folder, images_in(folder / "img1"), [s.frame for s in found], names)
+    missing = folder / "img1"
+    return [
+        s._replace(image=images.get(s.frame, missing / f"{s.frame:06d}.jpg")) for s in found
+    ]
+
+
+def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
+    """How many columns every line has; raises `TextError` where nobody knows what they are."""
+    columns = len(rows[0][1]) if rows else 0
+    for line, row in rows:
+        shown = quote(", ".join(f"{value:g}" for value in row))
+        if len(row) != columns or not 6 <= columns <= 10:
+            other = f" after lines of {columns}" if len(row) != columns else ""
+            raise TextError(
+                f"{str(truth)!r} line {line}: {len(row)} columns ({shown}){other}; frame, "
+                "track, x, y, w, h and at most 4 more are expected, as many in each line"
+            )
+        if columns == 9 and not (row[7].is_integer() and (0 <= row[8] <= 1 or row[8] == -1)):
+            raise TextError(
+                f"{str(truth)!r} line {line}: 9 columns ({shown}) whose last two are no class "
+                "and visibility of 0 to 1 (-1 for unknown); leave frame, track, x, y, w, h"
+            )
+    return columns
+
+
+def _by_frame(
+    folder: Path, images: list[Path], frames: list[int], names: list[str]
+) -> dict[int, Path]:
+    """The pictures by the numbers of frames; raises `LayoutError` where these do not tell."""
+    if not images or not frames:
+        return {}
+    found = [re.findall(r"\d+", image.stem, re.ASCII) for image in images]
+    by_name = {
+        int(digits[-1]): image for digits, image in zip(found, images, strict=True) if digits
+    }
+    if any(found) and len(by_name) < len(images):
+        raise LayoutError(
+            f"{str(folder)!r}: pictures in img1/ have no number, or the same one as others; "
+            "call them 000001.jpg and so on"
+        )
+    numbers = sorted(by_name)
+    images = [by_name[number] for number in numbers] or images
+    from_one = dict(enumerate(images, 1))
+    first, last = min(frames), max(frames)
+    if numbers and numbers[0] == 1 and first >= 1:
+        return by_name  # MOT's own way: what is missing is missing
+    ways = [from_one] if first >= 1 and last <= len(images) else []
+    if first == 0 and last < len(images):
+        ways = [dict(enumerate(images))]
+    if numbers and first >= numbers[0] and last <= numbers[-1] and by_name not in ways:
+        ways.append(by_name)
+    if len(ways) == 2 and names and ways[0] is from_one and numbers[0] == 0:
+        ways.pop()  # CVAT's frames count from 1 whatever the pictures are called
+    if len(ways) != 1:
+        why = "nothing fits" if not ways else "they fit by name and by order, differently"
+        called = f" called {numbers[0]} to {numbers[-1]}" if numbers else ""
+        raise LayoutError(
+            f"{str(folder)!r}: frames {first} to {last} in gt.txt for {len(images)} pictures"
+            f"{called}: {why}; count both from 1"
+        )
+    return ways[0]

@@ -5,22 +5,22 @@ a box reaches from its first pixel to its last.
 """
 
 import functools
+import os
 from pathlib import Path
 
-from siamjax.data.builders.annotations import Clip, Sighting, natural_order
+from siamjax.data.builders.annotations import Clip, Sighting
 from siamjax.data.builders.voc_xml import read_objects
-from siamjax.video import IMAGE_SUFFIXES
+from siamjax.folders import IMAGE_SUFFIXES, files_below
 
 
 def find(root: Path) -> list[Clip]:
     """Every XML file below a folder."""
-    files = sorted(root.rglob("*.xml"), key=natural_order)
     return [
         Clip(
             file.relative_to(root).with_suffix("").as_posix(),
             functools.partial(_read, file),
         )
-        for file in files
+        for file in files_below(root, "*.xml")
     ]
 
 
@@ -41,11 +41,11 @@ def _picture(annotation, name):
     places = [folder, folder.parent / "JPEGImages", folder.parent / "images"]
     for place in places:
         for suffix in (".jpg", *sorted(IMAGE_SUFFIXES), ".JPG", ".JPEG", ".PNG"):
-            if (place / f"{annotation.stem}{suffix}").is_file():
+            if os.path.isfile(place / f"{annotation.stem}{suffix}"):
                 return place / f"{annotation.stem}{suffix}"
     # the last part alone: a file must not lead out of its folder
     last = Path(name.replace("\\", "/")).name
     for place in places:
-        if last and (place / last).is_file():
+        if last and os.path.isfile(place / last):
             return place / last
     return places[1] / (last or f"{annotation.stem}.jpg")

@@ -16,10 +16,12 @@ from tqdm import tqdm
 from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import Settings, cut_clips, look_like_corners
 from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips, moved_base
 from siamjax.data.builders.writer import Shard, finish, read_drops, write_parts
-from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_index
+from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_description, read_index
 from siamjax.errors import InputError
+from siamjax.locks import held_file
+from siamjax.text import read_object
 
 _FORMAT = 1  # raise it when the same settings give other bytes
 
@@ -45,32 +47,44 @@ def prepare(
     settings: Settings | None = None,
     *,
     only: Sequence[str] = (),
+    index_base: int | None = None,
     jobs: int = 1,
 ) -> Prepared:
     """Prepares the folder `root`, which is in `layout`, as a set in the folder `out`.
 
     `only` names the clips that are wanted, as shell patterns; empty for all.
+    `index_base` is the number of the first pixel in the files, where not the layout's own.
 
     `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
     and the same call goes on with it; what is done already is not done again. The same
     folder and settings give the same bytes, whatever the number of `jobs`. Raises
-    `LayoutError` when there is nothing to prepare, ValueError when `out` holds something
-    else, OSError when the disk is full.
+    `LayoutError` when there is nothing to prepare, `InputError` when `out` holds something
+    else or another process prepares it, OSError when the disk is full.
     """
     settings = settings or Settings()
     root, out = Path(root), Path(out).absolute()
-    clips = find_clips(layout, root, only)
+    clips = find_clips(layout, root, only, index_base)
     identity = {
         "format": _FORMAT,
         "layout": layout,
+        "index_base": moved_base(layout, index_base),
         "clips": len(clips),
         "names": hashlib.sha256("\n".join(c.name for c in clips).encode()).hexdigest(),
         **dataclasses.asdict(settings),
     }
     identity = json.loads(json.dumps(identity))
+    if (done := _finished(out, identity)) is not None:
+        return done
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with held_file(out.with_name(f".{out.name}.lock"), out, "--out"):
+        return _finished(out, identity) or _prepare(root, out, clips, identity, settings, jobs)
+
+
+def _finished(out: Path, identity: dict) -> Prepared | None:
+    """What is known of a set that is there; None for a folder that is new or empty."""
     description = out / DESCRIPTION_FILE
     if description.is_file():
-        there = json.loads(description.read_bytes())
+        there = read_description(out)
         if {k: there.get(k) for k in identity} != identity:
             changed = sorted(k for k in identity if there.get(k) != identity[k])
             raise InputError(
@@ -80,7 +94,11 @@ def prepare(
         return _summary(out, Drops.from_dict(there["drops"]))
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{str(out)!r} is no prepared set; choose a folder that is new")
+    return None
 
+
+def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
+    layout = identity["layout"]
     per_shard = LAYOUTS[layout].clips_per_shard
     shards = []
     for start in range(0, len(clips), per_shard):
@@ -99,7 +117,7 @@ def prepare(
             f"{error}\nwhat is done is kept; when there is room, the same command goes on"
         ) from error
     drops = read_drops(shards, parts)
-    if not any(json.loads(f.read_bytes())["records"] for f in parts.glob("part-*.json")):
+    if not any(read_object(f, "records")["records"] for f in parts.glob("part-*.json")):
         reasons = "\n".join(drops.lines())
         shutil.rmtree(parts)
         other = detect(root)

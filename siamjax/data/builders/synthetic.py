@@ -1,6 +1,5 @@
 """Rendered sequences as a prepared set."""
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -17,6 +16,7 @@ from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.writer import Picture, Shard, finish, write_parts
 from siamjax.data.crops import crop_target
 from siamjax.data.jpeg import encode_tiled
+from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.schema import Record
 from siamjax.data.scratch import scratch_folder
@@ -51,19 +51,17 @@ def prepare_synthetic(
 
     The folder is named after everything that decides its content, and appears only when it
     is complete: what an interrupted run left is removed and done again. Raises OSError when
-    the disk is full.
+    the disk is full, and `InputError` for photographs that cannot be used.
     """
-    decides = [
-        dataclasses.asdict(config),
-        crop_size,
-        template_size,
-        synthetic.RENDERER,
-        _FORMAT,
-    ]
+    described = synthetic.describe(config)
+    renderer = described.pop("renderer")
+    decides = [described, crop_size, template_size, renderer, _FORMAT]
     digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
     folder = Path(cache_dir).resolve() / f"synthetic-{config.split}-{digest}"
     if (folder / INDEX_FILE).is_file():
         return folder
+    if config.sprites or config.backgrounds:
+        photographs.check_folders(config.sprites, config.backgrounds, config.split)
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(folder.parent) as scratch:
@@ -77,7 +75,7 @@ def prepare_synthetic(
             "keep": "crops",
             "crop_size": crop_size,
             "template_size": template_size,
-            "synthetic": dataclasses.asdict(config),
+            "synthetic": described,
         }
         _publish(finish(shards, scratch, description, scratch / "set"), folder)
     return folder

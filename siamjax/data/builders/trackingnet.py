@@ -6,14 +6,9 @@ A line is x, y, w, h, 0-based. A folder that is one part itself will do as well.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    Clip,
-    Sighting,
-    along_frames,
-    folders_in,
-    images_in,
-    read_rows,
-)
+from siamjax.data.builders.annotations import Clip, Sighting, along_frames
+from siamjax.folders import files_in, folders_in, images_in
+from siamjax.text import read_boxes
 
 
 def find(root: Path) -> list[Clip]:
@@ -24,7 +19,7 @@ def find(root: Path) -> list[Clip]:
         if part.name.upper() == "TEST":
             continue
         names = {f.name for f in folders_in(part / "frames")}
-        names |= {f.stem for f in (part / "anno").glob("*.txt")}
+        names |= {f.stem for f in files_in(part / "anno", "*.txt")}
         for name in sorted(names):
             label = name if part == root else f"{part.name}/{name}"
             clips.append(Clip(label, functools.partial(_read, part, name)))
@@ -32,5 +27,5 @@ def find(root: Path) -> list[Clip]:
 
 
 def _read(part: Path, name: str) -> list[Sighting]:
-    rows = read_rows(part / "anno" / f"{name}.txt")
-    return along_frames(images_in(part / "frames" / name), rows)
+    boxes = read_boxes(part / "anno" / f"{name}.txt")
+    return along_frames(images_in(part / "frames" / name), boxes)

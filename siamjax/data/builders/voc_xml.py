@@ -7,15 +7,18 @@ from siamjax.data.builders.annotations import (
     DIFFICULT,
     OCCLUDED,
     TRUNCATED,
+    LayoutError,
+    as_index,
     number_in,
     read_xml,
 )
+from siamjax.text import TextError
 
 _FLAGS = {"occluded": OCCLUDED, "truncated": TRUNCATED, "difficult": DIFFICULT}
 
 
 class XmlObject(NamedTuple):
-    """One object of a file; its corners are as written, NaN where they are not numbers."""
+    """One object of a file; its corners are as written, NaN where there is none."""
 
     category: str
     track: int | None
@@ -24,24 +27,32 @@ class XmlObject(NamedTuple):
 
 
 def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
-    """The picture's file name ("" where it is missing) and the objects; `LayoutError`."""
+    """The picture's file name ("" where it is missing) and the objects.
+
+    Raises `LayoutError`, also for an object whose numbers are none.
+    """
     root = read_xml(path)
     objects = []
     for element in root.findall("object"):
-        track = (element.findtext("trackid") or "").strip()
-        objects.append(
-            XmlObject(
-                category=(element.findtext("name") or "").strip(),
-                track=int(track) if track.isdigit() else None,
-                corners=tuple(
-                    number_in(element, f"bndbox/{name}")
-                    for name in ("xmin", "ymin", "xmax", "ymax")
-                ),
-                flags=tuple(
-                    flag
-                    for name, flag in _FLAGS.items()
-                    if number_in(element, name, default=0.0) > 0
-                ),
-            )
-        )
+        try:
+            objects.append(_read_object(element))
+        except TextError as error:
+            raise LayoutError(f"{str(path)!r} object {len(objects) + 1}: {error}") from None
     return (root.findtext("filename") or "").strip(), objects
+
+
+def _read_object(element) -> XmlObject:
+    track = (element.findtext("trackid") or "").strip()
+    return XmlObject(
+        category=(element.findtext("name") or "").strip(),
+        track=as_index(track) if track else None,
+        corners=tuple(
+            number_in(element, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax")
+        ),
+        flags=tuple(flag for name, flag in _FLAGS.items() if _is_set(element, name)),
+    )
+
+
+def _is_set(element, name) -> bool:
+    """Whether a flag is 1; tools that know no flag write a word."""
+    return (element.findtext(name) or "").strip().lower() in ("1", "true", "yes")

@@ -10,18 +10,9 @@ Masks (VOT2020 and later, lines that begin with m) are taken by their box.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import (
-    HIDDEN,
-    Clip,
-    LayoutError,
-    Sighting,
-    along_frames,
-    folders_in,
-    images_in,
-    read_flags,
-)
-
-_NO_BOX = ()
+from siamjax.data.builders.annotations import HIDDEN, Clip, Sighting, along_frames, flags_along
+from siamjax.folders import folders_in, images_in
+from siamjax.text import read_regions
 
 
 def find(root: Path) -> list[Clip]:
@@ -36,24 +27,12 @@ def find(root: Path) -> list[Clip]:
 
 def _read(folder: Path) -> list[Sighting]:
     images = images_in(folder / "color") or images_in(folder)
-    occluded = read_flags(folder / "occlusion.tag") or read_flags(folder / "occlusion.label")
-    truth = folder / "groundtruth.txt"
-    try:
-        lines = truth.read_text().rstrip().splitlines()
-        rows = [_region(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise LayoutError(f"{truth}: cannot be read: {error}") from error
+    regions = read_regions(folder / "groundtruth.txt", masks=True)
+    files = (folder / "occlusion.tag", folder / "occlusion.label")
+    file = next((file for file in files if file.is_file()), files[0])
+    occluded = flags_along(file, len(regions))
 
     def flags(place):
-        return (HIDDEN,) if place < len(occluded) and occluded[place] else ()
+        return (HIDDEN,) if occluded[place] else ()
 
-    return along_frames(images, rows, flags=flags)
-
-
-def _region(line):
-    """Numbers of a region; a mask's own box is its first four."""
-    line = line.strip()
-    values = [float(word) for word in line.lstrip("m").split(",") if word.strip()]
-    if line.startswith("m"):
-        return values[:4]
-    return values if len(values) >= 4 else _NO_BOX
+    return along_frames(images, regions, flags=flags)

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from siamjax.data.builders.annotations import LayoutError
+from siamjax.text import quote, read_lines
 
 # ImageNet VID's thirty, which are among DET's two hundred; as COCO calls them, where it does
 _VID = {
@@ -51,14 +52,12 @@ def category_names(root: Path) -> dict[str, str]:
     for file in (root / "devkit" / "data" / f"map_{kind}.txt" for kind in ("det", "vid")):
         if not file.is_file():
             continue
-        try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise LayoutError(f"{file}: cannot be read: {error}") from error
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(read_lines(file), 1):
             match = re.fullmatch(r"(n\d+)\s+\d+\s+(.+)", line.strip())
             if match:
                 names[match[1]] = match[2].replace("_", " ")
             elif line.strip():
-                raise LayoutError(f"{file}: line {number} names no category: {line!r}")
+                raise LayoutError(
+                    f"{str(file)!r} line {number} names no category: {quote(line)}"
+                )
     return names | _VID

@@ -25,6 +25,8 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from siamjax.data.builders.drops import Drops
 from siamjax.data.schema import Record
 from siamjax.data.sources import DESCRIPTION_FILE, SPLIT, Index, write_index
+from siamjax.files import replacing, write_whole
+from siamjax.text import read_object
 
 FEATURES = tfds.features.FeaturesDict(
     {
@@ -194,10 +196,11 @@ def _write_part(shard: Shard, folder: Path) -> None:
         raise
     os.replace(scratch, file)
     table = np.array(rows, np.float64).reshape(-1, len(_COLUMNS) + 9)
-    _save(folder / f"{shard.name}.npy", table)
+    with replacing(folder / f"{shard.name}.npy") as scratch, open(scratch, "wb") as opened:
+        np.save(opened, table)
     # last: its presence says that the rest is whole
     content = {"records": count, "drops": drops.to_dict()}
-    _save(folder / f"{shard.name}.json", json.dumps(content).encode())
+    write_whole(folder / f"{shard.name}.json", json.dumps(content))
 
 
 def _serialize(record: Record) -> bytes:
@@ -207,18 +210,8 @@ def _serialize(record: Record) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _save(path, content):
-    scratch = path.with_name(path.name + ".partial")
-    with open(scratch, "wb") as opened:
-        if isinstance(content, bytes):
-            opened.write(content)
-        else:
-            np.save(opened, content)
-    os.replace(scratch, path)
-
-
 def _read_part(part: Path) -> dict:
-    return json.loads(part.with_suffix(".json").read_bytes())
+    return read_object(part.with_suffix(".json"), "records", "drops")
 
 
 def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
@@ -245,7 +238,7 @@ def finish(shards: Sequence[Shard], folder: Path, description: dict, data_dir: P
     done = Path(builder.data_dir)
     write_index(done, _join(files))
     text = json.dumps(description, indent=1, sort_keys=True)
-    (done / DESCRIPTION_FILE).write_text(text + "\n")
+    write_whole(done / DESCRIPTION_FILE, text + "\n")
     return done
 
 

@@ -13,8 +13,8 @@ of a picture's name is its time in milliseconds or in seconds. The frame number 
 seconds, and a track is one clip of one object.
 """
 
-import csv
 import functools
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -22,12 +22,14 @@ from pathlib import Path
 from siamjax.data.builders.annotations import (
     ABSENT,
     Clip,
-    LayoutError,
     Sighting,
+    as_index,
     corners,
-    images_in,
 )
+from siamjax.folders import files_in, images_in
+from siamjax.text import TextError, parse_number, quote, read_lines
 
+_MALFORMED = "the line is malformed"
 _SPLITS = {"train": "yt_bb_detection_train", "validation": "yt_bb_detection_validation"}
 
 
@@ -35,7 +37,7 @@ def find(root: Path) -> list[Clip]:
     """Every video with its objects; those whose frames were never had are clips as well."""
     clips = []
     for split, folder in _SPLITS.items():
-        for file in sorted(root.glob(f"*detection_{split}.csv")):
+        for file in files_in(root, f"*detection_{split}.csv"):
             for video, lines in sorted(_lines(file).items()):
                 read = functools.partial(_read, root / folder, video, lines)
                 clips.append(Clip(f"{split}/{video}", read))
@@ -45,32 +47,27 @@ def find(root: Path) -> list[Clip]:
 def _lines(file):
     """The lines of each video, behind each other: there are millions, and they stay text."""
     lines = defaultdict(list)
-    try:
-        with open(file, encoding="utf-8") as opened:
-            for line in opened:
-                if line.strip():
-                    lines[line.split(",", 1)[0].strip()].append(line)
-    except (OSError, UnicodeDecodeError) as error:
-        raise LayoutError(f"{file}: cannot be read: {error}") from error
-    return {video: "".join(found) for video, found in lines.items()}
+    for line in read_lines(file):
+        if line.strip():
+            lines[line.split(",", 1)[0].strip()].append(line)
+    return {video: "\n".join(found) for video, found in lines.items()}
 
 
 def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
     folders: dict[tuple, dict[int, Path]] = {}
     found, numbers = [], {}
-    for row in csv.reader(lines.splitlines()):
-        nowhere = folder / video / "(malformed line)"
-        if len(row) != 10:
-            found.append(Sighting(nowhere, 0, 0, None))
-            continue
-        _, time, kind, category, number, presence = row[:6]
-        track = numbers.setdefault((kind, number), len(numbers))
+    for line in lines.split("\n"):
         try:
-            milliseconds = int(time)
-            x1, x2, y1, y2 = map(float, row[6:])
-        except ValueError:
-            found.append(Sighting(nowhere, 0, track, None))
+            _, time, kind, category, number, presence, *box = map(str.strip, line.split(","))
+            milliseconds = as_index(time)
+            x1, x2, y1, y2 = map(parse_number, box)
+            if presence not in ("present", "absent"):
+                raise TextError(f"{quote(presence)} is neither present nor absent")
+        except ValueError:  # another number of cells, or another kind of them
+            nowhere = folder / video / "(malformed line)"
+            found.append(Sighting(nowhere, 0, 0, None, excluded=_MALFORMED))
             continue
+        track = numbers.setdefault((kind, number), len(numbers))
         image = _picture(folder, video, kind, number, milliseconds)
         if image is None:
             key = (kind, number)
@@ -86,7 +83,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
                 track,
                 corners(x1, y1, x2, y2),
                 category,
-                (ABSENT,) if presence.strip() == "absent" else (),
+                (ABSENT,) if presence == "absent" else (),
                 is_fraction=True,
             )
         )
@@ -100,7 +97,7 @@ def _picture(folder, video, kind, number, milliseconds):
         f"{video}+{kind}+{number}+{milliseconds}.jpg",
     )
     places = [place / name for place in (folder / kind, folder) for name in names]
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if os.path.isfile(place)), None)
 
 
 def _frames(folder, video, kind, number):

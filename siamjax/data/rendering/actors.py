@@ -2,18 +2,32 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from siamjax.data.rendering import motion, objects, sprites
+from siamjax.data.rendering import motion, sprites
+
+
+class Part(Protocol):
+    """What an actor is made of, from back to front."""
+
+    def at(self, frame: float) -> tuple[Sequence[np.ndarray], np.ndarray]:
+        """The sprite seen at a frame, and the `[2, 3]` map from its own [-1, 1]^2.
+
+        The sprite is a pyramid of alpha-multiplied BGRA images within `sprites.BORDER`
+        transparent pixels; the map leads to the object's square of side 2.
+        """
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Actor:
-    """An object on its way. `size(frame)` is the root of its area at rest, pixels."""
+    """An object on its way. `size` is the root of its area at rest, pixels."""
 
-    parts: tuple[objects.Part, ...]
+    parts: tuple[Part, ...]
     aspect: float  # width / height at rest
     path: motion.Path
     size: float
@@ -24,6 +38,7 @@ class Actor:
     turn_wave: motion.Wave
     turn_swing: float  # radians
     spin: float  # radians a frame
+    region: np.ndarray | None = None  # [4] _xyxy in its square: what of it is the target
 
     def matrix(self, frame: float) -> np.ndarray:
         """The `[2, 3]` map from the object's square of side 2 to pixels of the frame."""
@@ -40,15 +55,15 @@ class Actor:
         """Draws the actor into `image` `[h, w, 3]` uint8, in place; returns its tight box.
 
         The box is `_xywh`, whole pixels, clipped to the image, around what is covered by
-        more than half while the actor stands still; the picture itself is blurred by the
-        actor's motion during `exposure` (share of the time between frames). `shake` `[2]` is
-        added to the position, pixels.
+        more than half while the actor stands still, or around its `region` where it has one;
+        the picture itself is blurred by the actor's motion during `exposure` (share of the
+        time between frames). `shake` `[2]` is added to the position, pixels.
         """
         matrix = self.matrix(frame)
         matrix[:, 2] += shake
         placed = [
-            (part.sprite, matrix @ np.vstack([part.matrix(frame), [0, 0, 1]]))
-            for part in self.parts
+            (sprite, matrix @ np.vstack([own, [0, 0, 1]]))
+            for sprite, own in (part.at(frame) for part in self.parts)
         ]
         moved = exposure * (self.path(frame + 0.5) - self.path(frame - 0.5))
         blurred = np.hypot(*moved) >= 1.5
@@ -65,22 +80,37 @@ class Actor:
         patch = np.zeros((y1 - y0, x1 - x0, 4), np.uint8)
         for sprite, m in placed:
             _over(patch, _warp(sprite, m, (x0, y0), (x1 - x0, y1 - y0)))
-        x, y, w, h = cv2.boundingRect((patch[..., 3] > 127).view(np.uint8))
+        box = self._region_box(matrix, width, height)
+        if box is None:
+            x, y, w, h = cv2.boundingRect((patch[..., 3] > 127).view(np.uint8))
+            box = x + x0, y + y0, w, h
         if blurred:
             patch = cv2.filter2D(patch, -1, _stroke(moved), borderType=cv2.BORDER_CONSTANT)
         _over(image[y0:y1, x0:x1], patch)
-        return x + x0, y + y0, w, h
+        return box
+
+    def _region_box(self, matrix, width, height):
+        if self.region is None:
+            return None
+        x0, y0, x1, y1 = self.region
+        corners = matrix @ np.array([[x0, x1, x1, x0], [y0, y0, y1, y1], [1, 1, 1, 1]])
+        # maps lead to the middles of pixels, boxes begin at their edges
+        low, high = np.round(corners.min(1) + 0.5), np.round(corners.max(1) + 0.5)
+        x0, y0 = np.clip(low, 0, [width, height]).astype(int).tolist()
+        x1, y1 = np.clip(high, 0, [width, height]).astype(int).tolist()
+        return x0, y0, x1 - x0, y1 - y0
 
 
 def _warp(sprite, matrix, corner, size):
     """A sprite through `matrix` (from [-1, 1]^2 to the frame), cut out at `corner`."""
     extent = 2 * np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    level = min(len(sprite) - 1, max(0, int(math.log2(sprites.SIDE / max(extent, 1)))))
-    side = sprite[level].shape[0]
-    border = sprites.BORDER / 2**level
-    half = (side - 2 * border) / 2
+    finest = np.array(sprite[0].shape[1::-1])
+    finer = math.sqrt(finest[0] * finest[1]) / max(extent, 1)
+    level = min(len(sprite) - 1, max(0, int(math.log2(finer))))
+    sides = np.array(sprite[level].shape[1::-1])
+    half = (sides - 2 * sprites.BORDER * (sides / finest)) / 2
     scaled = matrix[:, :2] / half
-    shift = matrix[:, 2] - corner - scaled @ np.full(2, (side - 1) / 2)
+    shift = matrix[:, 2] - corner - scaled @ ((sides - 1) / 2)
     return cv2.warpAffine(
         sprite[level], np.hstack([scaled, shift[:, None]]), size, flags=cv2.INTER_LINEAR
     )

@@ -3,10 +3,57 @@
 import cv2
 import numpy as np
 
+from siamjax.config import SyntheticConfig
 from siamjax.data.rendering import sprites, textures
+from siamjax.data.rendering.photographs import list_backgrounds, read_background
+
+_DRAWN = 0.1  # share of drawn backgrounds where there are photographs
 
 
-def make_background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def make_background(
+    rng: np.random.Generator, config: SyntheticConfig, height: int, width: int
+) -> np.ndarray:
+    """A still scene, `[height, width, 3]` uint8 BGR; of photographs where there are some.
+
+    Raises `InputError` for folders of backgrounds that cannot be used.
+    """
+    if not config.backgrounds or rng.random() < _DRAWN:
+        return draw_background(rng, height, width)
+    files = [f for b in config.backgrounds for f in list_backgrounds(b, config.split)]
+    photograph = read_background(files[rng.integers(len(files))])
+    return place_photograph(rng, photograph, height, width)
+
+
+def place_photograph(
+    rng: np.random.Generator, photograph: np.ndarray, height: int, width: int
+) -> np.ndarray:
+    """A photograph as a scene: some part of it, in some size, or mirrored all around.
+
+    Small ones are repeated in mirrors rather than enlarged more than about twice, since
+    sharp objects on a soft background would give themselves away.
+    """
+    rows, columns = photograph.shape[:2]
+    cover = max(height / rows, width / columns)
+    zoom = min(cover * np.exp(rng.uniform(0, 0.4)), np.exp(rng.uniform(0.2, 1.0)))
+    zoom = max(zoom, cover) if cover < 1 else zoom
+    left = rng.uniform(min(0, columns - width / zoom), max(0, columns - width / zoom))
+    top = rng.uniform(min(0, rows - height / zoom), max(0, rows - height / zoom))
+    matrix = np.array([[zoom, 0, -zoom * left], [0, zoom, -zoom * top]])
+    if rng.random() < 0.5:
+        matrix[0] = [-zoom, 0, width - 1 + zoom * left]
+    if zoom < 0.7:  # warping alone would leave out pixels
+        size = round(columns * zoom), round(rows * zoom)
+        photograph = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
+        matrix[:, :2] /= zoom
+    image = cv2.warpAffine(
+        photograph, matrix, (width, height), None, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101
+    )
+    if rng.random() < 0.15:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.0))
+    return image
+
+
+def draw_background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """A still scene, `[height, width, 3]` uint8 BGR."""
     palettes = [textures.draw_palette(rng, 4) for _ in range(rng.integers(1, 4))]
 

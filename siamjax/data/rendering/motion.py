@@ -26,6 +26,33 @@ def draw_wave(
     return Wave(weight / weight.sum(), 2 * np.pi / period, rng.uniform(0, 2 * np.pi, terms))
 
 
+class Turning(NamedTuple):
+    """Which of an object's views, neighbours in time, is seen: to and fro between the ends."""
+
+    count: int
+    start: float
+    rate: float  # views a frame, negative for backwards
+    wave: Wave
+    swing: float  # views by which it runs ahead and falls back
+
+    def __call__(self, frame: float) -> int:
+        """The number of the view at a frame."""
+        last = self.count - 1
+        if last == 0:
+            return 0
+        place = (self.start + self.rate * frame + self.swing * self.wave(frame)) % (2 * last)
+        return round(min(place, 2 * last - place))
+
+
+def draw_turning(rng: np.random.Generator, count: int) -> Turning:
+    """Mostly slow: a view lasts two to ten frames, and now and then much longer."""
+    rate = np.exp(rng.uniform(np.log(0.1), np.log(0.5))) if rng.random() < 0.85 else 0.02
+    start = rng.uniform(0, max(1, 2 * (count - 1)))
+    return Turning(
+        count, start, rate * rng.choice([-1, 1]), draw_wave(rng, 30, 120), rng.uniform(0, 3)
+    )
+
+
 class Path(Protocol):
     """Where something is: `[2]` x, y in pixels of the frame."""
 

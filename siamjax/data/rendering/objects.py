@@ -3,6 +3,7 @@
 An object lives in a square of side 2 about the origin, x to the right and y down.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,10 @@ class Part(NamedTuple):
     swing: float  # how far it turns to and fro, radians
     period: float  # of the swing, frames
     phase: float
+
+    def at(self, frame: float) -> tuple[Sequence[np.ndarray], np.ndarray]:
+        """The sprite that is seen at a frame, and its `matrix`."""
+        return self.sprite, self.matrix(frame)
 
     def matrix(self, frame: float) -> np.ndarray:
         """The `[2, 3]` map from the sprite's square [-1, 1]^2 to the object's at a frame."""

@@ -4,6 +4,7 @@ Every frame is a pure function of the configuration, the sequence's number and t
 number. The two splits draw from separate random streams.
 """
 
+import dataclasses
 import functools
 import math
 
@@ -11,13 +12,15 @@ import cv2
 import numpy as np
 
 from siamjax.config import SyntheticConfig
-from siamjax.data.rendering import motion, objects, textures
+from siamjax.data.rendering import casts, motion, textures
 from siamjax.data.rendering.actors import Actor
 from siamjax.data.rendering.backgrounds import make_background
 
 _STREAMS = {"train": 1, "test": 2}
 _MARGIN = 1.5  # side of the background, in frames: room for the camera
-_SIZES = 24.0, 90.0  # of a target, root of its area, pixels
+_TARGETS = 4  # to choose from, until one can be seen
+_LOOKS = 5, 25, 45  # frames at which it is looked for
+_FINE = 75  # JPEG's quality from which on nothing is lost to the eye
 _NOISE_SIDE = 1024
 
 
@@ -26,16 +29,19 @@ class Sequence:
 
     Attributes:
         width, height: of a frame, pixels.
-        category: what the target is, a place in `objects.CATEGORIES`.
+        category: the number of the target's kind, -1 where unknown.
     """
 
     def __init__(self, config: SyntheticConfig, index: int):
         """Draws everything that stays the same over the sequence (tens of milliseconds)."""
+        self._config = config
         self._seed = [_STREAMS[config.split], config.seed, index]
         rng = np.random.default_rng(self._seed)
         self.width, self.height = config.width, config.height
         canvas = round(_MARGIN * config.height), round(_MARGIN * config.width)
-        self._background = make_background(rng, *canvas)
+        self._background = make_background(rng, config, *canvas)
+        # of JPEG's, which photographs bear and what is pasted on them shall not lack
+        self._quality = int(rng.integers(25, 96)) if config.sprites or config.backgrounds else 0
         self._draw_camera(rng)
         self._draw_actors(rng)
         self._draw_light(rng)
@@ -56,20 +62,22 @@ class Sequence:
         self._zoom_swing = rng.choice([0.0, 0.06, 0.12])
 
     def _draw_actors(self, rng):
-        palette = None
-        if rng.random() < 0.05:  # camouflage: the colours of the background
-            pixels = self._background.reshape(-1, 3)
-            palette = pixels[rng.integers(0, len(pixels), 4)].astype(np.float32)
-        design = self._draw_visible_design(rng, palette)
-        self.category = objects.category_of(design)
-        swing = rng.choice([0.05, 0.15, 0.25])
-        low, high = _SIZES[0], min(_SIZES[1], 0.55 * min(self.width, self.height))
-        size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
+        cast = casts.make_cast(self._config, self._background)
+        manner = cast.manner
         frame = np.array([self.width, self.height])
-        speed = size * _log_uniform(rng, 0.035, 0.1)
-        reach = np.maximum(frame / 2 - 0.45 * size, 1)
-        path = motion.draw_wander(rng, frame / 2, reach, speed)
-        target = self._draw_actor(rng, design, path, size, swing)
+        low = manner.sizes[0]
+        high = min(manner.sizes[1], manner.largest * min(self.width, self.height))
+        for _ in range(_TARGETS):
+            role = cast.target(rng)
+            swing = min(rng.choice(manner.size_swings), math.log(high / low) / 2)
+            size = _log_uniform(rng, low * math.exp(swing), high * math.exp(-swing))
+            speed = size * _log_uniform(rng, 0.035, 0.1)
+            reach = np.maximum(frame / 2 - 0.45 * size, 1)
+            path = motion.draw_wander(rng, frame / 2, reach, speed)
+            target = _draw_actor(rng, manner, role, path, size, swing)
+            if not manner.must_show or self._shows(target):
+                break
+        self.category = role.category
 
         behind, front = [], []
         for _ in range(1 + (rng.random() < 0.3)):  # distractors
@@ -78,47 +86,53 @@ class Sequence:
             near = motion.Encounter(
                 own, path, away, rng.uniform(50, 150), rng.uniform(0, 150), rng.uniform(3, 7)
             )
-            similar = objects.similar_design(rng, design)
-            actor = self._draw_actor(rng, similar, near, size * rng.uniform(0.75, 1.25), 0.2)
+            rival = cast.rival(rng, role)
+            actor = _draw_actor(rng, manner, rival, near, size * rng.uniform(0.75, 1.25), 0.2)
             (behind if rng.random() < 0.85 else front).append(actor)
-        for _ in range(rng.integers(0, 2)):  # others, which cross the target's way
+        for _ in range(rng.integers(0, manner.most_others + 1)):  # who cross the target's way
             when = rng.uniform(5, 60)
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
-            other = objects.draw_design(rng)
-            actor = self._draw_actor(rng, other, passing, size * rng.uniform(0.3, 0.7), 0.05)
+            other = cast.other(rng, role)
+            other_size = size * rng.uniform(0.3, manner.largest_other)
+            actor = _draw_actor(rng, manner, other, passing, other_size, 0.05)
             (front if rng.random() < 0.6 else behind).append(actor)
         self._actors = [*behind, target, *front]
         self._target = len(behind)
+        if manner.most_clutter:
+            self._add_clutter(rng, cast, role)
 
-    def _draw_visible_design(self, rng, palette):
-        """A target that an eye can find: its colours differ from each other or the scene's."""
-        scene = self._background.mean((0, 1))
-        for _ in range(8):
-            design = objects.draw_design(rng, palette)
-            colors = design.looks[0].palette
-            if abs(colors.mean(0) - scene).max() + colors.std(0).max() > 60:
-                break
-            palette = None
-        return design
+    def _shows(self, target):
+        """Whether most of a target differs from what is behind it, at most of its places."""
+        shown = 0
+        least = 0.12 * (self._background.mean() + 30)
+        for frame in _LOOKS:
+            scene = self._render_background(frame)
+            pictures = [scene.copy(), np.zeros_like(scene), np.full_like(scene, 255)]
+            for picture in pictures:
+                x, y, w, h = target.draw(picture, frame, self._shake(frame), exposure=0)
+            over_scene, over_black, over_white, without = (
+                picture[y : y + h, x : x + w] for picture in (*pictures, scene)
+            )
+            if w and h:
+                covered = cv2.subtract(over_white, over_black)[..., 0] < 128
+                differs = cv2.absdiff(over_scene, without).max(-1) > least
+                shown += (covered & differs).sum() > 0.7 * covered.sum()
+        return shown > len(_LOOKS) / 2
 
-    def _draw_actor(self, rng, design, path, size, size_swing):
-        return Actor(
-            parts=objects.build_object(rng, design),
-            aspect=design.aspect,
-            path=path,
-            size=size,
-            size_wave=motion.draw_wave(rng, 40, 150),
-            size_swing=size_swing,
-            aspect_wave=motion.draw_wave(rng, 25, 100),
-            aspect_swing=rng.choice([0.02, 0.06, 0.14]),
-            turn_wave=motion.draw_wave(rng, 30, 120),
-            turn_swing=rng.choice([0.05, 0.05, 0.15, 0.4]),
-            spin=rng.choice([0, 0, 0, 0, 0.01, -0.015]),
-        )
+    def _add_clutter(self, rng, cast, target):
+        """Objects that stand about, as a part of the background."""
+        height, width = self._background.shape[:2]
+        for _ in range(rng.integers(cast.manner.most_clutter + 1)):
+            place = rng.uniform(0, 1, 2) * [width, height]
+            here = motion.Passing(place, 0, np.zeros(2))
+            size = _log_uniform(rng, *cast.manner.sizes)
+            actor = _draw_actor(rng, cast.manner, cast.other(rng, target), here, size, 0.0)
+            actor.draw(self._background, 0, np.zeros(2), exposure=0)
 
     def _draw_light(self, rng):
         self._gain = motion.draw_wave(rng, 15, 90)
-        self._gain_swing = rng.choice([0.0, 0.15, 0.4])
+        # photographs are well exposed already: more would burn out
+        self._gain_swing = rng.choice([0.0, 0.1, 0.25] if self._quality else [0.0, 0.15, 0.4])
         self._tint = motion.draw_wave(rng, 40, 150)
         self._tint_swing = rng.uniform(-0.12, 0.12, 3)
         self._gamma = math.exp(rng.uniform(-0.3, 0.3))
@@ -169,7 +183,7 @@ class Sequence:
         )
 
     def _develop(self, image, frame):
-        """Shadows, lens, light, colour cast and sensor noise."""
+        """Shadows, lens, light, colour cast, sensor noise and compression."""
         if self._shadow is not None:
             x, y = (int(v) for v in self._shadow_path(frame))
             cv2.multiply(
@@ -191,7 +205,31 @@ class Sequence:
             grain = _noise_field()[y : y + self.height, x : x + self.width]
             scale = self._noise / 32
             image = cv2.addWeighted(image, 1, grain, scale, -128 * scale)
+        if self._quality and self._quality < _FINE:
+            _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         return image
+
+
+def _draw_actor(rng, manner, role, path, size, size_swing):
+    actor = Actor(
+        parts=role.build(rng),
+        aspect=role.aspect,
+        path=path,
+        size=size,
+        size_wave=motion.draw_wave(rng, 40, 150, manner.size_terms),
+        size_swing=size_swing,
+        aspect_wave=motion.draw_wave(rng, 25, 100),
+        aspect_swing=rng.choice(manner.aspect_swings),
+        turn_wave=motion.draw_wave(rng, 30, 120),
+        turn_swing=rng.choice(manner.turn_swings),
+        spin=rng.choice(manner.spins),
+        region=role.region,
+    )
+    if role.region is None:
+        return actor
+    # upright boxes are exact for a part that is hardly turned
+    return dataclasses.replace(actor, turn_swing=min(actor.turn_swing, 0.08), spin=0)
 
 
 def _log_uniform(rng, low, high):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from siamjax.training.trees import describe, difference
+from siamjax.models.trees import describe, difference
 
 
 def tree(**leaves):

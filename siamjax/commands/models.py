@@ -1,0 +1,28 @@
+"""`siamjax models`: the trackers that come with siamjax."""
+
+
+def models() -> None:
+    """Lists the trackers that ship: size, speed, scores, licence.
+
+    What the list shows can be named wherever weights are asked for; the first is used where
+    none are named.
+    """
+    from siamjax import shipped
+
+    known = shipped.catalogue()
+    if not known:
+        print("this copy of siamjax ships no trackers")
+    for name, entry in known.items():
+        path = shipped.weights_of(name)
+        lines = {
+            "size": f"{path.stat().st_size / 1e6:.1f} MB",
+            "speed": entry.speed,
+            "scores": ", ".join(f"{key} {value}" for key, value in entry.scores.items()),
+            "licence": entry.licence,
+            "about": entry.summary,
+            "file": str(path),
+        }
+        print(name)
+        for label, text in lines.items():
+            if text:
+                print(f"  {label + ':':9}{text}")

@@ -1,0 +1,334 @@
+"""Text that people bring: files, numbers in lines, json and settings, read by one set of rules.
+
+A number is written in ASCII digits, with a point, or as `nan` or `inf`. Numbers in a line are
+separated by commas (and blanks beside them), or by semicolons, tabs and blanks. What can be
+read in two ways (decimal commas, empty cells) is refused.
+"""
+
+import codecs
+import json
+import math
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from siamjax.errors import InputError
+
+_LARGEST = 1 << 33  # bytes: beyond every set of annotations, within a machine's memory
+_SHOWN = 60  # characters of what is quoted
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.A | re.I)
+_PLAIN = re.compile(r"[\d.+-]+(,[\d.+-]+)*", re.A)  # nearly every line there is
+_DECIMAL_COMMAS = re.compile(r"-?\d+,\d+(\s*,\s+-?\d+,\d+)+,?", re.A)  # 1,5, 2,5, ...
+_LINES = re.compile(r"\r\n|\n|\r")
+_LONG = re.compile(r"\d{19}|\d[eE]\+?\d{3}", re.A)
+_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
+_WHOLE = 2**63  # whole numbers are kept in 64 bits
+
+
+class TextError(InputError):
+    """A text file cannot be read; the message names the file, the line and the rule."""
+
+
+def quote(value: object) -> str:
+    """A value as an error shows it: quoted, in one line, and not too long."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    text = text.encode("ascii", "backslashreplace").decode()
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 4]} ..."
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 where its first bytes say so.
+
+    Raises `TextError` where it is missing, no ordinary file, too large or no text.
+    """
+    path, content = Path(path), None
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST:
+            content = path.read_bytes()
+    except (OSError, ValueError) as error:  # a name that no file can have is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise TextError(f"cannot read {str(path)!r}: {reason}") from error
+    if content is None:
+        raise TextError(
+            f"cannot read {str(path)!r}: it is no ordinary file, or larger than "
+            f"{_LARGEST >> 30} GiB"
+        )
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TextError(
+            f"{str(path)!r} is no text file: {error.reason} at byte {error.start}; save it as "
+            "UTF-8"
+        ) from None
+    if "\0" in text:
+        raise TextError(f"{str(path)!r} is no text file: it holds zero bytes; save it as UTF-8")
+    return text
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without the blank ones at its end; raises `TextError`."""
+    text = read_text(path).rstrip()
+    return _LINES.split(text) if text else []
+
+
+def parse_number(word: str) -> float:
+    """A number; `nan` and `inf` are numbers, 1e999 is none. Raises `TextError`."""
+    match = _NUMBER.fullmatch(word)
+    if not match:
+        raise TextError(f"{quote(word)} is no number")
+    value = float(word)
+    if match[1] and math.isinf(value):
+        raise TextError(f"{quote(word)} is beyond what a number can be")
+    return value
+
+
+def parse_numbers(line: str) -> list[float]:
+    """The numbers of a line; none for a blank one. Raises `TextError`."""
+    if _PLAIN.fullmatch(line):
+        try:
+            values = [float(word) for word in line.split(",")]
+            if all(map(math.isfinite, values)):
+                return values
+        except ValueError:
+            pass  # to be told below what is wrong
+    return [parse_number(word) for word in split_cells(line)]
+
+
+def split_cells(line: str) -> list[str]:
+    """What stands between the separators of a line, as text. Raises `TextError`.
+
+    One separator at the end of a line belongs to the line.
+    """
+    line = line.strip()
+    if "," not in line:
+        return _split(line)
+    if ";" in line:
+        raise TextError(f"commas and semicolons in {quote(line)}: write decimal points")
+    cells = _cells(line, ",")
+    if any(len(cell.split()) > 1 for cell in cells):
+        raise TextError(f"commas and blanks both separate in {quote(line)}; use one of them")
+    if len(cells) >= 8 and _DECIMAL_COMMAS.fullmatch(line):
+        raise TextError(f"decimal commas, it seems, in {quote(line)}: write decimal points")
+    return cells
+
+
+def _split(line: str) -> list[str]:
+    for separator in ";\t":
+        if separator in line:
+            return [word for cell in _cells(line, separator) for word in _split(cell)]
+    return line.split()
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    cells = [cell.strip() for cell in line.split(separator)]
+    if len(cells) > 1 and not cells[-1]:
+        cells.pop()
+    if not all(cells):
+        raise TextError(f"an empty cell in {quote(line)}: write nan where there is no number")
+    return cells
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, list[float]]]:
+    """The number of each line that is not blank, from 1, and the numbers in it.
+
+    Raises `TextError` naming the file, and the line where it holds anything else.
+    """
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            yield number, in_line(path, number, parse_numbers, line)
+
+
+def in_line(path: Path, number: int, parse, line: str):
+    """`parse(line)`, of which a `TextError` names the file and the line."""
+    try:
+        return parse(line)
+    except TextError as error:
+        raise TextError(f"{str(path)!r} line {number}: {error}") from None
+
+
+def read_boxes(path: Path) -> list[list[float]]:
+    """Four numbers a line, one line a frame, as written: NaN where there is no box.
+
+    Raises `TextError` where a line holds anything else, or the file nothing.
+    """
+    return _read_frames(path, _refuse_no_box)
+
+
+def read_regions(path: Path, *, masks: bool = False) -> list[list[float]]:
+    """VOT's regions, one a line: a code, a box, or a polygon of four corners or more.
+
+    With `masks`, lines that are masks (they begin with m) give their box. Raises `TextError`
+    where a line holds anything else, or the file nothing.
+    """
+    rows = _read_frames(path, refuse_no_region, masks)
+    wide = [row for row in rows if len(row) >= 8]
+    if len(wide) > 2 and _count_frames(wide):
+        raise TextError(
+            f"{str(path)!r} line 1: {_say_columns(wide[0])}, but the first column counts the "
+            "frames and the second is always the same: leave x, y, w, h"
+        )
+    return rows
+
+
+def _read_frames(path, refuse, masks=False) -> list[list[float]]:
+    lines = read_lines(path)
+    if not lines:
+        raise TextError(f"{str(path)!r} is empty")
+
+    def parse(line):
+        if masks and line[:1] == "m":
+            mask = parse_numbers(line[1:])
+            if len(mask) < 4:
+                raise TextError(f"{quote(line)} is no mask: it has no box in front")
+            return mask[:4]
+        row = parse_numbers(line)
+        refuse(row)
+        return row
+
+    return [in_line(path, number, parse, line) for number, line in enumerate(lines, 1)]
+
+
+def _count_frames(rows) -> bool:
+    """Whether rows begin with a frame's number, from 0 or 1, and the number of a target."""
+    start, target = rows[0][:2]
+    counted = [[start + place, target] for place in range(len(rows))]
+    return start in (0, 1) and [row[:2] for row in rows] == counted
+
+
+def _refuse_no_box(row: list[float]) -> None:
+    if len(row) != 4:
+        raise TextError(f"{_say_columns(row)}; x, y, w, h are expected")
+
+
+def refuse_no_region(row: list[float]) -> None:
+    """Raises `TextError` for numbers that are no code, box or polygon."""
+    if len(row) not in (1, 4) and (len(row) < 8 or len(row) % 2):
+        raise TextError(
+            f"{_say_columns(row)}; a code (1), a box (4) or the corners of a polygon "
+            "(8, 10, ...) are expected"
+        )
+
+
+def _say_columns(row) -> str:
+    if not row:
+        return "no values (write nan,nan,nan,nan for a frame without a box)"
+    kind = ", a polygon, it seems" if len(row) == 8 else ""
+    shown = quote(", ".join(f"{value:g}" for value in row))
+    return f"{len(row)} values ({shown}){kind}"
+
+
+def read_flags(path: Path) -> list[int]:
+    """Whole numbers, one a line or all in one; raises `TextError`."""
+    found = []
+    for number, row in read_rows(path):
+        found += [in_line(path, number, as_whole, value) for value in row]
+    return found
+
+
+def as_number(value: Any) -> float:
+    """A number out of json: a number, or text that is one. Raises `TextError`."""
+    if isinstance(value, str):
+        return parse_number(value.strip())
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TextError(f"{quote(value)} is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise TextError(f"{quote(value)} is beyond what a number can be") from None
+
+
+def as_whole(value: Any) -> int:
+    """A whole number of 64 bits, also from 3.0 or "3". Raises `TextError`."""
+    if type(value) is int and -_WHOLE <= value < _WHOLE:
+        return value
+    number = as_number(value)
+    if not (number.is_integer() and abs(number) < _WHOLE):
+        raise TextError(f"{quote(value)} is no whole number of 64 bits")
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else int(number)
+
+
+def read_json(path: Path) -> Any:
+    """What a json file holds; raises `TextError`, see `parse_json`."""
+    try:
+        return parse_json(read_text(path))
+    except TextError as error:
+        named = str(path) in str(error)
+        raise error if named else TextError(f"{str(path)!r} is no json: {error}") from None
+
+
+def read_object(path: Path, *keys: str) -> dict[str, Any]:
+    """The object in a json file, which has all these keys; raises `TextError`."""
+    content = read_json(path)
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing or not isinstance(content, dict):
+        raise TextError(
+            f"{str(path)!r} must hold a json object{' with ' if missing else ''}"
+            f"{', '.join(map(repr, missing))}; remove the file where it is damaged"
+        )
+    return content
+
+
+def parse_json(text: str) -> Any:
+    """What a json text holds. NaN and Infinity are numbers, as Python writes them.
+
+    Raises `TextError` also for what other readers take: a key that stands twice in an object,
+    numbers that 64 bits cannot hold, half of a surrogate pair, nesting without end.
+    """
+    is_long = _LONG.search(text)  # else nothing can be too large, and Python's own way is fast
+    try:
+        content = json.loads(
+            text,
+            parse_int=(lambda digits: as_whole(_integer(digits))) if is_long else None,
+            parse_float=parse_number if is_long else None,
+            object_pairs_hook=_unique,
+        )
+        if _HALF_PAIR.search(text):
+            json.dumps(content, ensure_ascii=False).encode()
+    except RecursionError:
+        raise TextError("it is nested too deeply") from None
+    except UnicodeEncodeError:
+        raise TextError("it holds half of a surrogate pair") from None
+    except json.JSONDecodeError as error:
+        raise TextError(str(error)) from None
+    return content
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        raise TextError(f"{quote(digits)} is beyond 64 bits")
+    return int(digits)
+
+
+def _unique(pairs) -> dict:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise TextError(f"the key {quote(twice)} stands twice in one object")
+    return found
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    """Lines of `key = value` or `key: value`, as in ini files, whatever their section.
+
+    Blank lines, comments (# or ;) and headings are passed over. Raises `TextError` for any
+    other line, and for a key that stands twice with different values.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(map(str.strip, read_lines(path)), 1):
+        if not line or line[0] in "#;" or (line[0] == "[" and line[-1] == "]"):
+            continue
+        match = re.fullmatch(r"([^:=]+?)\s*[:=]\s*(.*)", line)
+        if not match:
+            raise TextError(
+                f"{str(path)!r} line {number} is neither `key = value` nor `key: value`: "
+                f"{quote(line)}"
+            )
+        key, value = match.groups()
+        if found.setdefault(key, value) != value:
+            raise TextError(f"{str(path)!r} line {number}: {quote(key)} has two values")
+    return found

@@ -1,0 +1,161 @@
+"""What a tracker says of one frame."""
+
+import dataclasses
+from functools import cached_property
+
+import jax
+import numpy as np
+from jax import Array
+
+from siamjax.config import Config
+from siamjax.tracking.outline import paste, polygon_of
+from siamjax.tracking.state import Mask, TrackOutput
+
+
+class Fetched:
+    """The step's output, each part of which comes to the host once, when it is asked for.
+
+    Arrays may have a first axis of the targets that were found in one call.
+    """
+
+    def __init__(self, output: TrackOutput, steps_lost: Array | np.ndarray | None = None):
+        """`steps_lost` is the state's after the step: None for a short-term tracker."""
+        self._output = output
+        self._steps_lost = steps_lost
+
+    @cached_property
+    def box_xywh(self) -> np.ndarray:
+        """`[..., 4]` float32."""
+        return np.asarray(self._output.box_xywh)
+
+    @cached_property
+    def score(self) -> np.ndarray:
+        """`[...]` float32."""
+        return np.asarray(self._output.score)
+
+    @cached_property
+    def mask(self) -> Mask | None:
+        """Probabilities `[..., s, s]` and where they lie `[..., 4]`."""
+        return jax.device_get(self._output.mask)
+
+    @cached_property
+    def steps_lost(self) -> np.ndarray | None:
+        """`[...]` int32."""
+        return None if self._steps_lost is None else np.asarray(self._steps_lost)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """One target in one frame, as a tracker found it; nothing of it changes any more.
+
+    What is read first waits for the device, and is kept. Boxes are 0-based pixels of the
+    frame. Equal results say the same; a pickled one holds NumPy arrays alone.
+    """
+
+    _fetched: Fetched
+    _shape: tuple[int, int]  # of the frame: height, width
+    _lost_score: float
+    _mask_threshold: float | None  # None for a network without masks
+    _number: int | None = None  # in what was fetched; None where that is of one target
+
+    @classmethod
+    def of(
+        cls, fetched: Fetched, shape: tuple[int, int], config: Config, number: int | None = None
+    ) -> "Result":
+        """The result of target `number` in a frame of `shape` (height, width)."""
+        threshold = config.tracker.mask_threshold if config.model.mask else None
+        return cls(fetched, shape, config.tracker.lost_score, threshold, number)
+
+    @property
+    def box_xywh(self) -> np.ndarray:
+        """Left, top, width and height: `[4]` float32, read-only."""
+        return self._mine(self._fetched.box_xywh)
+
+    @property
+    def score(self) -> float:
+        """How sure that is, in [0, 1]: the network's foreground score."""
+        return float(self._mine(self._fetched.score))
+
+    @property
+    def steps_lost(self) -> int:
+        """How far a long-term tracker's search has grown; 0 while the target is in sight."""
+        steps = self._fetched.steps_lost
+        return 0 if steps is None else int(self._mine(steps))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the target is not in sight.
+
+        A long-term tracker is looking for it then; a short-term one's score is below its
+        configuration's `tracker.lost_score`, or is no number.
+        """
+        if self._fetched.steps_lost is not None:
+            return self.steps_lost > 0
+        return not self.score >= self._lost_score
+
+    @cached_property
+    def mask(self) -> np.ndarray | None:
+        """How sure each pixel of the frame is the target's, `[h, w]` float32 in [0, 1].
+
+        Read-only. None before any update, and for a network without masks.
+        """
+        if self._coarse_mask is None:
+            return None
+        height, width = self._shape
+        return _read_only(paste(self._coarse_mask, width, height))
+
+    @cached_property
+    def polygon(self) -> np.ndarray | None:
+        """The smallest rotated rectangle around the mask, `[4, 2]` float32 corners (x, y).
+
+        Read-only. The corners of `box_xywh` where the mask is empty; None for a network
+        without masks.
+        """
+        if self._mask_threshold is None:
+            return None
+        return _read_only(polygon_of(self.mask, self.box_xywh, self._mask_threshold))
+
+    @property
+    def _coarse_mask(self) -> Mask | None:
+        mask = self._fetched.mask
+        return mask if mask is None else Mask(*map(self._mine, mask))
+
+    def _mine(self, array: np.ndarray) -> np.ndarray:
+        return array if self._number is None else array[self._number]
+
+    def __eq__(self, other) -> bool:
+        if not isinstance(other, Result):
+            return NotImplemented
+        return self._says() == other._says()
+
+    def __hash__(self) -> int:
+        return hash(self._says())
+
+    def _says(self) -> tuple:
+        """All of it as bytes, of which equal ones are equal, and NaN is itself."""
+        polygon = None if self.polygon is None else self.polygon.tobytes()
+        mask = None if self.mask is None else (self.mask.shape, self.mask.tobytes())
+        numbers = np.float32([*self.box_xywh, self.score]).tobytes()
+        return numbers, self.is_lost, polygon, mask
+
+    def __repr__(self) -> str:
+        box = ", ".join(f"{value:.1f}" for value in self.box_xywh)
+        return f"Result(box_xywh=({box}), score={self.score:.3f}, is_lost={self.is_lost})"
+
+    def __reduce__(self):
+        output = TrackOutput(self.box_xywh, np.float32(self.score), self._coarse_mask)
+        steps = None if self._fetched.steps_lost is None else np.int32(self.steps_lost)
+        parts = Fetched(output, steps), self._shape, self._lost_score, self._mask_threshold
+        return Result, parts
+
+
+def first_result(box_xywh: np.ndarray, shape: tuple[int, int], config: Config) -> Result:
+    """What is known before any update: the given box `[4]`, with a score of 1."""
+    steps = None if config.tracker.long_term is None else np.int32(0)
+    box_xywh = _read_only(np.array(box_xywh, np.float32))
+    return Result.of(Fetched(TrackOutput(box_xywh, np.float32(1.0)), steps), shape, config)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
