@@ -116,7 +116,7 @@ def ablate(folder, *more):
 def cores_of_two_at_once(process):
     """Whether two cells ran at once, and on different cores where a process can be bound."""
     threads = Path(f"/proc/{process.pid}/task")
-    seen = not threads.is_dir() or len(os.sched_getaffinity(0)) < 2
+    seen = not threads.is_dir()
     deadline = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError):
@@ -174,6 +174,8 @@ def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "table.tex").read_text().startswith("\\begin{tabular}")
     assert len((tmp_path / "out" / "table.csv").read_text().splitlines()) == 3
 
+    if hasattr(os, "sched_getaffinity") and len(os.sched_getaffinity(0)) < 2:
+        return  # two at once are refused
     assert cores_of_two_at_once(ablate(tmp_path, "--seeds", "4", "--jobs", "2"))
     for variant in ("shifted", "centred"):
         cell = tmp_path / "out" / "cells" / variant / "seed4"
