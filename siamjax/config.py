@@ -319,6 +319,9 @@ class TrackerConfig(_Checked):
     small_target: float = 0.004
     # the score below which a short-term tracker says that its target is lost; 0 never says so
     lost_score: float = 0.0
+    # How much of the network's error on the first frame, where the box is known, is taken off
+    # the boxes of later frames: 1 all of it, 0 none, as published
+    calibration: float = 0.0
     mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
