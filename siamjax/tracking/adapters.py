@@ -56,25 +56,21 @@ class Tracker:
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
-        self._shape = (height, width)
-        self._frame_size = jax.device_put(size_of(frame))
-        self._search_size = tracker.first_search_size(self.config, box, width, height)
+        frame_size = jax.device_put(size_of(frame))
+        search_size = tracker.first_search_size(self.config, box, width, height)
         padded = jax.device_put(pad_frame(frame))
-        arguments = (self.variables, padded, self._frame_size, jax.device_put(box))
+        arguments = (self.variables, padded, frame_size, jax.device_put(box))
         options = {"network": self.network, "config": self.config}
         compile_ahead(
             frame,
             tracker.init.trace(*arguments, **options),
             lambda state: tracker.update.trace(
-                self.variables,
-                state,
-                padded,
-                self._frame_size,
-                search_size=self._search_size,
-                **options,
+                self.variables, state, padded, frame_size, search_size=search_size, **options
             ),
         )
         self._state = tracker.init(*arguments, **options)
+        self._shape, self._frame_size = (height, width), frame_size
+        self._search_size = search_size
         self._result = first_result(box, self._shape, self.config)
 
     def update(self, frame, *, color: Color = "bgr") -> Result:
