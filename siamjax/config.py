@@ -341,6 +341,7 @@ class TrackerConfig(_Checked):
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
         _require_range("tracker.small_target", self.small_target, 0, 1)
         _require_range("tracker.lost_score", self.lost_score, 0, 1)
+        _require_range("tracker.calibration", self.calibration, 0, 1)
         _require_range("tracker.mask_threshold", self.mask_threshold, 0, 1)
         require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,
@@ -769,6 +770,11 @@ class Config(_Checked):
                 f"`tracker.{name}` must be None for `model.correlation` (='plain'), whose "
                 "response tells nothing about loss",
             )
+        require(
+            self.model.correlation != "plain" or not self.tracker.calibration,
+            f"`tracker.calibration` (={self.tracker.calibration}) must be 0 for "
+            "`model.correlation` (='plain'), which predicts no boxes",
+        )
         require(
             not self.model.mask or self.tracker.distractors is None,
             "`tracker.distractors` must be None with `model.mask`: distractors have no masks",
