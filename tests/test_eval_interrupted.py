@@ -38,14 +38,6 @@ def command(tmp_path_factory):
     return [sys.executable, "eval.py", *(str(word) for pair in words.items() for word in pair)]
 
 
-@pytest.fixture
-def heeds_sigint():
-    """Tests that run in a shell's background ignore SIGINT, and so would their children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("heeds_sigint")
 def test_an_evaluation_stopped_by_signals_ends_as_one_that_was_not(command, tmp_path):

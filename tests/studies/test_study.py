@@ -131,6 +131,7 @@ def cores_of_two_at_once(process):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeds_sigint")
 def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
     (tmp_path / "smallest.py").write_text(CONFIG_FILE)
     (tmp_path / "study.py").write_text(STUDY_FILE)
