@@ -13,7 +13,8 @@ Expected (ours): see docs/model_card.md.
 
     make small DATA=../shared INIT=mobilenetv2_1.0_imagenet.npz
 
-prepares the data below, trains, and goes on with a run that was interrupted.
+prepares the data below and trains with `python train.py --config configs/siamjax_small.py`,
+going on with a run that was interrupted.
 """
 
 from siamjax.config import (
@@ -61,6 +62,7 @@ def get_config() -> Config:
             penalty_k=0.1,
             window_influence=0.32,
             size_lr=0.53,
+            lost_score=0.5,
         ),
         data=DataConfig(
             sources=(

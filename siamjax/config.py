@@ -688,6 +688,8 @@ class TrainConfig(_Checked):
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
         )
+        _require_range("train.batch_size", self.batch_size, 1, 10**6)
+        _require_range("train.epochs", self.epochs, 1, 10**5)
         require(
             self.steps < 2**31,
             f"`train.epochs` (={self.epochs}) of {self.steps_per_epoch} steps each are more "

@@ -260,15 +260,17 @@ def read_json(path: Path) -> Any:
         raise error if named else TextError(f"{str(path)!r} is no json: {error}") from None
 
 
-def read_object(path: Path, *keys: str) -> dict[str, Any]:
-    """The object in a json file, which has all these keys; raises `TextError`."""
+def read_object(path: Path, **kinds: type) -> dict[str, Any]:
+    """The object in a json file, which has values of these kinds; raises `TextError`."""
     content = read_json(path)
-    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
-    if missing or not isinstance(content, dict):
-        raise TextError(
-            f"{str(path)!r} must hold a json object{' with ' if missing else ''}"
-            f"{', '.join(map(repr, missing))}; remove the file where it is damaged"
-        )
+    if not isinstance(content, dict):
+        raise TextError(f"{str(path)!r} must hold a json object; remove it where it is damaged")
+    for key, kind in kinds.items():
+        if not isinstance(content.get(key), kind):
+            raise TextError(
+                f"{str(path)!r} must hold {quote(key)} (={quote(content.get(key))}) of type "
+                f"{getattr(kind, '__name__', 'number')}; remove the file where it is damaged"
+            )
     return content
 
 

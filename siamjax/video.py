@@ -37,6 +37,7 @@ MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rate
 MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
 _FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+_SLACK = 4096  # bytes: some programs count their own headers twice
 _LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
@@ -122,9 +123,12 @@ class VideoFile:
             self.count = self._count(container, stream)
             stated = stream.average_rate
             self._believed = sane_rate(stated)
-            measured = None if "://" in str(self.path) else sane_rate(self._measured_rate())
-            if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
-                self._believed = measured
+            # MP4 states the mean over all frames, which the first ones may well be far from.
+            is_mean = self._believed and "mp4" in container.format.name
+            if not is_mean and "://" not in str(self.path):
+                measured = sane_rate(self._measured_rate())
+                if measured and not (stated and 1 / _FAR < measured / stated < _FAR):
+                    self._believed = measured
             others = stream.guessed_rate, stream.base_rate
             self.frame_rate = self._believed or sane_rate(*others) or FOLDER_RATE
             if stated != self._believed and self.count != 1:
@@ -308,7 +312,7 @@ class VideoFile:
         ):
             return True
         with open(path, "rb") as opened:
-            return size < _stated_end(opened.read(256))
+            return size + _SLACK < _stated_end(opened.read(256))
 
 
 def _is_after(picture: av.Packet | av.VideoFrame, first: int | None) -> bool:

@@ -150,7 +150,9 @@ def test_the_entry_points_stay_short():
         assert len((ROOT / name).read_text().splitlines()) <= limit, name
 
 
-@pytest.mark.parametrize("module", ["siamjax", "siamjax.config", "siamjax.geometry.boxes"])
+@pytest.mark.parametrize(
+    "module", ["siamjax", "siamjax.config", "siamjax.geometry.boxes", "siamjax.cli"]
+)
 def test_the_ground_imports_no_heavy_package(module):
     program = (
         f"import sys, {module}\n"

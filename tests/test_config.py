@@ -6,12 +6,14 @@ import json
 import pytest
 
 from siamjax.config import (
+    AnchorConfig,
     AugmentConfig,
     BackboneConfig,
     Config,
     ConfigError,
     DataConfig,
     DistractorConfig,
+    LossConfig,
     ModelConfig,
     OptimConfig,
     SourceConfig,
@@ -97,6 +99,27 @@ QUICK = Config(
         ),
         (lambda: TrainConfig(batch_size=0), "must be at least 1"),
         (lambda: TrainConfig(batch_size=8, pairs_per_epoch=4), "must be at least"),
+        (lambda: TrainConfig(seed=-1), r"`train.seed` \(=-1\) must lie in \[0, 4294967295\]"),
+        (lambda: TrainConfig(seed=2**32), r"`train.seed` \(=4294967296\) must lie in"),
+        (lambda: TrainConfig(epochs=10**12), r"`train.epochs` \(=1000000000000\) must lie in"),
+        (
+            lambda: TrainConfig(batch_size=10**9, pairs_per_epoch=10**9),
+            r"`train.batch_size` \(=1000000000\) must lie in",
+        ),
+        (lambda: TrainConfig(pairs_per_epoch=10**12), r"more than the 2\^31 - 1 steps"),
+        (lambda: TrainConfig(average_decay=-0.1), r"`train.average_decay` \(=-0.1\) must lie"),
+        (lambda: LossConfig(iou_weight=-1.0), "`loss.iou_weight` .* must not be negative"),
+        (lambda: LossConfig(iou_aware=2.0), r"`loss.iou_aware` \(=2.0\) must lie in \[0, 1\]"),
+        (lambda: DataConfig(num_threads=10**6), r"`data.num_threads` .* must lie in \[0, 1024"),
+        (
+            lambda: Config(
+                name="x",
+                model=ModelConfig(anchors=AnchorConfig(ratios=(1.0,))),
+                data=DataConfig(labels="response"),
+                loss=LossConfig(iou_weight=1.0),
+            ),
+            r"must be 0 for `data.labels` \(='response'\), which has no boxes",
+        ),
         (lambda: Config(name="x", train=TrainConfig(epochs=5)), "must be fewer than"),
     ],
 )

@@ -116,6 +116,19 @@ def test_evaluation_scoring_and_reports(
     assert found == {"..": {key: scored[key] for key in found[".."]}}
 
 
+def test_trackers_of_one_name_are_told_apart(annotations, tmp_path, monkeypatch, capsys):
+    tracker = [Entrant("ours", StaticTracker(), {"control": "never moves"})]
+    monkeypatch.setattr(command, "_entrants", lambda *_: tracker)
+    words = {"config": ROOT / "configs" / "quickstart.py", "weights": "random"}
+    words |= {"benchmark": "otb", "data": annotations, "sequences": ("plain",)}
+    assert command.evaluate(**words, out=tmp_path / "first") == 0
+    other = tmp_path / "first" / "results"
+    assert command.evaluate(**words, out=tmp_path / "second", compare=(other,)) == 0
+    found = json.loads((tmp_path / "second" / "summary.json").read_text())["trackers"]
+    assert set(found) == {"ours", f"ours ({other})"}
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("benchmark", ["got10k", "trackingnet"])
 def test_an_archive_for_a_server(benchmark, annotations, names, files, tmp_path, capsys):
     results = tmp_path / "results"
@@ -145,7 +158,15 @@ def test_an_archive_for_a_server(benchmark, annotations, names, files, tmp_path,
 
 def test_trackers_called_after_anything(annotations, tmp_path, capsys):
     """A folder's name need be no text: it is shown with escapes, and the others with it."""
-    folders = ["good", os.fsdecode(b"latin-\xe9"), "two\nlines", "\x1b[31mred"]
+    folders = [
+        "good",
+        os.fsdecode(b"latin-\xe9"),
+        "two\nlines",
+        "\x1b[31mred",
+        "$x^$",
+        "_under",
+        "x" * 250,
+    ]
     for folder in folders:
         (tmp_path / "results" / folder).mkdir(parents=True)
         (tmp_path / "results" / folder / "plain.txt").write_text("11,21,16,12\n" * T)
@@ -154,9 +175,12 @@ def test_trackers_called_after_anything(annotations, tmp_path, capsys):
     assert main(["score", *map(str, words)]) == 0
     printed = capsys.readouterr().out
     shown = ["good", "latin-\\udce9", "two\\nlines", "\\x1b[31mred"]
+    shown += ["$x^$", "_under", "x" * 250]
     assert all(f"\n{name} " in printed for name in shown)
     for page in ("index.html", "table.md", "table.tex", "summary.json"):
         assert (tmp_path / "report" / page).read_bytes().isascii() or page == "index.html"
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert all(f"{name} [" in page for name in ("good", "$x^$", " _under"))
     found, _ = find_trackers(tmp_path / "results", get_benchmark("otb"), ["plain"])
     assert set(found) == set(shown)
 

@@ -132,3 +132,25 @@ def test_a_study_that_raises_shows_its_own_line(tmp_path, capsys):
     assert main(["ablate", str(study), "--workdir", "out"]) == 1
     assert capsys.readouterr().err == f"siamjax: {study}, line 2: KeyError: 'mine'\n"
     assert os.listdir() == ["study.py"]
+
+
+ODD = ["[" * 100_000, "[]", "null", '{"name": 1' + "0" * 400 + "}", '{"name": []}', "\xff", ""]
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda text: text[:12])
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("out/study.json", ("ablate", COMMANDS["ablate"][0], "--workdir", "out")),
+        ("out/rendered.json", ("render", "--out", "out", "--sequences", 1, "--frames", 2)),
+        ("out/metrics.jsonl", ("report", "out")),
+    ],
+)
+def test_json_of_ours_that_is_damaged(text, file, words, capsys):
+    os.mkdir("out")
+    with open(file, "w", encoding="latin-1") as opened:
+        opened.write(text)
+    assert main(list(map(str, words))) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert os.path.basename(file) in line or "holds a rendered set that differs" in line
+    assert len(line) < 600 and os.listdir("out") == [os.path.basename(file)]

@@ -467,13 +467,15 @@ def test_any_other_rate_can_be_written(tmp_path, suffix, rate, codec, monkeypatc
     assert len(list(open_frames(path))) == 4
 
 
-def test_times_are_those_of_the_frames_also_where_they_vary(tmp_path):
-    path, stamps = tmp_path / "varying.mkv", [0, 40, 80, 500, 520, 1000]  # milliseconds
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_times_are_those_of_the_frames_also_where_they_vary(tmp_path, suffix):
+    stamps = [0, 40, 80, 500, 520, 1000, 9000]  # milliseconds
+    path = tmp_path / f"varying{suffix}"
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", rate=25, options={"bf": "0"})
         stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
-        for image, stamp in zip(numbered(6), stamps, strict=True):
+        for image, stamp in zip(numbered(7), stamps, strict=True):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = stamp + 2000, Fraction(1, 1000)
             file.mux(stream.encode(frame))
@@ -482,6 +484,8 @@ def test_times_are_those_of_the_frames_also_where_they_vary(tmp_path):
     times = [frames.time for _ in frames]
     np.testing.assert_allclose(times, np.array(stamps) / 1000, atol=2e-3)
     assert [frames.time for _ in frames] == times  # once more, from the start
+    if suffix == ".mp4":  # written at the mean, it lasts as long
+        assert 0.6 < frames.frame_rate < 0.8 and frames.notes == []
 
 
 def test_images_of_a_folder_are_as_far_apart_as_they_are_written(tmp_path):
@@ -582,6 +586,13 @@ def test_a_file_cut_short_ends_with_saying_so(tmp_path, rng, suffix, codec, cont
     assert isinstance(last, SourceStopped) and "is cut short" in str(last)
     assert 8 <= len(shown(elements)) <= 22
     assert frames.count is None
+
+
+def test_a_length_that_counts_its_own_header_is_no_cut(tmp_path):
+    good = encode(tmp_path / "good.avi", numbered(10), codec="mpeg4")
+    size = good.stat().st_size  # it should be 8 less
+    frames = list(open_frames(patched(good, tmp_path / "odd.avi", [(b"RIFF", 4, "<I", size)])))
+    assert shown(frames) == list(range(10)) and len(frames) == 10
 
 
 def test_frames_of_other_sizes_within_a_video_come_as_they_are(tmp_path):

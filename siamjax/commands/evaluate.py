@@ -61,7 +61,7 @@ def evaluate(
     from siamjax.evaluation.scoring import score_tracker
     from siamjax.evaluation.sequences import load_sequences
     from siamjax.evaluation.tables import as_text
-    from siamjax.files import file_name
+    from siamjax.files import file_name, printable
     from siamjax.locks import held
 
     settings, weights = resolve(config, weights)
@@ -99,10 +99,11 @@ def evaluate(
             names = [truth.name for truth in truths]
             found, unusable = find_trackers(folder, conventions, names, experiment=inner)
             problems += unusable
-            scores += [
-                score_tracker(name, path, truths, conventions, skipped=skipped)
-                for name, path in found.items()
-            ]
+            taken = {each.name for each in scores}
+            for name, path in found.items():
+                if name in taken:  # two runs of one configuration, say
+                    name = f"{name} ({printable(str(folder))})"
+                scores.append(score_tracker(name, path, truths, conventions, skipped=skipped))
         page = write_report(out, conventions, loaded, scores, problems, settings.name)
         print(as_text(scores, problems))
         if conventions.hidden_truth and not sequences:

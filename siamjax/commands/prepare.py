@@ -89,6 +89,8 @@ def prepare(
     if done.drops.total:
         print(f"left out {done.drops.total}:")
         print("\n".join(done.drops.lines()))
+    for remark in done.drops.told():
+        print(f"note: {remark.strip()}")
     if done.looks_like_corners:
         print(
             "Many boxes reach out of their frames: are they corners (x1, y1, x2, y2) where the "

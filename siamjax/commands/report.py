@@ -52,7 +52,8 @@ def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None =
 
 
 def _facts(config, lines: list[dict]) -> dict[str, str]:
-    training = [line for line in lines if "loss" in line]
+    needed = {"loss", "pairs_per_second", "epoch", "data_wait"}
+    training = [line for line in lines if needed <= line.keys()]
     facts = {"step": f"{lines[-1]['step']} of {config.train.steps}"}
     if training:
         last = training[-1]

@@ -59,6 +59,7 @@ def search(
     from siamjax.evaluation.proposals import Space, make_proposer
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.sequences import load_sequences
+    from siamjax.locks import held
     from siamjax.models.build import build_network
     from siamjax.tracking.candidates import CandidateTracker
 
@@ -90,28 +91,29 @@ def search(
         parts = (model.network, model.variables, settings)
         return CandidateTracker(*parts, chosen, tolerance=tolerance)
 
-    outcome = searching.search(
-        partial(make, tolerance=tolerance),
-        settings,
-        loaded,
-        conventions,
-        proposer,
-        out,
-        mark={
-            "benchmark": conventions.name,
-            "weights": made["weights"],
-            "sequences": [sequence.name for sequence in loaded],
-            "method": method,
-            "space": dataclasses.asdict(space),
-            "seed": seed,
-            "tolerance": tolerance,
-            "batch": batch,
-            "candidates": candidates if method == "grid" else None,
-        },
-        total=candidates,
-        batch=batch,
-        make_exact=make if tolerance else None,
-    )
+    with held(out, "--out"):
+        outcome = searching.search(
+            partial(make, tolerance=tolerance),
+            settings,
+            loaded,
+            conventions,
+            proposer,
+            out,
+            mark={
+                "benchmark": conventions.name,
+                "weights": made["weights"],
+                "sequences": [sequence.name for sequence in loaded],
+                "method": method,
+                "space": dataclasses.asdict(space),
+                "seed": seed,
+                "tolerance": tolerance,
+                "batch": batch,
+                "candidates": candidates if method == "grid" else None,
+            },
+            total=candidates,
+            batch=batch,
+            make_exact=make if tolerance else None,
+        )
     print(searching.as_markdown(outcome, rows=10), end="")
     for problem in [*problems, *outcome.problems]:
         print(f"problem: {problem}")

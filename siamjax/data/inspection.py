@@ -222,6 +222,7 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
     report.add_pictures(len(chosen), unreadable, digests)
     report.add_share("boxes outside their picture", np.array(outside, bool))
     drops = Drops.from_dict(read_description(path).get("drops", {}))
+    report.remarks += (f"note: {remark.strip()}" for remark in drops.told())
     if drops.total:
         report.remarks.append("left out when it was prepared:")
         report.remarks += drops.lines()
@@ -290,6 +291,7 @@ _HARMLESS = (
 
 
 def _judge_drops(report: Report, drops: Drops, kept: int, clips: int) -> None:
+    report.remarks += (f"note: {remark.strip()}" for remark in drops.told())
     if drops.total:
         report.remarks.append("a preparation would leave out:")
         report.remarks += drops.lines()

@@ -24,6 +24,7 @@ from siamjax.evaluation.vot import reliability
 
 # One colour a tracker, here and on the frames; green is the ground truth's alone.
 COLORS = ("#1c6dd0", "#d9480f", "#8a3fb3", "#b7791f", "#0c7c86", "#c2255c", "#5c677d")
+_LONGEST_LABEL = 48  # characters of a tracker's name and number in a legend
 LINES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP*X"
 
@@ -171,6 +172,12 @@ def _legend(tracker: TrackerScores, keys) -> str:
     return tracker.name if value is None else f"{tracker.name} [{value:.3f}]"
 
 
+def _plain(label: str) -> str:
+    """A label that Matplotlib takes for neither mathematics nor a line to be left out."""
+    label = label if len(label) <= _LONGEST_LABEL else f"{label[:36]} … {label[-8:]}"
+    return label.replace("$", r"\$").replace("_", " _", label.startswith("_"))
+
+
 def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") -> str:
     """Lines where a series has arrays, points where it has numbers; and its tracker's place."""
 
@@ -178,7 +185,7 @@ def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") ->
         if decorate is not None:
             decorate(axes)
         for index, label, x, y in series:
-            style = {"color": color_of(index), "label": label}
+            style = {"color": color_of(index), "label": _plain(label)}
             if np.ndim(y):
                 line = LINES[index // len(COLORS) % len(LINES)]
                 axes.plot(x, y, line, linewidth=2, **style)

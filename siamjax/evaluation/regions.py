@@ -132,8 +132,9 @@ def box_corners(boxes_xywh: np.ndarray, *, to_last_pixel: bool = False) -> np.nd
 
 
 def enclosing_boxes(regions: Regions) -> np.ndarray:
-    """The upright box around each region, `[t, 4]` `_xywh`; NaN where there is none."""
-    corners = regions.polygons()
+    """The upright box around each region, `[t, 4]` `_xywh`; NaN where none is finite."""
+    values = np.where(regions.is_finite[:, None], regions.values, np.nan)
+    corners = Regions(values, regions.count).polygons()
     low, high = corners.min(axis=1), corners.max(axis=1)
     return np.concatenate([low, high - low], axis=1)
 

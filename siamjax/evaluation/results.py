@@ -126,6 +126,19 @@ class ResultFolder:
                 "give another `--out`, or delete that folder"
             )
 
+    def check_names(self, names: Iterable[str]) -> None:
+        """Raises `InputError` for names that would share files, where case does not count."""
+        if not (self.folder / "TRACKER.JSON").is_file():
+            return
+        seen: dict[str, str] = {}
+        for name in names:
+            other = seen.setdefault(file_name(name).casefold(), name)
+            if other != name:
+                raise InputError(
+                    f"sequences {other!r} and {name!r} differ in case alone, and the file "
+                    f"system of {str(self.folder)!r} cannot tell them apart; move `--out`"
+                )
+
     @property
     def claims(self) -> Path:
         """Where processes that share this evaluation say what they work on."""

@@ -218,6 +218,7 @@ def evaluate(
             "`speed`, or run one sequence at a time"
         )
     protocol = find_vot_protocol(results.benchmark.challenge)
+    results.check_names(sequence.name for sequence in sequences)
 
     def make(sequence: Sequence, on_frame) -> Experiment:
         clock = Clock(real_time.fps, real_time.grace, real_time.speed) if real_time else None

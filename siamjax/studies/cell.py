@@ -6,13 +6,15 @@ python -m siamjax.studies.cell FOLDER
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 
 from absl import flags
 
+from siamjax.commands.ending import heeding_interrupts
 from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
-from siamjax.errors import InputError
+from siamjax.errors import InputError, SiamjaxError
 from siamjax.files import file_name, write_whole
 from siamjax.locks import held
 from siamjax.studies.cells import CELL_FILE, OUTCOME_FILE
@@ -42,7 +44,7 @@ def run_cell(folder: Path) -> None:
             data=Path(benchmark["data"]),
             out=out,
         )
-        summary = read_object(out / "summary.json", "trackers")
+        summary = read_object(out / "summary.json", trackers=dict)
         scores = summary["trackers"][config.name]
         if code:
             raise InputError(
@@ -77,15 +79,18 @@ def main(folder: str) -> int:
     """Returns the exit code; the last line of the output tells what went wrong."""
     flags.FLAGS.mark_as_parsed()
     os.environ.setdefault("NO_GCE_CHECK", "true")
-    try:
-        with held(Path(folder), "--workdir"):  # a cell may outlive the study that started it
-            run_cell(Path(folder))
-    except (Interrupted, KeyboardInterrupt) as stop:
-        print(stop or "interrupted")
-        return 130
-    except (ValueError, OSError, RuntimeError) as error:
-        print(str(error).splitlines()[0] if str(error) else repr(error))
-        return 1
+    with heeding_interrupts():
+        try:
+            with held(Path(folder), "--workdir"):  # a cell may outlive the study that began it
+                run_cell(Path(folder))
+        except (Interrupted, KeyboardInterrupt) as stop:
+            print(stop or "interrupted")
+            return 130
+        except Exception as error:
+            if not isinstance(error, SiamjaxError | OSError):
+                traceback.print_exc(file=sys.stdout)
+            print(str(error).splitlines()[0] if str(error) else repr(error))
+            return 1
     return 0
 
 

@@ -27,7 +27,8 @@ from siamjax.studies.places import Place
 from siamjax.studies.study import Study, changed
 from siamjax.text import read_object
 
-OUTCOMES = ("benchmarks", "probes", "parameters", "frame_ms", "training_seconds")
+OUTCOME = {"benchmarks": dict, "probes": dict}  # and numbers:
+OUTCOME |= dict.fromkeys(("parameters", "flops", "frame_ms", "training_seconds"), int | float)
 CELL_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
 
 
@@ -52,7 +53,7 @@ class Cell(NamedTuple):
     def outcome(self) -> dict[str, Any] | None:
         """What came out, or None while nothing has."""
         file = self.folder / OUTCOME_FILE
-        return read_object(file, *OUTCOMES) if file.is_file() else None
+        return read_object(file, **OUTCOME) if file.is_file() else None
 
     def is_done(self, study: Study) -> bool:
         """Whether all came out that the study wants; benchmarks may be added to it later."""
@@ -90,7 +91,7 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
     }
     file = workdir / "study.json"
     if file.is_file():
-        before = read_object(file, *described)
+        before = read_object(file, name=str, variants=dict, probe_shift=int | float)
         if before["name"] != study.name:
             raise ConfigError(
                 f"{workdir} belongs to study {before['name']!r}, not {study.name!r}; choose "

@@ -70,8 +70,8 @@ class Study:
             len(self.seeds) > 0
             and len(set(self.seeds)) == len(self.seeds)
             and all(0 <= seed < 2**32 for seed in self.seeds),
-            f"`seeds` (={self.seeds}) must be different numbers from 0 to 2^32 - 1, at least "
-            "one",
+            f"`seeds` (={self.seeds}) must be different numbers, at least one, from 0 to "
+            "2^32 - 1",
         )
         require(len(self.benchmarks) > 0, f"study {self.name!r} has no benchmark")
         require(

@@ -168,7 +168,8 @@ def as_box_xywh(box_xywh, width: int, height: int) -> np.ndarray:
     It may reach out of the frame, but not lie outside or cover all of it. Raises `BoxError`.
     """
     try:
-        box = np.asarray(box_xywh, np.float32)
+        # A copy: the device may read it while the caller has gone on to change it.
+        box = np.array(box_xywh, np.float32)
     except (TypeError, ValueError):
         box = np.empty(0, np.float32)
     if box.shape != (4,):

@@ -178,6 +178,13 @@ class Checkpoints:
                     f"{folder} holds a network's variables, not the state of a training; "
                     "choose another `workdir`"
                 )
+            averaged = (folder / "current").is_dir()
+            if averaged != (like.average is not None) and (folder / "model").is_dir():
+                raise CheckpointError(
+                    f"{folder} holds {'an' if averaged else 'no'} average of what was learnt, "
+                    f"and `train.average_decay` asks for {'none' if averaged else 'one'}; set "
+                    "it as it was, or choose another `workdir`"
+                )
             try:
                 parts = _load(folder, jax.tree.map(_abstract, _parts(like)))
             except _DamagedError as error:

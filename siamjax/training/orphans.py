@@ -17,7 +17,12 @@ ORBAX = os.sep + "orbax" + os.sep  # in the path of each of its files
 def orphans_in_silence() -> Iterator[None]:
     """Lets the coroutines that Orbax abandons when a read fails be collected unreported."""
     hook, asyncio_logger = sys.unraisablehook, logging.getLogger("asyncio")
-    sys.unraisablehook, asyncio_logger.disabled = lambda _: None, True
+
+    def only_interrupts(unraisable) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            hook(unraisable)
+
+    sys.unraisablehook, asyncio_logger.disabled = only_interrupts, True
     try:
         yield
     finally:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from siamjax.data.builders.annotations import NO_LINE, LayoutError
+from siamjax.data.builders.annotations import NO_IDENTITY, NO_LINE, LayoutError
 from siamjax.data.builders.coco import NO_BOX
 from siamjax.data.builders.cutting import UNREADABLE, Settings, category_number, cut_clips
 from siamjax.data.builders.drops import Drops
 from siamjax.data.builders.layouts import detect, find_clips
-from siamjax.data.builders.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED
+from siamjax.data.builders.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED, PLACED
 from siamjax.data.builders.prepare import prepare
 from siamjax.data.builders.yolo import PIXELS
 from siamjax.errors import InputError
@@ -222,6 +222,8 @@ def test_frames_are_matched_where_one_way_fits(pictures, frames, tmp_path):
     mot(tmp_path / "a", rows, pictures, "frame_{:06d}.PNG")
     found, drops = cut("mot", tmp_path)
     assert not drops.total
+    by_place = [*pictures] != [*frames]
+    assert drops.remarks == ({PLACED: 4} if by_place else {})
     assert [box for *_, box in found] == [tuple(map(float, trees.moving(n))) for n in range(4)]
     bright = find_clips("mot", tmp_path)[0].read()
     assert [s.image.name for s in bright] == [f"frame_{n:06d}.PNG" for n in pictures]
@@ -234,6 +236,8 @@ def test_frames_are_matched_where_one_way_fits(pictures, frames, tmp_path):
         (range(0, 4), range(0, 5), "frames 0 to 4 in gt.txt for 4 pictures called 0 to 3"),
         (range(1, 5), range(0, 5), "frames 0 to 4 in gt.txt for 4 pictures called 1 to 4"),
         (range(2, 6), range(2, 5), "frames 2 to 4 in gt.txt for 4 pictures called 2 to 5"),
+        (range(1, 9, 2), range(1, 5), "frames 1 to 4 in gt.txt for 4 pictures called 1 to 7"),
+        ((1, 2, 4, 5), range(1, 4), "frames 1 to 3 in gt.txt for 4 pictures called 1 to 5"),
         (
             range(9, 13),
             range(40, 44),
@@ -359,6 +363,7 @@ def test_videos_without_tracks_are_single_pictures(tmp_path):
     coco(tmp_path, video(), boxes)
     found, drops = cut("coco", tmp_path)
     assert not drops.total and len({track for _, track, _ in found}) == len(found) == 6
+    assert drops.remarks == {NO_IDENTITY: 6} and "6  a target of a video" in next(drops.told())
     boxes = [box | {"instance_id": 7 + (box["bbox"] == two["bbox"])} for box in boxes]
     coco(tmp_path, video(), boxes)
     found, _ = cut("coco", tmp_path)

@@ -99,6 +99,12 @@ def test_workers_change_nothing(config, cache_dir, batches, workers, start):
     assert same(ours, batches[start : start + 3])
 
 
+def test_threads_change_nothing(config, cache_dir, batches):
+    for threads in (1, 5):
+        ours = take(changed(config, num_threads=threads), cache_dir, 3)
+        assert same(ours, batches[:3])
+
+
 def test_resumes_at_any_step(config, cache_dir, batches):
     for step in (1, 6):
         assert same(take(config, cache_dir, 3, start_step=step), batches[step : step + 3])

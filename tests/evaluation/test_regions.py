@@ -6,6 +6,7 @@ from siamjax.evaluation.regions import (
     RegionError,
     Regions,
     box_corners,
+    enclosing_boxes,
     initial_box,
     polygon_to_box,
 )
@@ -73,3 +74,16 @@ def test_without_polygons_the_box_shifts_by_half_a_pixel():
 def test_no_tracker_starts_from_nothing(region):
     with pytest.raises(RegionError):
         initial_box(region, as_polygon=False)
+
+
+def test_boxes_around_regions():
+    rows = [
+        [1],
+        [1, 2, 3, 4],
+        [0, 0, 5, 0, 5, 5, 0, 7],
+        [np.inf, 2, 3, 4],
+        [1, np.nan, *range(6)],
+    ]
+    boxes = enclosing_boxes(Regions.from_rows(rows))
+    assert boxes[1:3].tolist() == [[1, 2, 3, 4], [0, 0, 5, 7]]
+    assert np.isnan(boxes[[0, 3, 4]]).all()

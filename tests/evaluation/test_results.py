@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config, TrackerConfig
+from siamjax.errors import InputError
 from siamjax.evaluation.boxfiles import read_boxes
 from siamjax.evaluation.fingerprint import fingerprint
 from siamjax.evaluation.names import match_names
@@ -164,3 +165,13 @@ def test_the_fingerprint_follows_weights_and_settings(rng):
     assert len(others) == 5
     # the name and the training settings decide no box
     assert mark(config=Config(name="y")) == mark()
+
+
+def test_names_that_differ_in_case_alone(tmp_path, otb):
+    """A file system that folds case has one file for both; here, a second file plays it."""
+    results = ResultFolder(tmp_path / "ours", otb, {})
+    results.check_names(["Car", "car"])
+    (tmp_path / "ours" / "TRACKER.JSON").touch()
+    results.check_names(["Car", "car2"])
+    with pytest.raises(InputError, match="'Car' and 'car' differ in case alone"):
+        results.check_names(["Car", "car"])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from siamjax.config import Config
-from siamjax.studies.cells import cells_of
+from siamjax.studies.cells import OUTCOME, cells_of
 from siamjax.studies.probe_tables import probe_tables
 from siamjax.studies.study import Study, Variant
 
@@ -22,7 +22,8 @@ def write(tmp_path, outcomes):
     cells = cells_of(STUDY, tmp_path)
     for cell, probes in zip(cells, outcomes, strict=True):
         cell.folder.mkdir(parents=True)
-        (cell.folder / "outcome.json").write_text(json.dumps({"probes": probes}))
+        outcome = {**dict.fromkeys(OUTCOME, 1.0), "benchmarks": {}, "probes": probes}
+        (cell.folder / "outcome.json").write_text(json.dumps(outcome))
     return cells
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from siamjax.config import ConfigError, InitConfig, TrainConfig
 from siamjax.training import loop
-from siamjax.training.checkpoints import Checkpoints, load_variables
+from siamjax.training.checkpoints import CheckpointError, Checkpoints, load_variables
 from siamjax.training.loop import train
 from siamjax.training.state import TrainState, moving_average
 from tests.training.test_loop import at, checkpoints_of, feed, use_tiny
@@ -160,6 +160,18 @@ def test_the_average_goes_on_when_the_backbone_joins(tmp_path, monkeypatch):
         average,
         states[5].variables,
     )
+
+
+@pytest.mark.parametrize(("first", "then"), [(AVERAGED, CONFIG), (CONFIG, AVERAGED)])
+def test_a_run_cannot_take_up_an_average_or_drop_it(tmp_path, first, then):
+    state = train(first, tmp_path)
+    other = state.replace(average=None if state.average else state.variables)
+    with (
+        Checkpoints(tmp_path / "checkpoints", keep=1, config=then) as checkpoints,
+        pytest.raises(CheckpointError, match="average of what was learnt, and `train"),
+    ):
+        checkpoints.restore(other)
+    assert "12" in {path.name for path in (tmp_path / "checkpoints").iterdir()}
 
 
 def test_an_average_that_forgets_nothing_is_refused():

@@ -18,6 +18,7 @@ ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated
 CROWD, DIFFICULT = "crowd", "difficult"
 FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
 
+NO_IDENTITY = "a target of a video has no number of a track: taken as one of a single picture"
 NO_LINE = "the annotation ends before the picture"
 _KEPT = 2**53  # the index of a set is made in floating point
 
@@ -39,6 +40,7 @@ class Sighting(NamedTuple):
     flags: tuple[str, ...] = ()
     is_fraction: bool = False  # the box is in fractions of the frame's sides
     excluded: str = ""  # why the annotation itself leaves it out, or has no box for it
+    remark: str = ""  # how the annotation was taken, where that is not plain
 
 
 class Clip(NamedTuple):
@@ -136,13 +138,10 @@ def read_xml(path: Path) -> ElementTree.Element:
         raise LayoutError(f"{str(path)!r} cannot be read: {error}") from error
 
 
-def number_in(element: ElementTree.Element, path: str, default: float = math.nan) -> float:
-    """The number at a place in an XML element; `default` where it is empty or missing.
-
-    Raises `TextError`.
-    """
+def number_in(element: ElementTree.Element, path: str) -> float:
+    """The number at a place in an XML element; NaN where it is empty. Raises `TextError`."""
     text = (element.findtext(path) or "").strip()
-    return parse_number(text) if text else default
+    return parse_number(text) if text else math.nan
 
 
 def along_frames(

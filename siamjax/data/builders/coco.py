@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from siamjax.data.builders.annotations import (
     CROWD,
+    NO_IDENTITY,
     Box,
     Clip,
     LayoutError,
@@ -193,14 +194,16 @@ def _sightings(rows) -> list[Sighting]:
     found = []
     for picture, frame, targets in rows:
         for box, category, is_crowd, track, excluded in targets:
+            remark = ""
             if track is None:
                 number = next(free)
+                remark = NO_IDENTITY if len(rows) > 1 else ""
             else:
                 number = numbers[track] if track in numbers else next(free)
                 numbers[track] = number
             flags = (CROWD,) if is_crowd else ()
             found.append(
-                Sighting(picture, frame, number, box, category, flags, excluded=excluded)
+                Sighting(picture, frame, number, box, category, flags, False, excluded, remark)
             )
     return found
 

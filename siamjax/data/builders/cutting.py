@@ -108,6 +108,8 @@ def _cut_clip(name, sightings, video, settings, drops):
     for sighting in sightings:
         if sighting.frame % settings.frame_step:
             continue
+        if sighting.remark:
+            drops.remark(sighting.remark)
         where = f"{name}, {sighting.image.name}, track {sighting.track}"
         reason = _reason_without_picture(sighting, settings)
         if reason is None and (sighting.frame, sighting.track) in unique:

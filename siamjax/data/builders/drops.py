@@ -14,16 +14,22 @@ class Drops:
         counts: how many by reason.
         examples: where the first few were.
         notes: how often something else was seen, in targets that were left out or not.
+        remarks: likewise, what is told to people.
     """
 
     def __init__(self):
         self.counts: dict[str, int] = {}
         self.examples: dict[str, list[str]] = {}
         self.notes: dict[str, int] = {}
+        self.remarks: dict[str, int] = {}
 
     def note(self, what: str) -> None:
         """Counts something that is worth knowing."""
         self.notes[what] = self.notes.get(what, 0) + 1
+
+    def remark(self, what: str) -> None:
+        """Counts something that people are told."""
+        self.remarks[what] = self.remarks.get(what, 0) + 1
 
     def add(self, reason: str, where: str, count: int = 1) -> None:
         """Counts something that was left out."""
@@ -38,8 +44,9 @@ class Drops:
             self.counts[reason] = self.counts.get(reason, 0) + count
             examples = self.examples.setdefault(reason, [])
             examples += other.examples[reason][: _EXAMPLES - len(examples)]
-        for what, count in other.notes.items():
-            self.notes[what] = self.notes.get(what, 0) + count
+        for ours, theirs in ((self.notes, other.notes), (self.remarks, other.remarks)):
+            for what, count in theirs.items():
+                ours[what] = ours.get(what, 0) + count
 
     @property
     def total(self) -> int:
@@ -53,19 +60,25 @@ class Drops:
             more = " ..." if count > len(self.examples[reason]) else ""
             yield f"{count:8d}  {reason}: {shown}{more}"
 
+    def told(self) -> Iterable[str]:
+        """The remarks for people, the most frequent first."""
+        for what, count in sorted(self.remarks.items(), key=lambda item: (-item[1], item[0])):
+            yield f"{count:8d}  {what}"
+
     def to_dict(self) -> dict:
         """Plain JSON-ready values."""
         left_out = {
             reason: {"count": self.counts[reason], "examples": self.examples[reason]}
             for reason in sorted(self.counts)
         }
-        return {"left_out": left_out, "notes": self.notes}
+        return {"left_out": left_out, "notes": self.notes, "remarks": self.remarks}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Drops":
         """The inverse of `to_dict`."""
         drops = cls()
         drops.notes = dict(values.get("notes", {}))
+        drops.remarks = dict(values.get("remarks", {}))
         for reason, entry in values.get("left_out", {}).items():
             drops.counts[reason] = entry["count"]
             drops.examples[reason] = list(entry["examples"])

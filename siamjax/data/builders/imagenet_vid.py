@@ -15,7 +15,7 @@ import functools
 import re
 from pathlib import Path
 
-from siamjax.data.builders.annotations import Clip, Sighting, pixel_corners
+from siamjax.data.builders.annotations import NO_IDENTITY, Clip, Sighting, pixel_corners
 from siamjax.data.builders.voc_xml import read_objects
 from siamjax.data.builders.wordnet import category_names
 from siamjax.folders import files_in, folders_in
@@ -51,6 +51,7 @@ def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sigh
                     pixel_corners(*target.corners),
                     names.get(target.category, target.category),
                     target.flags,
+                    remark=NO_IDENTITY if target.track is None else "",
                 )
             )
     return found

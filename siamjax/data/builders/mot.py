@@ -53,6 +53,7 @@ _OWN_NAME = re.compile(r"MOT(16|17|20)-\d+(-\w+)?", re.ASCII)
 NOT_CONSIDERED = "the annotation says not to consider the target"
 NO_TARGET = "the class stands for no target"
 NO_TRACK = "the track is below 0: a detection that nobody followed"
+PLACED = "frames are matched with pictures by their places, since the names count otherwise"
 _HALF = 0.5
 
 
@@ -95,10 +96,19 @@ def _read(folder: Path) -> list[Sighting]:
         box = (x - 1, y - 1, w, h)
         found.append(Sighting(truth, frame, track, box, category, flags, excluded=excluded))
     images = _by_frame(folder, images_in(folder / "img1"), [s.frame for s in found], names)
-    missing = folder / "img1"
-    return [
-        s._replace(image=images.get(s.frame, missing / f"{s.frame:06d}.jpg")) for s in found
-    ]
+    missing, placed = folder / "img1", []
+    for sighting in found:
+        image = images.get(sighting.frame, missing / f"{sighting.frame:06d}.jpg")
+        is_called_so = _number_of(image) in (sighting.frame, None)
+        remark = "" if is_called_so else PLACED
+        placed.append(sighting._replace(image=image, remark=remark))
+    return placed
+
+
+def _number_of(image: Path) -> int | None:
+    """The last number in a picture's name; None where there is none."""
+    digits = re.findall(r"\d+", image.stem, re.ASCII)
+    return int(digits[-1]) if digits else None
 
 
 def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
@@ -126,22 +136,24 @@ def _by_frame(
     """The pictures by the numbers of frames; raises `LayoutError` where these do not tell."""
     if not images or not frames:
         return {}
-    found = [re.findall(r"\d+", image.stem, re.ASCII) for image in images]
-    by_name = {
-        int(digits[-1]): image for digits, image in zip(found, images, strict=True) if digits
-    }
-    if any(found) and len(by_name) < len(images):
+    by_name = {_number_of(image): image for image in images}
+    if set(by_name) != {None} and (None in by_name or len(by_name) < len(images)):
         raise LayoutError(
             f"{str(folder)!r}: pictures in img1/ have no number, or the same one as others; "
             "call them 000001.jpg and so on"
         )
+    by_name.pop(None, None)
     numbers = sorted(by_name)
     images = [by_name[number] for number in numbers] or images
     from_one = dict(enumerate(images, 1))
     first, last = min(frames), max(frames)
-    if numbers and numbers[0] == 1 and first >= 1:
-        return by_name  # MOT's own way: what is missing is missing
     ways = [from_one] if first >= 1 and last <= len(images) else []
+    if numbers and numbers[0] == 1 and first >= 1:
+        # MOT's own way: what is missing is missing; but with gaps between the pictures it may
+        # as well be the places that are counted
+        has_gaps = numbers[-1] > len(images)
+        if not (has_gaps and ways and any(frame not in by_name for frame in frames)):
+            return by_name
     if first == 0 and last < len(images):
         ways = [dict(enumerate(images))]
     if numbers and first >= numbers[0] and last <= numbers[-1] and by_name not in ways:

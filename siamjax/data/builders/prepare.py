@@ -91,7 +91,14 @@ def _finished(out: Path, identity: dict) -> Prepared | None:
                 f"{str(out)!r} holds a set that differs in {changed}; choose another folder "
                 "or remove that one"
             )
-        return _summary(out, Drops.from_dict(there["drops"]))
+        try:
+            drops = Drops.from_dict(there["drops"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                f"{str(description)!r} does not say what was left out; remove the folder and "
+                "prepare it again"
+            ) from None
+        return _summary(out, drops)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{str(out)!r} is no prepared set; choose a folder that is new")
     return None
@@ -117,7 +124,7 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
             f"{error}\nwhat is done is kept; when there is room, the same command goes on"
         ) from error
     drops = read_drops(shards, parts)
-    if not any(read_object(f, "records")["records"] for f in parts.glob("part-*.json")):
+    if not any(read_object(f, records=int)["records"] for f in parts.glob("part-*.json")):
         reasons = "\n".join(drops.lines())
         shutil.rmtree(parts)
         other = detect(root)

@@ -211,7 +211,7 @@ def _serialize(record: Record) -> bytes:
 
 
 def _read_part(part: Path) -> dict:
-    return read_object(part.with_suffix(".json"), "records", "drops")
+    return read_object(part.with_suffix(".json"), records=int, drops=dict)
 
 
 def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
