@@ -319,6 +319,9 @@ class TrackerConfig(_Checked):
     small_target: float = 0.004
     # the score below which a short-term tracker says that its target is lost; 0 never says so
     lost_score: float = 0.0
+    # How much of the network's error on the first frame, where the box is known, is taken off
+    # the boxes of later frames: 1 all of it, 0 none, as published
+    calibration: float = 0.0
     mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
@@ -338,6 +341,7 @@ class TrackerConfig(_Checked):
         _require_range("tracker.context_amount", self.context_amount, 0, 10)
         _require_range("tracker.small_target", self.small_target, 0, 1)
         _require_range("tracker.lost_score", self.lost_score, 0, 1)
+        _require_range("tracker.calibration", self.calibration, 0, 1)
         _require_range("tracker.mask_threshold", self.mask_threshold, 0, 1)
         require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,
@@ -766,6 +770,11 @@ class Config(_Checked):
                 f"`tracker.{name}` must be None for `model.correlation` (='plain'), whose "
                 "response tells nothing about loss",
             )
+        require(
+            self.model.correlation != "plain" or not self.tracker.calibration,
+            f"`tracker.calibration` (={self.tracker.calibration}) must be 0 for "
+            "`model.correlation` (='plain'), which predicts no boxes",
+        )
         require(
             not self.model.mask or self.tracker.distractors is None,
             "`tracker.distractors` must be None with `model.mask`: distractors have no masks",

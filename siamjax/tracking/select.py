@@ -66,6 +66,7 @@ def select(
     anchors: np.ndarray,
     hyper: Hyperparameters,
     rivals: Array | None = None,
+    correction: Array | None = None,
 ) -> Selection:
     """Chooses an anchor and moves the target there, which may lie outside of the frame.
 
@@ -73,11 +74,15 @@ def select(
     pixels of the crop, relative to its centre) describe the crop; `center` `[2]` and `size`
     `[2]` are pixels of the frame, `scale` is the crop's pixels for one of the frame's. The
     position jumps, the size follows by `size_lr` times the anchor's penalised score.
-    `rivals` `[h, w, a]`, in [0, 1], is taken off the scores where it is given.
+    `rivals` `[h, w, a]`, in [0, 1], is taken off the scores where it is given; `correction`
+    `[4]` is that of `correction_of`.
     """
     # Anchor by anchor, as the reference goes through them: of equals, the first wins.
     scores = _anchor_major(jax.nn.softmax(cls_logits, axis=-1)[..., 1])
     boxes = _anchor_major(decode(loc, jnp.asarray(anchors)))
+    if correction is not None:
+        moved = boxes[:, :2] + correction[:2] * boxes[:, 2:]
+        boxes = jnp.concatenate([moved, boxes[:, 2:] * jnp.exp(correction[2:])], axis=1)
     window = jnp.tile(jnp.asarray(cosine_window(loc.shape[0])).ravel(), loc.shape[2])
 
     penalties = size_penalty(boxes[:, 2:], size * scale, hyper.penalty_k)
@@ -100,6 +105,25 @@ def select(
         score,
         cell,
     )
+
+
+def correction_of(
+    cls_logits: Array, loc: Array, size: Array, scale: Array, *, anchors: np.ndarray
+) -> Array:
+    """What makes the predicted box the true one on the frame that shows the template, `[4]`.
+
+    The arrays are those of `select`, of an image that has the target of `size` in its middle.
+    What is off there by is what the network sees otherwise in this very target, such as a
+    whole animal where its body is meant: it is so in later frames, too. The shares of the
+    sides by which the centre is off, and the logarithms of the sides' ratios, within a half.
+    """
+    scores = _anchor_major(jax.nn.softmax(cls_logits, axis=-1)[..., 1])
+    boxes = _anchor_major(decode(loc, jnp.asarray(anchors)))
+    window = jnp.tile(jnp.asarray(cosine_window(loc.shape[0])).ravel(), loc.shape[2])
+    ranked = jnp.where(jnp.isfinite(boxes).all(axis=-1), scores * window, -jnp.inf)
+    box = boxes[jnp.argmax(ranked)]
+    off = jnp.concatenate([-box[:2] / box[2:], jnp.log(size * scale / box[2:])])
+    return jnp.clip(jnp.nan_to_num(off), -0.5, 0.5)
 
 
 def hold(center: Array, size: Array, frame_size: Array) -> tuple[Array, Array]:

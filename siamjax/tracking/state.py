@@ -16,6 +16,9 @@ class TrackerState(NamedTuple):
     template: TemplateFeatures  # of one image (b = 1)
     # Long-term only: [] int32, how far the search has grown; 0 while the target is in sight.
     steps_lost: Array | None = None
+    # What is added to each predicted box: to its centre, in its sides, and to their logarithms,
+    # [4]; None where the tracker is not calibrated.
+    correction: Array | None = None
     # What else the kind of tracker needs: SiamFC's first size, the distractors.
     memory: Any = None
 

@@ -20,7 +20,7 @@ from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatu
 from siamjax.tracking import distractors, siamfc
 from siamjax.tracking.crop import mean_color, subwindow
 from siamjax.tracking.masks import Refine, mask_at
-from siamjax.tracking.select import Hyperparameters, Selection, hold, select
+from siamjax.tracking.select import Hyperparameters, Selection, correction_of, hold, select
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 
@@ -63,7 +63,19 @@ def init(
     steps_lost = None if config.tracker.long_term is None else jnp.int32(0)
     rules = config.tracker.distractors
     memory = None if rules is None else distractors.forget(template, rules)
-    return TrackerState(center, size, pad_color, template, steps_lost, memory)
+    state = TrackerState(center, size, pad_color, template, steps_lost, memory=memory)
+    if config.tracker.calibration:
+        scale, search = search_crops(state, frame, frame_size, config=config)
+        seen = network.apply(variables, template, search, method=network.predict)
+        correction = correction_of(
+            seen.cls_logits[0],
+            seen.loc[0],
+            size,
+            scale,
+            anchors=anchors_of(config, seen, None),
+        )
+        state = state._replace(correction=config.tracker.calibration * correction)
+    return state
 
 
 @partial(jax.jit, static_argnames=("network", "config", "search_size"))
@@ -200,6 +212,7 @@ def follow(
         anchors=anchors_of(config, prediction, search_size),
         hyper=hyper or hyperparameters(state, config),
         rivals=None if rules is None else distractors.rivals(prediction, state.memory, rules),
+        correction=state.correction,
     )
     after, output = settle(state, chosen, frame_size, config=config)
     if refine is not None:

@@ -1,5 +1,6 @@
 """The whole jitted step against section 6 in NumPy: crop, maps, choice, box."""
 
+import dataclasses
 import functools
 import math
 
@@ -116,3 +117,46 @@ def test_the_step_is_the_plain_version(seed, x, y, width, height):
     np.testing.assert_array_equal((w, h), after.size)
     assert 10 <= w <= WIDTH and 10 <= h <= HEIGHT
     assert jax.tree.all(jax.tree.map(lambda leaf: math.isfinite(leaf.sum()), output))
+
+
+class Biased:
+    """Sees the target in the middle of every image, as a box of `factors` times its sides that
+    lies `shift` of its own sides off.
+    """
+
+    factors, shift = np.array([1.3, 0.8]), np.array([0.1, -0.2])
+
+    def apply(self, variables, *arguments, method):
+        return method(variables, *arguments)
+
+    def encode_template(self, variables, images):
+        return TemplateFeatures((), ())
+
+    def predict(self, variables, features, search):
+        cls_logits = np.zeros((1, CELLS, CELLS, 5, 2), np.float32)
+        loc = np.zeros((1, CELLS, CELLS, 5, 4), np.float32)
+        cls_logits[0, 12, 12, 2] = 0, 30  # the square anchor, 64 x 64
+        box = np.array(self.true_sides) * self.factors
+        loc[0, 12, 12, 2] = np.concatenate([self.shift * box / 64, np.log(box / 64)])
+        return Prediction(jnp.asarray(cls_logits), jnp.asarray(loc))
+
+
+def test_calibration_takes_off_what_is_known_of_the_first_frame(rng):
+    frame = rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    given_box, size = np.float32([70, 40, 60, 45]), np.float32([WIDTH, HEIGHT])
+    network = Biased()
+    network.true_sides = np.array([60, 45]) * 127 / oracle.context(60, 45)
+    for calibration in (0.0, 1.0):
+        rules = dataclasses.replace(CONFIG.tracker, size_lr=1.0, calibration=calibration)
+        options = {"network": network, "config": dataclasses.replace(CONFIG, tracker=rules)}
+        state = tracker.init({}, pad_frame(frame), size, given_box, **options)
+        _, output = tracker.update({}, state, pad_frame(frame), size, **options)
+        found = np.asarray(output.box_xywh)
+        # the centre is PySOT's: half a pixel nearer to the origin
+        off = found[:2] + found[2:] / 2 - (given_box[:2] + (given_box[2:] - 1) / 2)
+        if calibration:
+            np.testing.assert_allclose(found[2:], [60, 45], atol=0.02)
+            np.testing.assert_allclose(off, 0, atol=0.02)
+        else:
+            assert np.abs(found[2:] / [78, 36] - 1).max() < 0.05
+            np.testing.assert_allclose(off, [7.8, -7.2], atol=0.02)
