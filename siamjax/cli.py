@@ -2,6 +2,8 @@
 
 import gc
 import os
+import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import tyro
@@ -49,10 +51,29 @@ def main(arguments: list[str] | None = None) -> int:
     flags.FLAGS.mark_as_parsed()
     # TensorFlow-free by choice: keeps TFDS from looking for credentials on a cluster.
     os.environ.setdefault("NO_GCE_CHECK", "true")
+    words = sys.argv[1:] if arguments is None else arguments
+    commands = COMMANDS
+    if not words or words[0] not in COMMANDS:
+        commands = {name: _summary(act) for name, act in COMMANDS.items()}
     return run_command(
         "siamjax",
-        lambda: tyro.extras.subcommand_cli_from_dict(COMMANDS, args=arguments, prog="siamjax"),
+        lambda: tyro.extras.subcommand_cli_from_dict(
+            commands,
+            args=words,
+            prog="siamjax",
+            description="Siamese visual object tracking. `siamjax COMMAND --help` explains a "
+            "command; train.py and eval.py train and evaluate.",
+        ),
     )
+
+
+def _summary(act: Callable) -> Callable:
+    """Stands for a command in the list of all: its docstring is the first line alone."""
+
+    def summary() -> None: ...
+
+    summary.__doc__ = (act.__doc__ or "").partition("\n")[0]
+    return summary
 
 
 def command() -> NoReturn:

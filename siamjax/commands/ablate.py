@@ -19,7 +19,9 @@ def ablate(
     jobs: int = 1,
     dry_run: bool = False,
 ) -> None:
-    """Trains and evaluates every variant of a study with every seed; stopped, it goes on.
+    """Trains and evaluates every variant and seed of a study.
+
+    The same command resumes an interrupted study.
 
     Writes table.md, table.tex, table.csv, pictures and index.html.
 

@@ -19,16 +19,17 @@ def check(
     seed: int = 0,
     sheet: Path | None = None,
 ) -> int:
-    """Reads a prepared set, or a folder that is to be prepared, and says what is in it.
+    """Checks a training set, prepared or not, and says what is in it.
 
     Exit code: 0 when it is fit for training, 2 when it is not, 1 when it cannot be opened.
 
     Args:
         folder: a prepared set, or a folder in one of the layouts of `siamjax prepare`
-        layout: of a folder that is not prepared; by default, its files tell
-        limit: read this many targets, chosen at random, or this many clips of a raw folder
-        seed: of the random choice
-        sheet: picture of random samples with their boxes; by default NAME_check.jpg here
+        layout: the layout of a folder that is not prepared; by default recognised by its files
+        limit: read at most this many targets, chosen at random, or clips of a raw folder
+        seed: seed of the random choice
+        sheet: the page of random samples with their boxes; by default NAME_check.jpg in the
+            current folder
     """
     from siamjax.data.inspection import inspect_prepared, inspect_raw
     from siamjax.data.sources import is_prepared

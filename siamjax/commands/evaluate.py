@@ -24,10 +24,11 @@ def evaluate(
     compare: tuple[Path, ...] = (),
     allow_missing: bool = False,
 ) -> int:
-    """Runs a tracker over a benchmark and reports; stopped, the same command goes on.
+    """Runs a tracker over a benchmark, scores it and writes a report.
 
-    Several processes with the same command share the sequences. Exit code: 3 when sequences
-    are missing from a score, being unusable or refused by the tracker.
+    The same command resumes an interrupted evaluation, and several processes with the same
+    command share the sequences. Exit code 3: sequences are missing from a score, because they
+    are unusable or the tracker refused them.
 
     Args:
         benchmark: `otb` (any folder in OTB layout), `otb50`, `cvpr13`, `vot2016` to
@@ -35,20 +36,22 @@ def evaluate(
             `got10k-test`, `nfs`, `tcolor128`, `dtb70`; `synthetic`: the rendered test split
         data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
             `synthetic` is rendered into it when it is not there
-        out: results/<tracker>/, index.html, summary.json, table.md, table.tex are written here
+        out: the folder to write: index.html, summary.json, table.md, table.tex, and
+            results/<tracker>/
         config: a configuration file, .py or the config.json of a run; by default the one that
             the weights come with
-        weights: what ships by default; a training's work directory or a checkpoint in it, a
-            release file, or other weights that `siamjax convert` takes
-        sequences: only these; all when none is named
-        controls: adds the untrained network and a tracker that never moves
+        weights: a training's work directory or a checkpoint in it, a release, another file that
+            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
+            tracker that ships
+        sequences: use only these sequences; by default all
+        controls: also evaluate the untrained network and a tracker that never moves
         experiment: `one-pass` runs VOT's benchmarks without restarts, regions as upright boxes
-        slots: sequences in one device call; 0 runs one at a time, for speeds as of one video
-        real_time: drops the frames that come while the tracker is busy (20 a second come)
-        speed: of the tracker in real time, frames a second; measured where it is not given
+        slots: sequences in one device call; 0 runs one at a time, to measure the speed of one
+        real_time: drop frames that arrive, at 20 a second, while the tracker is busy
+        speed: frames/s of the tracker for --real-time; by default measured
         repetitions: runs of each sequence, for GOT-10k and VOT
-        compare: folders of other trackers' results, for the report
-        allow_missing: exit code 0 although sequences are missing from a score
+        compare: folders of other trackers' results to include in the report
+        allow_missing: exit with 0 even if sequences are missing from a score
     """
     from siamjax.api import resolve
     from siamjax.data.synthetic import write_test_split

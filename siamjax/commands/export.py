@@ -19,7 +19,7 @@ def export(
     height: int = 480,
     platforms: tuple[Platform, ...] = ("cpu",),
 ) -> None:
-    """Writes init and update as StableHLO, and checks what was written.
+    """Exports a tracker as StableHLO programs, and checks what was written.
 
     --out becomes a folder of init.stablehlo, update.stablehlo (for a long-term tracker one for
     each search size), variables.npz and manifest.json, which says what goes in and comes out;
@@ -29,12 +29,13 @@ def export(
 
     Args:
         out: the folder to write; must not exist
-        weights: what ships by default; a training's work directory or a checkpoint in it, a
-            release file, or other weights that `siamjax convert` takes
-        config: the weights' configuration; by default the one that they come with
-        width: of the frames, pixels; smaller ones are padded, see the manifest
-        height: of the frames, pixels
-        platforms: where the programs are to run
+        weights: a training's work directory or a checkpoint in it, a release, another file that
+            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
+            tracker that ships
+        config: a configuration file for these weights; by default the one that they come with
+        width: width of the largest frame, pixels; smaller frames are padded
+        height: height of the largest frame, pixels
+        platforms: the devices that the programs are for
     """
     if out.exists():
         raise InputError(f"`--out` (={out}) exists; name another folder, or remove it")

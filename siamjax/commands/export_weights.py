@@ -13,7 +13,7 @@ def export_weights(
     out: Path,
     alexnet: Literal["features", "layers"] = "features",
 ) -> None:
-    """Writes weights as the state dict of PySOT's network of the same kind.
+    """Writes weights as a state dict that PySOT loads.
 
     Args:
         weights: a checkpoint of ours, or a file that `siamjax convert` takes

@@ -43,27 +43,27 @@ def prepare(
     index_base: Literal[0, 1] | None = None,
     jobs: int | None = None,
 ) -> None:
-    """Prepares a training set: from a folder in somebody's layout to records.
+    """Prepares a training set: reads a dataset in its own layout, writes records.
 
-    Interrupted, the same command goes on where it stopped. What is left out is counted and
+    The same command resumes an interrupted preparation. What is left out is counted and
     reported, with the first examples; `siamjax check OUT` looks at the result. A
     configuration names the folder as `SourceConfig(path=OUT)`.
 
     Args:
-        source: the layout of the folder
-        input: the folder, as its makers arrange it; own data in any of the layouts
-        out: the new folder
+        source: the layout of the folder, see docs/data.md
+        input: the folder to read, a public dataset or your own in one of the layouts
+        out: the folder to write, new or from an interrupted preparation
         only: only the clips whose names match one of these patterns, e.g. "train/*"
-        keep: square crops around the targets, or whole frames, of which the training cuts
+        keep: store square crops around the targets, or whole frames to crop during training
         crop_size: side of a crop, pixels (`data.crop_size` of the configuration)
         template_size: side of the model's template (`model.template_size`)
         frame_step: keep every n-th frame of a video
-        drop: leave out targets that the annotators flagged so
+        drop: leave out targets with these flags of the annotators
         min_side: leave out boxes with a shorter side, pixels of the frame
-        max_aspect: leave out boxes that are flatter
+        max_aspect: leave out boxes whose longer side is more than this many times the shorter
         index_base: the number of the first pixel in the annotations; by default as the
             makers of the layout count (OTB from 1, VOT from 0)
-        jobs: processes; by default one for each core
+        jobs: number of processes; by default one for each core
     """
     from siamjax.data.builders import prepare as preparing
     from siamjax.data.builders.cutting import Settings

@@ -28,8 +28,8 @@ def release(
         out: the file to write, .safetensors
         provenance: a json file of what it was trained on: `pairs`, their number, and `sources`,
             a list of objects with `name` and `terms`; whatever else it says is kept
-        config: the weights' configuration; by default the one that they come with
-        dtype: of the numbers in the file; 16 bits halve it and move boxes a little
+        config: a configuration file for these weights; by default the one that they come with
+        dtype: type of the weights in the file; 16 bits halve it and change boxes slightly
     """
     from siamjax.api import load_model, resolve
     from siamjax.text import read_json

@@ -18,20 +18,20 @@ def render(
     part_prob: float = 0.0,
     sheet: Path | None = None,
 ) -> None:
-    """Renders sequences with true boxes into a folder in OTB layout.
+    """Renders sequences with exact boxes, in OTB's layout.
 
     Args:
         out: the folder, new or from an interrupted run
-        split: which set; the two share no object and no background
-        sequences: how many
-        frames: in each sequence
-        seed: another number gives another set
-        width: of a frame, pixels
-        height: of a frame, pixels
-        sprites: folders of objects with alpha or masks, in the place of drawn ones
-        backgrounds: folders of photographs, in the place of drawn scenes
+        split: the training or the test set; they share no object and no background
+        sequences: how many to render
+        frames: frames in each sequence
+        seed: of the random numbers; another seed gives another set
+        width: width of a frame, pixels
+        height: height of a frame, pixels
+        sprites: folders of objects with alpha or masks, instead of drawn ones; see docs/data.md
+        backgrounds: folders of photographs, instead of drawn scenes
         part_prob: share of sequences whose target is a part of an object
-        sheet: also a picture of samples with their boxes, .jpg or .png
+        sheet: also write a page of samples with their boxes, .jpg or .png
     """
     from siamjax.config import SyntheticConfig
     from siamjax.data.synthetic import write_otb, write_samples

@@ -11,13 +11,13 @@ _POINTS = 400  # of a curve: means over equally many lines of metrics
 
 
 def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None = None) -> None:
-    """Draws loss, rate and validation of a training on a page that needs nothing beside it.
+    """Draws the curves of a training run on one self-contained HTML page.
 
     Works while the training runs, too.
 
     Args:
         workdir: the work directory of `train.py`
-        out: the page; `report.html` in the work directory where it is not given
+        out: the page to write; by default `report.html` in the work directory
     """
     import jinja2
 

@@ -32,7 +32,7 @@ def score(
             benchmark's own; or `one-pass`, for VOT's benchmarks run without restarts
         report: a folder for a report (HTML, Markdown, LaTeX) on these trackers, with frames
             where `annotations` has them
-        allow_missing: exit code 0 although sequences are missing from a score
+        allow_missing: exit with 0 even if sequences are missing from a score
     """
     from json import dumps
 

@@ -25,30 +25,33 @@ def search(
     tolerance: float = 1.0,
     seed: int = 0,
 ) -> None:
-    """Searches penalty, window influence, size rate and search size; stopped, it goes on.
+    """Searches the tracker's penalty, window influence, size rate and search size.
+
+    The same command resumes an interrupted search.
 
     Writes every candidate's score (table.csv, table.md) and the best configuration
     (best.json, which `--config` takes). Search on other sequences than you report on.
 
     Args:
-        benchmark: as of `eval.py`; VOT's are searched by overlap without restarts
+        benchmark: as in `eval.py`; VOT's are searched by overlap without restarts
         data: the benchmark's own folder
-        out: where the search is kept
-        config: a configuration file; what is not searched stays as it says. By default the one
+        out: the folder to write, which also holds the state of an interrupted search
+        config: a configuration file, for all settings that are not searched; by default the one
             that the weights come with
-        weights: what ships by default; a training's work directory or a checkpoint in it, a
-            release file, or other weights that `siamjax convert` takes
-        method: `grid`, `random`, or `tpe` (Optuna: pip install "siamjax[search]")
-        candidates: how many settings are tried
-        batch: how many of them at once
-        penalty_k: lowest and highest
-        window_influence: lowest and highest
-        size_lr: lowest and highest
-        search_sizes: sides of the search image; the configuration's own when none is named
-        sequences: only these; all when none is named
-        tolerance: candidates whose search images differ by no more pixels share one, and the
-            best get runs of their own in the end; with 0 all scores are those of such runs
-        seed: of the random settings and of the optimiser
+        weights: a training's work directory or a checkpoint in it, a release, another file that
+            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
+            tracker that ships
+        method: how settings are chosen; `tpe` needs Optuna (pip install "siamjax[search]")
+        candidates: how many settings to try
+        batch: how many candidates to track at once
+        penalty_k: lowest and highest value to try
+        window_influence: lowest and highest value to try
+        size_lr: lowest and highest value to try
+        search_sizes: search sizes to try, pixels; by default the configuration's own
+        sequences: use only these sequences; by default all
+        tolerance: candidates whose search images differ by at most this many pixels share one;
+            the best are run again on their own at the end. 0 shares equal images only
+        seed: seed of the random settings and of the optimiser
     """
     import dataclasses
 

@@ -33,32 +33,31 @@ def track(
     lost_below: float | None = None,
     show: bool = False,
 ) -> int | None:
-    """Tracks one target or several, and writes an annotated video and a file of boxes.
+    """Follows targets through a video, a folder of images, a camera or a stream.
 
-    SOURCE is a video file, a folder of images, the number of a camera, or the address of a
-    stream such as rtsp://host/path. Without --init, a window shows the first frame, and the
-    targets are drawn there. With neither --out nor --boxes nor --show, both files are
-    written to the current folder, as NAME_tracked.mp4 and NAME_boxes.txt; else only what is
-    named. A frame that cannot be read is skipped: it has no frame in the video, and `nan` or
-    null among the boxes. A target whose score is low is marked as lost. A camera or stream
-    that stops ends the run, and so does Ctrl-C; what was tracked is kept.
+    Without --init, a window opens with the first frame, and you draw the targets in it. With
+    none of --out, --boxes and --show, NAME_tracked.mp4 and NAME_boxes.txt are written to the
+    current folder; otherwise only what you name is written. A frame that cannot be read is
+    left out of the video, and its boxes are `nan` (null in .json). Ctrl-C, or a camera or
+    stream that stops, ends the run and keeps what was tracked.
 
     Args:
-        source: what to track in
-        init: a target in the first frame: left, top, width and height in pixels; once for
-            each target
-        example: track the target of the clip that comes with siamjax
-        config: the weights' configuration; by default the one that they come with
-        weights: a training's work directory or a checkpoint in it, or a file of weights; by
-            default those that come with siamjax
-        out: the annotated video (.mp4 .mkv .mov .avi)
-        boxes: boxes of every frame, 0-based pixels: x,y,w,h lines in a .txt; with time in
-            seconds, score and whether it is lost in a .csv or .json; with the corners of
-            rotated rectangles in a .json for SiamMask
-        long_term: look for a lost target in a search image that grows
-        lost_below: the score below which a target is said to be lost; by default that of the
-            configuration; --long-term has its own
-        show: show the frames while tracking; q or Esc ends
+        source: a video file, a folder of images, the number of a camera, or the address of a
+            stream such as rtsp://host/path
+        init: the target's box in the first frame: left, top, width and height in pixels;
+            repeat the option for more targets
+        example: track the example clip that ships, with its own first box
+        config: a configuration file for these weights; by default the one that they come with
+        weights: a training's work directory or a checkpoint in it, a release, another file that
+            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
+            tracker that ships
+        out: the video to write, with boxes drawn (.mp4 .mkv .mov .avi)
+        boxes: the file of boxes to write: .txt has a line x,y,w,h for each frame; .csv and
+            .json also have time, score and lost. Pixels count from 0
+        long_term: search a larger region while a target is lost
+        lost_below: mark a target as lost below this score, 0 to 1; by default
+            `tracker.lost_score` of the configuration. Not with --long-term
+        show: show the frames in a window while tracking; q or Esc stops
     """
     from siamjax.api import resolve
     from siamjax.training.interrupts import StopRequest

@@ -8,7 +8,7 @@ from siamjax.errors import InputError
 
 
 def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
-    """Serves a tracker to the VOT toolkit over standard input and output, until it quits.
+    """Serves a tracker to the VOT toolkit over TraX (standard input and output).
 
     Needs the package vot-trax. In the toolkit's trackers.ini:
 
@@ -17,13 +17,13 @@ def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
         protocol = trax
         command = siamjax vot
 
-    The toolkit starts it anew for every sequence; only the first start compiles, see
-    docs/tracking.md.
+    The toolkit starts it anew for every sequence; only the first start compiles.
 
     Args:
-        weights: what ships by default; a training's work directory or a checkpoint in it, a
-            release file, or other weights that `siamjax convert` takes
-        config: the weights' configuration; by default the one that they come with
+        weights: a training's work directory or a checkpoint in it, a release, another file that
+            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
+            tracker that ships
+        config: a configuration file for these weights; by default the one that they come with
     """
     try:
         import trax
