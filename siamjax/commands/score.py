@@ -20,7 +20,7 @@ def score(
     of another length are named, and are in no mean; the exit code is then 3.
 
     Args:
-        benchmark: otb, otb50, cvpr13, vot2016, vot2017, vot2018, vot2019, vot2018-lt,
+        benchmark: otb, otb0, otb50, cvpr13, vot2016, vot2017, vot2018, vot2019, vot2018-lt,
             uav123, uav20l, lasot, trackingnet, got10k, nfs, tcolor128, dtb70, ...
         annotations: the benchmark's own folder, a folder of annotation files, or a json file
             of PySOT's toolkit
