@@ -1,9 +1,10 @@
-"""The tracker that ships, fine-tuned on clips of your own in about ten minutes on two cores.
+"""The tracker that ships, fine-tuned on your own clips in about ten minutes on two cores.
 
-For targets or scenes of one kind, of which there are a few labelled clips. It starts from
-`siamjax_small` as it ships, keeps its backbone as it is, and learns at a tenth of the rate.
+For one kind of target or scene of which you have a few labelled clips: starts from
+`siamjax_small` as it ships, keeps its backbone frozen, and trains the rest at a tenth of the
+learning rate. docs/training.md explains each step.
 
-No number is published for it. Expected: docs/training.md has what it gave here.
+No number is published for it. Expected: see docs/training.md.
 
     siamjax prepare otb --input CLIPS --out prepared/mine --index-base 0 \
         --crop-size 335 --template-size 111

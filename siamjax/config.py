@@ -99,7 +99,7 @@ class _Checked:
 class BackboneConfig(_Checked):
     """Which feature extractor, how wide, and what it does at its borders."""
 
-    name: str = "resnet50"  # BACKBONE.TYPE
+    name: str = "resnet50"  # BACKBONE.TYPE: the network
     width: float = 1.0  # multiplies every channel count but the image's three
     # ResNet, MobileNetV2: keep the last stages at stride 8 and dilate them instead
     dilated: bool = True
@@ -147,31 +147,29 @@ class ModelConfig(_Checked):
     """The network: template and search image in, `cls_logits` and `loc` out."""
 
     backbone: BackboneConfig = BackboneConfig()
-    levels: tuple[str, ...] = (
-        "layer2",
-        "layer3",
-        "layer4",
-    )  # BACKBONE.KWARGS.used_layers
-    channels: tuple[int, ...] = (
-        256,
-        256,
-        256,
-    )  # ADJUST, RPN: width of neck and head, by level
+    # BACKBONE.KWARGS.used_layers: stages of the backbone that get a head each
+    levels: tuple[str, ...] = ("layer2", "layer3", "layer4")
+    # ADJUST, RPN: channels of neck and head, for each level
+    channels: tuple[int, ...] = (256, 256, 256)
     neck: bool = True  # ADJUST.ADJUST: 1x1 convolution and batch norm on every level
     template_crop: int | None = 7  # the neck's centre crop of the template, in cells
+    # RPN.TYPE: of SiamRPN++, of SiamRPN, or of SiamFC
     correlation: Literal["depthwise", "up_channel", "plain"] = "depthwise"
+    # As shifted sums or as a grouped convolution; "auto" takes what suits the device
     xcorr_implementation: Literal["auto", "shift", "conv"] = "auto"
-    fusion: Literal["weighted", "mean"] = "weighted"  # RPN.KWARGS.weighted
+    # RPN.KWARGS.weighted: levels are added with learnt weights, or averaged
+    fusion: Literal["weighted", "mean"] = "weighted"
     mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's branch, which outlines the target
     anchors: AnchorConfig = AnchorConfig()
-    template_size: int = 127  # TRAIN.EXEMPLAR_SIZE
+    template_size: int = 127  # TRAIN.EXEMPLAR_SIZE: side of the template, pixels
     # Pixels that the target with its context takes in both images; 0: the template's size.
     # Less than that shows more of the surroundings at the same scale
     context_size: int = 0
-    search_size: int = 255  # TRAIN.SEARCH_SIZE; the tracker has one of its own
+    search_size: int = 255  # TRAIN.SEARCH_SIZE, pixels; tracking has `tracker.search_size`
     base_size: int = 8  # TRAIN.BASE_SIZE: cells that the template's centre crop adds
-    score_size: int = 25  # TRAIN.OUTPUT_SIZE
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation; parameters: float32
+    score_size: int = 25  # TRAIN.OUTPUT_SIZE: side of the score map, cells
+    # Number type of the computation; parameters stay float32
+    dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False  # recompute the backbone's activations in the backward pass
 
     def _check(self):
@@ -306,18 +304,18 @@ class DistractorConfig(_Checked):
 class TrackerConfig(_Checked):
     """How a score map becomes a box."""
 
-    penalty_k: float = 0.04  # TRACK.PENALTY_K: punishes change of size and aspect
+    penalty_k: float = 0.04  # TRACK.PENALTY_K: penalty on changes of size and aspect
     window_influence: float = 0.44  # TRACK.WINDOW_INFLUENCE: share of the cosine window
     size_lr: float = 0.4  # TRACK.LR: how fast the size follows
-    search_size: int = 255  # TRACK.INSTANCE_SIZE
-    context_amount: float = 0.5  # TRACK.CONTEXT_AMOUNT
-    # whose rounding: PySOT's, or that of DaSiamRPN's release, whose centre is x + w / 2
+    search_size: int = 255  # TRACK.INSTANCE_SIZE: side of the search image, pixels
+    context_amount: float = 0.5  # TRACK.CONTEXT_AMOUNT: margin around the target
+    # Whose rounding: PySOT's, or that of DaSiamRPN's release, whose centre is x + w / 2
     arithmetic: Literal["pysot", "dasiamrpn"] = "pysot"
     # DaSiamRPN's entry to VOT2018: the search size of a sequence whose target fills less than
     # `small_target` of the first frame; None keeps `search_size`
     small_target_search_size: int | None = None
-    small_target: float = 0.004
-    # the score below which a short-term tracker says that its target is lost; 0 never says so
+    small_target: float = 0.004  # share of the frame, see `small_target_search_size`
+    # A short-term tracker calls its target lost below this score; 0 turns that off
     lost_score: float = 0.0
     # How much of the network's error on the first frame, where the box is known, is taken off
     # the boxes of later frames: 1 all of it, 0 none, as published
@@ -325,11 +323,10 @@ class TrackerConfig(_Checked):
     mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
-    # SiamFC alone, `model.correlation` "plain": the names are siamfc-pytorch's
-    scale_count: int = 3  # scale_num: search images a frame
-    scale_step: float = 1.0375  # between two of them
-    scale_penalty: float = 0.9745  # of a response that is not the middle one's
-    response_up: int = 16  # how much finer the response is made
+    scale_count: int = 3  # SiamFC, scale_num: search images per frame
+    scale_step: float = 1.0375  # SiamFC: factor between two scales
+    scale_penalty: float = 0.9745  # SiamFC: factor on responses of other scales
+    response_up: int = 16  # SiamFC: how many times the response is upsampled
 
     def _check(self):
         require(
@@ -376,16 +373,16 @@ class SyntheticConfig(_Checked):
     """A rendered set: deterministic from these numbers, nothing to download."""
 
     split: Literal["train", "test"] = "train"  # the splits share no object and no background
-    seed: int = 0
-    sequences: int = 200
-    frames: int = 60  # in each sequence
+    seed: int = 0  # another seed gives another set
+    sequences: int = 200  # how many
+    frames: int = 60  # frames in each sequence
     frame_step: int = 1  # keep every n-th frame
-    width: int = 320  # of a frame, pixels
-    height: int = 240
-    # folders of photographs in the place of what is drawn (docs/data.md): objects with alpha
-    # or masks, and scenes; paths as seen from where the command runs
+    width: int = 320  # width of a frame, pixels
+    height: int = 240  # height of a frame, pixels
+    # Folders of objects with alpha or masks, instead of drawn ones (docs/data.md); relative
+    # to where the command runs
     sprites: tuple[str, ...] = ()
-    backgrounds: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()  # folders of photographs, instead of drawn scenes
     part_prob: float = 0.0  # share of sequences whose target is a part of an object
 
     def _check(self):
@@ -439,13 +436,13 @@ class AugmentConfig(_Checked):
     """How one image of a pair is disturbed (DATASET.TEMPLATE.*, DATASET.SEARCH.*)."""
 
     shift: float = 0.0  # pixels, within +-shift on each axis
-    # How likely each offset is: all the same, a truncated normal of half the range, or such
-    # that every share of padding is as frequent as any other (see data/offsets.py)
+    # Distribution of the offset: uniform, a truncated normal of half the range, or one in
+    # which every share of padding is equally frequent (see data/offsets.py)
     shift_law: Literal["uniform", "gaussian", "inverse_padding"] = "uniform"
     scale: float = 0.0  # uniform in +-scale on each axis
-    blur: float = 0.0  # probabilities, from here on
-    flip: float = 0.0
-    color: float = 1.0
+    blur: float = 0.0  # probability of a motion blur
+    flip: float = 0.0  # probability of a horizontal flip
+    color: float = 1.0  # probability of a change of colour
 
     def _check(self):
         require(
@@ -465,28 +462,29 @@ class DataConfig(_Checked):
     crop_size: int = 511  # side of a stored crop; the template's share of it is template_size
     template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
     search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
-    negative_prob: float = 0.2  # DATASET.NEG
-    # DaSiamRPN's semantic negatives: shares of the negative pairs whose search image shows
-    # another instance of the template's category, or an object of another category
+    negative_prob: float = 0.2  # DATASET.NEG: share of negative pairs
+    # DaSiamRPN's semantic negatives: share of the negative pairs whose search image shows
+    # another instance of the template's category
     same_category_prob: float = 0.0
-    other_category_prob: float = 0.0
-    gray_prob: float = 0.0  # DATASET.GRAY
-    positive_iou: float = 0.6  # TRAIN.THR_HIGH
-    negative_iou: float = 0.3  # TRAIN.THR_LOW
+    other_category_prob: float = 0.0  # the same with an object of another category
+    gray_prob: float = 0.0  # DATASET.GRAY: share of pairs without colour
+    positive_iou: float = 0.6  # TRAIN.THR_HIGH: anchors with at least this IoU are positive
+    negative_iou: float = 0.3  # TRAIN.THR_LOW: anchors with at most this IoU are negative
     positives: int = 16  # TRAIN.POS_NUM: anchors chosen in one pair, at most
     anchors: int = 64  # TRAIN.TOTAL_NUM: positives and negatives
-    negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM
+    negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM: anchors of a negative pair
     # Which anchors are chosen, where there are more than wanted: "drawn" one after the other,
     # or those that come first in a random order, which a device can choose as well
     anchor_choice: Literal["drawn", "ranked"] = "drawn"
     # SiamFC: no anchors, but cells at most `response_radius` pixels from the target's centre
     labels: Literal["anchors", "response"] = "anchors"
-    response_radius: float = 16.0
+    response_radius: float = 16.0  # SiamFC: pixels
+    # SiamFC: how the distance from the centre is measured
     response_distance: Literal["manhattan", "euclidean"] = "manhattan"
     # Where colour, blur, flip and the labels are computed; "device" is inside the step
     finish_on: Literal["host", "device"] = "host"
     num_workers: int = 0  # processes that read ahead; 0 reads in threads
-    num_threads: int = 0  # those threads; 0 for one on each core that the process may use
+    num_threads: int = 0  # threads that read ahead; 0 for one on each core
 
     def _check(self):
         for name in (
@@ -538,14 +536,14 @@ class DataConfig(_Checked):
 class LossConfig(_Checked):
     """Weights of the losses; `data.labels` of "response" have SiamFC's logistic loss alone."""
 
-    cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT
-    loc_weight: float = 1.2  # TRAIN.LOC_WEIGHT
+    cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT: of the classification loss
+    loc_weight: float = 1.2  # TRAIN.LOC_WEIGHT: of the box loss
     # "l1" is what PySOT computes, "smooth_l1" what the paper says
     loc_distance: Literal["l1", "smooth_l1"] = "l1"
-    # Of the loss 1 - GIoU of the predicted boxes at the positives, beside the distance
+    # Weight of a loss 1 - GIoU of the predicted boxes, beside `loc_distance`
     iou_weight: float = 0.0
-    # The score that a positive is taught is its predicted box's IoU with the target, to this
-    # power: 1 is the IoU itself, and 0 is off, a score of 1
+    # The classification target of a positive is the IoU of its predicted box, to this power;
+    # 0 is off: the target is 1
     iou_aware: float = 0.0
 
     def _check(self):
@@ -566,16 +564,16 @@ class OptimConfig(_Checked):
     norm in inference mode; from then on, the stages that are chosen are trained.
     """
 
-    lr: float = 0.005
-    end_lr: float = 0.0005
-    warmup_lr: float = 0.001
-    warmup_epochs: int = 5
-    # After the warm-up, "log" falls evenly in the logarithm; "hold" keeps `lr`, and falls so
-    # in the last tenth of the epochs
+    lr: float = 0.005  # learning rate after the warm-up
+    end_lr: float = 0.0005  # learning rate of the last epoch
+    warmup_lr: float = 0.001  # learning rate of the first epoch
+    warmup_epochs: int = 5  # 0 for none
+    # After the warm-up, "log" decays log-linearly; "hold" keeps `lr` and decays in the last
+    # tenth of the epochs
     schedule: Literal["log", "hold"] = "log"
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    clip_norm: float | None = 10.0  # of the whole gradient, once summed; None does not clip
+    momentum: float = 0.9  # of SGD
+    weight_decay: float = 1e-4  # on every trained parameter
+    clip_norm: float | None = 10.0  # largest norm of the whole gradient; None does not clip
     # TRAIN.BATCH_SIZE, the pairs on each of PySOT's GPUs. It sums the GPUs' mean gradients:
     # the mean over our whole batch is multiplied by batch_size / summed_batch. None: by one
     summed_batch: int | None = None
@@ -583,11 +581,10 @@ class OptimConfig(_Checked):
     # BACKBONE.TRAIN_LAYERS: its stages that are trained from then on; None: all of them
     backbone_train_stages: tuple[str, ...] | None = None
     backbone_lr_scale: float = 1.0  # BACKBONE.LAYERS_LR: their rate, relative to the heads'
-    # What batch norms normalise by in training: the batch, or the running statistics, which
-    # then stay "fixed"; scale and bias are trained either way. Of the backbone's trained
-    # stages, and of the neck and the heads
+    # Batch norms of the backbone's trained stages: on the batch, or with "fixed" running
+    # statistics; scale and bias are trained either way
     backbone_norm: Literal["batch", "fixed"] = "batch"
-    head_norm: Literal["batch", "fixed"] = "batch"
+    head_norm: Literal["batch", "fixed"] = "batch"  # the same of the neck and the heads
 
     def _check(self):
         for name in ("lr", "end_lr", "warmup_lr", "clip_norm", "summed_batch"):
@@ -643,10 +640,10 @@ class InitConfig(_Checked):
 class TrainConfig(_Checked):
     """How long, how much at once, and what is written on the way."""
 
-    seed: int = 123456
+    seed: int = 123456  # of the initial parameters and of the data
     batch_size: int = 28  # pairs in one step over all devices together
-    epochs: int = 20
-    pairs_per_epoch: int = 600_000
+    epochs: int = 20  # of the whole run
+    pairs_per_epoch: int = 600_000  # pairs in one epoch
     # One program over a mesh of all devices, or one program a device
     parallel: Literal["jit", "pmap"] = "jit"
     # What batch norm is computed over: the whole batch, or (as PySOT does) each device's part
@@ -660,11 +657,10 @@ class TrainConfig(_Checked):
     average_decay: float = 0.0
     log_every: int = 20  # steps between two lines of metrics
     checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
-    keep_checkpoints: int = 2  # the last ones; the best in validation stays as well
-    # A step whose loss or gradient is not finite, or whose loss is larger than this, changes
-    # nothing and is counted; a run with more than `max_skipped` of them is stopped
+    keep_checkpoints: int = 2  # how many of the last; the best in validation is kept too
+    # A step with a larger loss, or a loss or gradient that is not finite, is skipped
     max_loss: float = 1e4
-    max_skipped: int = 20
+    max_skipped: int = 20  # a run with more skipped steps is stopped
     tensorboard: bool = False  # metrics for TensorBoard as well; needs tensorboardX
     picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
 
@@ -726,9 +722,9 @@ class ValidationConfig(_Checked):
     """Tracks sequences with what has been learnt so far, in one pass, as training goes on."""
 
     data: str = ""  # a benchmark's own folder, or a json file of PySOT's; empty for none
-    benchmark: str = "otb"  # its layout, as of eval.py
-    sequences: tuple[str, ...] = ()  # only these; all when none is named
-    max_frames: int = 0  # of each sequence; 0 for all
+    benchmark: str = "otb"  # its layout, as in eval.py
+    sequences: tuple[str, ...] = ()  # only these sequences; by default all
+    max_frames: int = 0  # use the first frames of each sequence; 0 for all
     every: int = 0  # steps between two validations; 0 for one an epoch; the last step has one
     slots: int = 8  # sequences in one device call
 

@@ -32,8 +32,9 @@ def evaluate(
 
     Args:
         benchmark: `otb` (any folder in OTB's layout), `otb0` (the same, its pixels counted from
-            0), `otb50`, `cvpr13`, `vot2016` to `vot2019`, `vot2018-lt`, `uav123`, `uav20l`, `lasot`, `trackingnet`, `got10k`,
-            `got10k-test`, `nfs`, `tcolor128`, `dtb70`; `synthetic`: the rendered test split
+            0), `otb50`, `cvpr13`, `vot2016` to `vot2019`, `vot2018-lt`, `uav123`, `uav20l`,
+            `lasot`, `trackingnet`, `got10k`, `got10k-test`, `nfs`, `tcolor128`, `dtb70`;
+            `synthetic`: the rendered test split
         data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
             `synthetic` is rendered into it when it is not there
         out: the folder to write: index.html, summary.json, table.md, table.tex, and

@@ -20,18 +20,17 @@ from siamjax.config_files import load_config
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Trains the network of a configuration, going on from where the work directory is."""
+    """Trains the network of a configuration; the same command resumes an interrupted run."""
 
     config: Path  # a configuration file, or the config.json of a run
-    workdir: Path  # where the run lives; made when it does not exist
-    dry_run: bool  # says what a training would take, draws its first pairs, and trains nothing
+    workdir: Path  # the folder of the run, created if needed
+    dry_run: bool  # print the cost of a step and draw the first pairs, without training
     # First and last step of a profiler's trace, which goes to `profile/` in the work directory
     profile: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="FIRST LAST")]
-    # Several processes that no launcher has started: where number 0 is to be met, how many
-    # there are, and this one's number from 0. Slurm, Open MPI and TPU pods say so themselves
+    # Address of process 0, for several processes without Slurm, Open MPI or a TPU runtime
     coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")]
-    num_processes: int | None
-    process_id: int | None
+    num_processes: int | None  # how many processes, with --coordinator
+    process_id: int | None  # number of this process, from 0, with --coordinator
     overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
 
 
