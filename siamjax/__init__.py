@@ -3,8 +3,8 @@
     import siamjax
     tracker = siamjax.load_tracker()
     tracker.init(frame, box_xywh)
-    tracker.update(frame)
-    tracker.box_xywh, tracker.score
+    result = tracker.update(frame)
+    result.box_xywh, result.score, result.is_lost
 
 The public names are imported on first use, so that `import siamjax` costs nothing.
 """

@@ -1,4 +1,4 @@
-"""The public way in: a configuration and weights give a model or a tracker."""
+"""The public entry points: load a model or a tracker from a configuration and weights."""
 
 import dataclasses
 import logging
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 class Model:
     """A network with its weights: encode a template once, score many search images.
 
-    Images are BGR unless `color="rgb"`, grey levels 0..255, of any real dtype; everything
-    that comes back is float32.
+    Images are BGR unless `color="rgb"`, values 0..255, uint8 or floating; outputs are
+    float32.
 
     Attributes:
         network: the Linen module.
         variables: `{"params": ..., "batch_stats": ...}`.
-        config: the experiment's.
+        config: the configuration.
     """
 
     def __init__(self, network: SiameseRPN, variables: dict, config: Config):
@@ -45,10 +45,10 @@ class Model:
         self.config = config
 
     def encode_template(self, images, *, color: Color = "bgr") -> TemplateFeatures:
-        """Everything about templates `[b, t, t, 3]` that a search image does not need again.
+        """Features of templates `[b, t, t, 3]`, computed once for many search images.
 
         t is `model.template_size` of the configuration, 127 for the published models. Raises
-        `ValueError` for another shape.
+        `InputError` for another shape.
         """
         images = _images(images, "images", color)
         side = self.config.model.template_size
@@ -65,7 +65,7 @@ class Model:
         """Score maps of search images `[b, n, n, 3]`, one for each template.
 
         `cls_logits` `[b, h, w, a, 2]` (background, foreground) and `loc` `[b, h, w, a, 4]`
-        (dx, dy, dw, dh). Raises `ValueError` for another shape.
+        (dx, dy, dw, dh). Raises `InputError` for another shape.
         """
         search = _images(search, "search", color)
         count = jax.tree.leaves(template)[0].shape[0]
@@ -80,8 +80,8 @@ class Model:
         """SiamMask's masks, logits `[b, t, t]`, at `cell` `[b, 2]`: row and column of each map.
 
         A mask shows the t x t pixels of its search image that begin at 8 * column - 4 *
-        base_size and 8 * row - 4 * base_size, which may lie outside. Raises `ValueError` for
-        a network without masks, and for a cell that the score map does not have.
+        base_size and 8 * row - 4 * base_size, which may lie outside. Raises `InputError` for
+        a network without masks, and for a cell outside the score map.
         """
         if prediction.mask is None:
             raise InputError(
@@ -102,9 +102,9 @@ class Model:
         return _predict_mask(self.variables, prediction.mask, cell, network=self.network)
 
     def folded(self) -> "Model":
-        """The same model, faster, for inference alone: no batch norms, see `folding`.
+        """The same model with batch norms folded into the convolutions, for inference only.
 
-        What it predicts is equal up to rounding. A release has no batch norms to begin with.
+        Predictions are equal up to rounding. The weights of a release are folded already.
         """
         if not self.variables["batch_stats"]:
             return self
@@ -116,14 +116,14 @@ class Model:
 def load_model(
     config: Config | str | Path | None = None, weights: str | Path | None = None
 ) -> Model:
-    """A network with weights: the one that ships where nothing is named.
+    """A network with its weights; without arguments, that of the tracker that ships.
 
     `config` is a `Config`, a configuration file, or None for the one that the weights come
     with. `weights` is a training's work directory or a checkpoint in it, a release file (see
-    `siamjax release`), or a file that `siamjax convert` takes. Either may be the name of a
-    tracker that ships, such as "siamjax_small"; the weights "random" are a network's that has
-    learnt nothing. From here on, what is compiled is kept for later starts, see
-    `compile_cache`. Raises `InputError` when something is missing or does not fit.
+    `siamjax release`), or a file that `siamjax convert` takes; None takes the weights that
+    ship for the network of `config`. Either may be the name of a tracker that ships, such as
+    "siamjax_small". The weights "random" give an untrained network. Turns the compilation
+    cache on, see `compile_cache`. Raises `InputError` if something is missing or does not fit.
     """
     config, path = resolve(config, weights)
     compile_cache.enable()
@@ -140,7 +140,7 @@ def load_tracker(
 ) -> Tracker:
     """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`.
 
-    Its network has no batch norms any more: see `Model.folded`.
+    Batch norms are folded into the convolutions, see `Model.folded`.
     """
     model = load_model(config, weights).folded()
     return Tracker(model.network, model.variables, model.config)

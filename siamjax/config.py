@@ -1,4 +1,4 @@
-"""Every knob of siamjax: frozen, typed dataclasses that check themselves.
+"""All settings of siamjax: frozen, typed dataclasses that check themselves.
 
 A configuration is a Python file with `get_config() -> Config`, holding values only. This
 module imports neither JAX nor anything else of ours, so that reading a configuration is
@@ -468,8 +468,8 @@ class DataConfig(_Checked):
     same_category_prob: float = 0.0
     other_category_prob: float = 0.0  # the same with an object of another category
     gray_prob: float = 0.0  # DATASET.GRAY: share of pairs without colour
-    positive_iou: float = 0.6  # TRAIN.THR_HIGH: anchors with at least this IoU are positive
-    negative_iou: float = 0.3  # TRAIN.THR_LOW: anchors with at most this IoU are negative
+    positive_iou: float = 0.6  # TRAIN.THR_HIGH: anchors above this IoU are positive
+    negative_iou: float = 0.3  # TRAIN.THR_LOW: anchors below this IoU are negative
     positives: int = 16  # TRAIN.POS_NUM: anchors chosen in one pair, at most
     anchors: int = 64  # TRAIN.TOTAL_NUM: positives and negatives
     negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM: anchors of a negative pair

@@ -1,4 +1,4 @@
-"""The tracker as an object that remembers: the interface that OpenCV made common."""
+"""The tracker as an object with `init` and `update`, as in OpenCV."""
 
 import jax
 import numpy as np
@@ -26,11 +26,11 @@ class Tracker:
         result = tracker.update(frame)
         result.box_xywh, result.score, result.is_lost
 
-    The tracker's attributes of these names are the last result's. Frames are NumPy or JAX
-    arrays `[h, w, 3]` uint8, BGR unless `color="rgb"`, or grey `[h, w]`; boxes are 0-based
-    pixels. `init` may be called again at any time, with a frame of any size. The step runs
-    while the host goes on; reading a result waits for it, and so does every frame of a
-    long-term tracker, whose search size depends on it.
+    The tracker has the same attributes, with the values of the last result. Frames are NumPy
+    or JAX arrays `[h, w, 3]` uint8, BGR unless `color="rgb"`, or grey `[h, w]`; boxes are
+    0-based pixels. `init` may be called again at any time, with a frame of any size. `update`
+    returns before the device is done, and reading a result waits for it; a long-term
+    tracker waits in every frame, since its search size depends on the last result.
 
     Attributes:
         network: as `build_network` gives it.
@@ -51,7 +51,7 @@ class Tracker:
     def init(self, frame, box_xywh, *, color: Color = "bgr") -> None:
         """Starts with the target in `box_xywh`: four numbers, left, top, width, height.
 
-        Raises `FrameError` or `BoxError`, and then keeps following what it followed before.
+        Raises `FrameError` or `BoxError`, and then keeps the previous target, if any.
         """
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
@@ -76,8 +76,8 @@ class Tracker:
     def update(self, frame, *, color: Color = "bgr") -> Result:
         """Finds the target in the next frame, which must have the size of the first.
 
-        Raises `FrameError` for a frame that it cannot use, without moving: the caller may
-        count it and go on with the next one.
+        Raises `FrameError` for a frame that cannot be used, and `RuntimeError` before `init`.
+        The tracker then stays as it was, and may go on with the next frame.
         """
         steps_lost = self._last().steps_lost
         frame = as_bgr(frame, color)
@@ -102,7 +102,7 @@ class Tracker:
 
     @property
     def score(self) -> float:
-        """How sure that was, in [0, 1]; 1 after `init`."""
+        """The score of the last result, in [0, 1]; 1 after `init`."""
         return self._last().score
 
     @property

@@ -1,4 +1,4 @@
-"""Many targets at once, one device call a frame: sequences in lock-step, or one frame's."""
+"""Many targets with one device call per frame: in many sequences, or in one video."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -140,16 +140,16 @@ def _batch_of(chosen: list[int], room: int) -> np.ndarray:
 
 
 class BatchTracker:
-    """Follows one target in each of many sequences, in lock-step.
+    """Follows one target in each of many sequences at once.
 
         tracker.init(slot, frame, box_xywh)
         results = tracker.update({slot: frame, ...})
 
-    A slot takes a new sequence whenever `init` is called for it; slots without a frame in a
-    call stand still and cost nothing. Frames may differ in size: in a call they share the
-    bucket of the largest. A call is one device call, or one for each search size in use
-    where the configuration is a long-term tracker's. Its compiled sizes are the powers of
-    two up to `slots`. Frames and boxes are those of `Tracker`, and so are the results.
+    `init` starts a new sequence in a slot at any time. Slots without a frame in an update
+    stay as they are and cost nothing. Frames may differ in size, and are padded to the
+    largest. An update is one device call; for a long-term tracker, one for each search size in
+    use. It is compiled for batches of powers of two up to `slots`. Frames, boxes and results
+    are as in `Tracker`.
 
     Attributes:
         network, variables, config: as those of `Tracker`.
@@ -194,7 +194,7 @@ class BatchTracker:
         """The next frame of some slots: `{slot: result}`, in the order of `frames`.
 
         Raises `FrameError`, naming the slot, for a frame that cannot be used, and
-        `RuntimeError` for a slot without a target; nothing moves then.
+        `RuntimeError` for a slot without a target; all slots then stay as they were.
         """
         ready = {slot: self._check(slot, frame, color) for slot, frame in frames.items()}
         targets = {slot: self._targets[slot] for slot in ready}
@@ -236,9 +236,9 @@ class MultiTracker:
         tracker.init(frame, boxes_xywh)
         results = tracker.update(frame)
 
-    Every target is followed as if it were the only one. A call is one device call, or one
-    for each search size in use where the configuration is a long-term tracker's. Frames,
-    boxes and results are those of `Tracker`; the attributes are the last results'.
+    Targets do not influence each other. An update is one device call; for a long-term
+    tracker, one for each search size in use. Frames, boxes and results are as in `Tracker`;
+    the attributes are those of the last results.
 
     Attributes:
         network, variables, config: as those of `Tracker`.
@@ -254,7 +254,7 @@ class MultiTracker:
     def init(self, frame, boxes_xywh, *, color: Color = "bgr") -> None:
         """Starts with the targets in `boxes_xywh`, `[n, 4]`, of one frame.
 
-        Raises `FrameError` or `BoxError`, and then keeps following what it followed before.
+        Raises `FrameError` or `BoxError`, and then keeps the previous targets, if any.
         """
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
@@ -288,7 +288,10 @@ class MultiTracker:
         self._targets = targets
 
     def update(self, frame, *, color: Color = "bgr") -> list[Result]:
-        """Finds every target in the next frame; raises `FrameError` without moving."""
+        """Finds every target in the next frame: a result each, in the order of `boxes_xywh`.
+
+        Raises `FrameError`, and then stays as it was.
+        """
         if self._states is None:
             raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
@@ -321,15 +324,15 @@ class MultiTracker:
 
     @property
     def scores(self) -> np.ndarray:
-        """How sure that was, `[n]` float32 in [0, 1]; 1 after `init`."""
+        """The score of each target, `[n]` float32 in [0, 1]; 1 after `init`."""
         return np.array([each.score for each in self._results], np.float32)
 
     @property
     def polygons(self) -> list[np.ndarray] | None:
-        """What `Tracker.polygon` is, of each target."""
+        """`Result.polygon` of each target; None for a network without masks."""
         return [each.polygon for each in self._results] if self.config.model.mask else None
 
     @property
     def are_lost(self) -> np.ndarray:
-        """Which targets are not in sight, see `Result.is_lost`: `[n]` bool."""
+        """Which targets are lost, see `Result.is_lost`: `[n]` bool."""
         return np.array([each.is_lost for each in self._results], bool)

@@ -1,4 +1,4 @@
-"""What a tracker says of one frame."""
+"""What a tracker found in one frame."""
 
 import dataclasses
 from functools import cached_property
@@ -46,10 +46,10 @@ class Fetched:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result:
-    """One target in one frame, as a tracker found it; nothing of it changes any more.
+    """Where a tracker found its target in one frame; immutable.
 
-    What is read first waits for the device, and is kept. Boxes are 0-based pixels of the
-    frame. Equal results say the same; a pickled one holds NumPy arrays alone.
+    A field is fetched from the device when it is first read. Boxes are 0-based pixels of the
+    frame. Results are equal if all values are; pickled ones hold NumPy arrays.
     """
 
     _fetched: Fetched
@@ -73,7 +73,7 @@ class Result:
 
     @property
     def score(self) -> float:
-        """How sure that is, in [0, 1]: the network's foreground score."""
+        """The network's foreground score of the box, in [0, 1]."""
         return float(self._mine(self._fetched.score))
 
     @property
@@ -84,10 +84,10 @@ class Result:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the target is not in sight.
+        """Whether the target is lost.
 
-        A long-term tracker is looking for it then; a short-term one's score is below its
-        configuration's `tracker.lost_score`, or is no number.
+        For a short-term tracker: the score is below `tracker.lost_score` of its configuration,
+        or NaN. For a long-term tracker: it is searching for the target.
         """
         if self._fetched.steps_lost is not None:
             return self.steps_lost > 0
@@ -95,7 +95,7 @@ class Result:
 
     @cached_property
     def mask(self) -> np.ndarray | None:
-        """How sure each pixel of the frame is the target's, `[h, w]` float32 in [0, 1].
+        """The probability of each pixel to be the target's, `[h, w]` float32 in [0, 1].
 
         Read-only. None before any update, and for a network without masks.
         """

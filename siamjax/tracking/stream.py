@@ -1,4 +1,4 @@
-"""Tracking as a generator over whatever gives frames."""
+"""Tracking as a generator over any iterable of frames."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -12,21 +12,21 @@ from siamjax.tracking.frames import Color, FrameError
 class Tracked(NamedTuple):
     """One frame's result."""
 
-    box_xywh: np.ndarray  # [4] pixels of the frame; the last known where there is a problem
-    score: float  # in [0, 1]; NaN where there is a problem
-    problem: str | None  # why the frame was not tracked
-    is_lost: bool = False  # as `Result.is_lost`; that of the frame before where it was not
+    box_xywh: np.ndarray  # [4] pixels of the frame; the last one if there is a problem
+    score: float  # in [0, 1]; NaN if there is a problem
+    problem: str | None  # why the frame could not be tracked; None if it was
+    is_lost: bool = False  # as `Result.is_lost`; the last one if there is a problem
 
 
 def track_frames(
     tracker: Tracker, frames: Iterable, box_xywh, *, color: Color = "bgr"
 ) -> Iterator[Tracked]:
-    """Follows the target in `box_xywh` of the first frame, and gives one result a frame.
+    """Follows the target in `box_xywh` of the first frame; yields one result per frame.
 
-    `frames` may be endless, and is read one frame at a time. A later one that cannot be used,
-    or that is an exception, is reported as a problem, and tracking goes on with the next. The
-    first one must be good: an exception in its place is raised, and so are `FrameError` and
-    `BoxError`.
+    `frames` may be endless, and is read one frame at a time. A frame that cannot be used, or
+    an exception in place of a frame (`siamjax.video.open_frames` gives such), is reported as
+    `problem`, and tracking continues with the next. The first frame must be usable: an
+    exception in its place, `FrameError` or `BoxError` is raised.
     """
     is_first = True
     for frame in frames:
