@@ -27,15 +27,15 @@ def ablate(
 
     Args:
         study: a study file, configs/ablations/NAME.py
-        workdir: where cells and tables are kept
+        workdir: the folder for runs and tables
         size: `full` needs the paper's data; `small` renders its own
-        variants: only these; all when none is named
-        seeds: these instead of the study's own
-        gpus: run one cell on each of these GPUs at once (numbers as CUDA counts them); one
-            cell after the other when none is named
-        jobs: run so many cells at once on CPU, each on its share of the cores: sooner done
-            than one after the other on all of them
-        dry_run: lists the cells and what they cost, and trains nothing
+        variants: run only these variants; by default all
+        seeds: run these seeds instead of the study's own
+        gpus: train on these GPUs at once, one run on each (CUDA's numbers); by default one
+            run after the other
+        jobs: train this many runs at once on CPU, each on its share of the cores, which is
+            faster than one after the other
+        dry_run: list the runs and what they cost, without training
     """
     import dataclasses
 

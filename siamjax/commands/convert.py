@@ -18,13 +18,13 @@ def convert(
 ) -> None:
     """Converts weights of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking and torchvision.
 
-    Without `--config` it only says what the file is and which configuration fits. The
-    folder is written whole or not at all: a checkpoint, config.json, and report.txt, which
-    says for each key of the file where it went. Weights of a mere backbone give a
-    checkpoint of the backbone, a start for training and no tracker.
+    Without --config and --out, it only says what the file is and which configuration fits.
+    With them, it writes a checkpoint, config.json, and report.txt, which says where each key
+    of the file went. Weights of a backbone alone give a start for training, not a tracker.
 
     Args:
-        file: a .pth, read without running anything in it, or a .npz of the state dict
+        file: a .pth or .safetensors, read without executing anything in it, or a .npz of the
+            state dict
         config: the configuration of the network
         out: the folder to write, new or empty
     """

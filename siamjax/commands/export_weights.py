@@ -16,10 +16,11 @@ def export_weights(
     """Writes weights as a state dict that PySOT loads.
 
     Args:
-        weights: a checkpoint of ours, or a file that `siamjax convert` takes
+        weights: a checkpoint or work directory, or a file that `siamjax convert` takes
         config: the configuration of the network
         out: the file to write, .pth (for PyTorch 0.4 and later) or .npz
-        alexnet: PySOT's names for AlexNet, as in `alexnetlegacy` or as in `alexnet`
+        alexnet: the names of AlexNet's keys: `features` as in PySOT's `alexnetlegacy`, `layers`
+            as in its `alexnet`
     """
     from siamjax.config_files import load_config
     from siamjax.training.checkpoints import load_variables

@@ -16,7 +16,7 @@ def score(
 ) -> int:
     """Scores trackers' result files against the truth.
 
-    Names match whatever their case, hyphens and separators. Sequences that are missing or
+    Names match regardless of case, hyphens and separators. Sequences that are missing or
     of another length are named, and are in no mean; the exit code is then 3.
 
     Args:
@@ -26,12 +26,12 @@ def score(
             of PySOT's toolkit
         results: one tracker's folder, or a folder of such folders
         json: print JSON instead of a table
-        convention: another toolkit's way of counting: pysot, matlab, got10k, pytracking or
-            visible for one-pass evaluation, pysot or vot-toolkit for VOT
-        experiment: the folder inside a tracker's, such as `realtime`, where it is not the
+        convention: whose rules for frames without boxes: pysot (default), matlab, got10k,
+            pytracking or visible for one pass; pysot (default) or vot-toolkit for VOT
+        experiment: the folder of results within a tracker's, such as `realtime`, if not the
             benchmark's own; or `one-pass`, for VOT's benchmarks run without restarts
-        report: a folder for a report (HTML, Markdown, LaTeX) on these trackers, with frames
-            where `annotations` has them
+        report: also write a report (HTML, Markdown, LaTeX) into this folder, with frames if
+            `annotations` has them
         allow_missing: exit with 0 even if sequences are missing from a score
     """
     from json import dumps
