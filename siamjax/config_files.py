@@ -63,8 +63,9 @@ def run_file(path: Path, function: str, form: str, *arguments: Any) -> Any:
 def _line_of(path: Path, error: BaseException) -> str:
     """The last line of the file that had to do with an error, `path, line 3`."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
-    if isinstance(error, SyntaxError) and error.filename and Path(error.filename) == path:
+    file = path.absolute()  # as Python calls it in a traceback
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == file]
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename) == file:
         lines = [error.lineno]
     return f"{path}, line {lines[-1]}" if lines else str(path)
 

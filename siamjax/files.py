@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,23 @@ def replacing(path: Path) -> Iterator[Path]:
                 f"half-written was left behind{hint}"
             ) from error
         raise
+
+
+class _Writable(Exception):
+    """A file could be written; nothing is to be left of the trial."""
+
+
+def require_writable(path: Path) -> None:
+    """Makes the folder of a file that is to be written after long work.
+
+    Raises `OSError`, whose message names the file, where that would fail then.
+    """
+    with contextlib.suppress(_Writable), replacing(path) as temporary:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(path).st_mode):  # fails where the name is too long
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        temporary.touch()
+        raise _Writable
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

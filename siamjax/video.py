@@ -13,6 +13,7 @@ count it and go on. Every source has
 import collections
 import itertools
 import math
+import os
 import statistics
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
 from siamjax.errors import InputError
+from siamjax.files import require_writable
 from siamjax.folders import IMAGE_SUFFIXES, FolderError, files_in, folders_in, images_in
 from siamjax.images import MAX_PIXELS, ImageError, read_image
 from siamjax.signatures import HEAD, describe
@@ -441,13 +443,15 @@ class VideoWriter:
                 f"a video cannot be written to {str(path)!r}: its name must end in one of "
                 f"{' '.join(sorted(VIDEO_SUFFIXES))}"
             )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        require_writable(self.path)
         if sane_rate(frame_rate) is None:
             raise InputError(
                 f"`frame_rate` (={frame_rate}) must lie between {MIN_RATE} and {MAX_RATE} "
                 "frames per second"
             )
-        self._partial = self.path.with_name(f".{self.path.stem}.partial{self.path.suffix}")
+        self._partial = self.path.with_name(
+            f".{self.path.stem[:40]}.{os.getpid()}.partial{self.path.suffix}"
+        )
         self._shape: tuple[int, ...] | None = None
         try:
             self._container = av.open(f"file:{self._partial}", "w")

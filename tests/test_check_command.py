@@ -142,3 +142,13 @@ def test_bad_arguments(prepared, tmp_path, capsys):
         (prepared / file).unlink()
         assert main(["check", str(prepared)]) == 1
         assert message in capsys.readouterr().err
+
+
+def test_a_sheet_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path, prepared, capsys
+):
+    for place in ("sheet.txt", prepared / "index.npz" / "sheet.jpg"):
+        assert main(["check", str(prepared), "--sheet", str(place)]) == 1
+        out, err = capsys.readouterr()
+        assert not out
+        assert str(place) in err

@@ -247,6 +247,12 @@ class TestFiles:
         with pytest.raises(ConfigError, match=message):
             load_config(self.write(tmp_path, body))
 
+    def test_a_broken_file_of_the_current_folder(self, tmp_path, monkeypatch):
+        self.write(tmp_path, "x = 1\n1 / 0")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigError, match=r"^mine\.py, line 2: ZeroDivisionError"):
+            load_config("mine.py")
+
     def test_a_missing_file_suggests_a_near_one(self, tmp_path):
         self.write(tmp_path, "")
         with pytest.raises(ConfigError, match="did you mean 'mine'"):

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamjax.files import file_name, keep_name, original_name, printable, write_whole
+from siamjax.files import (
+    file_name,
+    keep_name,
+    original_name,
+    printable,
+    require_writable,
+    write_whole,
+)
 
 # What each is called on disk, spelled out by hand.
 SPELLED = {
@@ -131,3 +138,21 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_file(tmp_path):
     (tmp_path / "taken").write_text("a file, not a folder")
     with pytest.raises(OSError, match=r"cannot write .*taken/file.txt"):
         write_whole(tmp_path / "taken" / "file.txt", "new")
+
+
+@pytest.mark.parametrize("place", ["file/x.txt", "folder", "x" * 252 + ".txt"])
+def test_a_place_where_nothing_can_be_written_is_found_before_the_work(tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="cannot write") as caught:
+        require_writable(tmp_path / place)
+    assert place in str(caught.value)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_trying_to_write_leaves_what_is_there(tmp_path):
+    (tmp_path / "old").write_text("old")
+    require_writable(tmp_path / "old")
+    require_writable(tmp_path / "new" / "file")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["new", "old"]
+    assert (tmp_path / "old").read_text() == "old"

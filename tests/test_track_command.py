@@ -620,3 +620,13 @@ def test_rotated_rectangles_are_drawn_and_told(folder, tmp_path, monkeypatch):
     first, *others = (f["targets"][0] for f in json.loads(boxes.read_text())["frames"])
     assert "polygon" not in first
     assert all(np.shape(target["polygon"]) == (4, 2) for target in others)
+
+
+def test_boxes_that_cannot_be_written_are_refused_before_the_tracking(
+    folder, weights, tmp_path, capsys
+):
+    place = folder / "0001.png" / "boxes.txt"
+    assert run(folder, weights, "--boxes", place) == 1
+    err = capsys.readouterr().err
+    assert "loading" not in err
+    assert f"cannot write '{place}'" in err

@@ -802,3 +802,11 @@ def test_what_is_live_is_told_from_files(tmp_path, monkeypatch):
     assert not video_module.is_live("clip.mp4") and not video_module.is_live(tmp_path)
     (tmp_path / "0").mkdir()
     assert not video_module.is_live("0")
+
+
+def test_long_names_and_places_that_cannot_be_written(tmp_path, picture):
+    with VideoWriter(tmp_path / f"{'x' * 251}.mp4") as writer:
+        writer.write(picture)
+    assert [p.name for p in tmp_path.iterdir()] == [f"{'x' * 251}.mp4"]
+    with pytest.raises(OSError, match="cannot write"):
+        VideoWriter(tmp_path / f"{'x' * 251}.mp4" / "inside.mp4")

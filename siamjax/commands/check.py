@@ -31,11 +31,14 @@ def check(
         sheet: the page of random samples with their boxes; by default NAME_check.jpg in the
             current folder
     """
+    from siamjax.data.contact_sheet import require_sheet
     from siamjax.data.inspection import inspect_prepared, inspect_raw
     from siamjax.data.sources import is_prepared
 
     require_between("--limit", limit, 1, 2**63 - 1)
     require_between("--seed", seed, 0, 2**32 - 1)
+    sheet = sheet or Path(f"{folder.resolve().name}_check.jpg")
+    require_sheet(sheet)
     if is_prepared(folder):
         if layout is not None:
             raise InputError(f"`--layout` is for raw folders, and {folder} is a prepared set")
@@ -44,7 +47,6 @@ def check(
         report = inspect_raw(folder, layout, limit=limit, seed=seed)
     for line in report.lines():
         print(line)
-    sheet = sheet or Path(f"{folder.resolve().name}_check.jpg")
     if report.write_sheet(sheet):
         print(f"samples: {sheet}")
     print("fit for training" if report.is_fit else "NOT fit for training")

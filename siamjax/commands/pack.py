@@ -14,13 +14,16 @@ def pack(*, benchmark: str, data: Path, results: Path, out: Path) -> None:
         results: one tracker's folder
         out: the .zip file to write
     """
+    from siamjax.evaluation.pack import PackError
     from siamjax.evaluation.pack import pack as write_archive
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.truths import read_truths
 
     conventions = get_benchmark(benchmark)
     truths, problems = read_truths(data, conventions)
-    for problem in problems:
-        print(f"problem: {problem}")
+    if problems:  # what is complete cannot be said
+        shown = "; ".join(map(str, problems[:3]))
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise PackError(f"`--data` (={str(data)!r}) is not whole: {shown}{more}")
     file = write_archive(results, truths, conventions, out)
     print(f"{len(truths)} sequences: {file}, {file.stat().st_size / 1e6:.1f} MB")

@@ -13,6 +13,7 @@ from siamjax.commands.track_example import read_example
 from siamjax.commands.track_report import Report, write_boxes
 from siamjax.commands.track_run import Run
 from siamjax.errors import InputError
+from siamjax.files import require_writable
 from siamjax.text import TextError, parse_number
 
 BOX_SUFFIXES = (".txt", ".csv", ".json")
@@ -98,7 +99,7 @@ def track(
             writer = stack.enter_context(VideoWriter(out, frames.frame_rate))
             sinks.append(lambda image, rate: writer.write(image) is None)
         if boxes is not None:
-            boxes.parent.mkdir(parents=True, exist_ok=True)
+            require_writable(boxes)
         if not starts:
             starts = _draw_starts(first)
         if show:

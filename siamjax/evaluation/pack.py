@@ -35,6 +35,9 @@ def pack(folder: Path, truths: Iterable[AnyTruth], benchmark: Benchmark, out: Pa
         raise PackError(
             f"no server takes archives of {benchmark.name}; those of GOT-10k and TrackingNet do"
         )
+    out = Path(out)
+    if out.suffix.lower() != ".zip":
+        raise PackError(f"`--out` (={str(out)!r}) must end in .zip")
     truths = list(truths)
     files = find_results(folder, [truth.name for truth in truths])
     members, wrong = {}, []
@@ -49,7 +52,6 @@ def pack(folder: Path, truths: Iterable[AnyTruth], benchmark: Benchmark, out: Pa
             f"{len(wrong)} of {len(truths)} sequences are not ready: "
             f"{'; '.join(wrong[:3])}{more}"
         )
-    out = Path(out)
     with replacing(out) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in members.items():
@@ -63,6 +65,10 @@ def _members(truth: AnyTruth, runs: list[Path], layout: str) -> dict[str, str]:
         raise PackError("no result file")
     refuse_two_layouts(runs)
     name = file_name(truth.name)
+    if len(runs) > 1:  # <name>_001.txt and so on
+        numbers = [int(file.stem[-3:]) for file in runs]
+        if numbers != list(range(1, len(runs) + 1)):
+            raise PackError(f"repetitions {numbers}, where 1 to {len(runs)} are expected")
     boxes = [_server_form(_checked(read_boxes(file), file, truth)) for file in runs]
     if layout == "trackingnet":
         if len(runs) > 1:

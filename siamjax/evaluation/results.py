@@ -16,6 +16,7 @@ the tracker was given, as in PySOT's files. A time is nan where nothing was trac
 """
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -377,5 +378,9 @@ def read_times(file: Path) -> np.ndarray:
         if len(row) != len(rows[0][1]):
             raise TextError(
                 f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
+            )
+        if any(value < 0 or math.isinf(value) for value in row):
+            raise TextError(
+                f"{str(file)!r} line {line}: a time is a number of seconds, from 0 on, or nan"
             )
     return np.array([row for _, row in rows]).reshape(len(rows), len(rows[0][1]) if rows else 0)

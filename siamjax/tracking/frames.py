@@ -169,7 +169,8 @@ def as_box_xywh(box_xywh, width: int, height: int) -> np.ndarray:
     """
     try:
         # A copy: the device may read it while the caller has gone on to change it.
-        box = np.array(box_xywh, np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            box = np.array(box_xywh, np.float32)
     except (TypeError, ValueError):
         box = np.empty(0, np.float32)
     if box.shape != (4,):

@@ -114,10 +114,34 @@ def test_times_go_with_got10ks_boxes(tmp_path):
     for text, message in (
         ("1\n1\n1\n", "3 lines of times"),
         ("1\n1 2\n1\n1\n", "line 2: 2 times"),
+        ("1\ninf\n1\n1\n", "line 2: a time is"),
+        ("1\n1\n-1\n1\n", "line 3: a time is"),
     ):
         times.write_text(text)
         with pytest.raises(PackError, match=message):
             pack(tmp_path / "results", truths, benchmark, tmp_path / "out.zip")
+    times.unlink()
+    (results / "a_002.txt").rename(results / "a_003.txt")
+    with pytest.raises(PackError, match=r"repetitions \[1, 3\], where 1 to 2"):
+        pack(tmp_path / "results", truths, benchmark, tmp_path / "out.zip")
+
+
+def test_no_archive_of_a_set_that_is_not_whole(tmp_path, capsys):
+    frames(tmp_path / "data" / "a")
+    write(tmp_path / "data" / "a" / "groundtruth.txt", ROWS[:1])
+    listed = tmp_path / "data" / "list.txt"
+    listed.write_text("a\nb\n")
+    write(tmp_path / "results" / "a" / "a_001.txt", ROWS)
+    words = ["pack", "--benchmark", "got10k-test", "--data", str(tmp_path / "data")]
+    words += ["--results", str(tmp_path / "results"), "--out"]
+    assert main([*words, str(tmp_path / "out.zip")]) == 1
+    assert "is not whole: b: skipped: in list.txt, but has no folder" in capsys.readouterr().err
+    assert not (tmp_path / "out.zip").exists()
+    listed.write_text("a\n")
+    assert main([*words, str(listed)]) == 1
+    assert "must end in .zip" in capsys.readouterr().err
+    assert listed.read_text() == "a\n"
+    assert main([*words, str(tmp_path / "out.zip")]) == 0
 
 
 # --- truth
