@@ -13,6 +13,7 @@ import numpy as np
 from siamjax.data.builders.annotations import LayoutError
 from siamjax.data.builders.cutting import (
     LOOKS_NORMALISED,
+    OTHER_SIZE,
     UNREADABLE,
     Settings,
     cut_clips,
@@ -296,7 +297,10 @@ def _judge_drops(report: Report, drops: Drops, kept: int, clips: int) -> None:
         report.remarks.append("a preparation would leave out:")
         report.remarks += drops.lines()
     _judge_corners(report, drops, kept)
-    hints = {LOOKS_NORMALISED: "they must be multiplied by the frame's width and height"}
+    hints = {
+        LOOKS_NORMALISED: "they must be multiplied by the frame's width and height",
+        OTHER_SIZE: "if the pictures were resized or turned, do the same to their boxes",
+    }
     for reason, count in drops.counts.items():
         # of a file that cannot be read, nobody knows how many targets it has
         of = clips if reason == UNREADABLE else kept + drops.total

@@ -1,6 +1,7 @@
 """Layouts: what is read of small trees of each, with the traps of the real sets."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from siamjax.data.builders.annotations import NO_LINE, LayoutError
 from siamjax.data.builders.cutting import (
     LOOKS_NORMALISED,
+    OTHER_SIZE,
     REACHES_FAR,
     Settings,
     category_number,
@@ -154,6 +156,39 @@ def test_flags_are_kept_on_request(tmp_path):
     trees.imagenet_vid(root)
     pictures, _ = cut("imagenet_vid", root, none)
     assert sum(len(p.targets) for p in pictures) == 5
+
+
+def _tell_size(layout, root, width, height):
+    """Writes the size of the pictures into a tree's annotations, where the layout has it."""
+    if layout == "mot":
+        text = f"[Sequence]\nimWidth={width}\nimHeight={height}\n"
+        (root / "train" / "MOT17-02" / "seqinfo.ini").write_text(text)
+    for file in root.rglob("*.json"):
+        content = json.loads(file.read_text())
+        for image in content["images"]:
+            image |= {"width": width, "height": height}
+        file.write_text(json.dumps(content))
+    for file in root.rglob("*.xml"):
+        size = f"<size><width>{width}</width><height>{height}</height></size>"
+        file.write_text(file.read_text().replace("<annotation>", f"<annotation>{size}"))
+
+
+@pytest.mark.parametrize(
+    "layout", ["coco", "mot", "pascal_voc", "imagenet_vid", "imagenet_det"]
+)
+def test_pictures_that_were_resized_after_they_were_annotated(layout, tmp_path):
+    count = trees.WRITERS[layout](tmp_path)
+    # the last is what tools write that did not look; sizes may be off by rounding
+    told = ((trees.WIDTH, trees.HEIGHT), (trees.WIDTH + 1, trees.HEIGHT - 1), (0, 0))
+    for size in (*told, (2 * trees.WIDTH, 2 * trees.HEIGHT), (trees.HEIGHT, trees.WIDTH)):
+        shutil.rmtree(tmp_path)
+        trees.WRITERS[layout](tmp_path)
+        _tell_size(layout, tmp_path, *size)
+        pictures, drops = cut(layout, tmp_path)
+        kept = sum(len(p.targets) for p in pictures)
+        assert (kept, drops.counts.get(OTHER_SIZE, 0)) == (
+            (count, 0) if size in told else (0, count)
+        )
 
 
 def test_small_flat_and_strange_boxes(tmp_path):

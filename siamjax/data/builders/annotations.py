@@ -41,6 +41,7 @@ class Sighting(NamedTuple):
     is_fraction: bool = False  # the box is in fractions of the frame's sides
     excluded: str = ""  # why the annotation itself leaves it out, or has no box for it
     remark: str = ""  # how the annotation was taken, where that is not plain
+    annotated_size: tuple[float, float] | None = None  # of the picture, where it is told
 
 
 class Clip(NamedTuple):
@@ -92,6 +93,15 @@ def as_box(value: Any) -> Box | None:
     if not isinstance(value, list) or len(value) != 4:
         raise TextError(f"{quote(value)} is no box of four numbers")
     return tuple(math.nan if v is None else as_number(v) for v in value)
+
+
+def as_size(width: Any, height: Any) -> tuple[float, float] | None:
+    """The size of a picture as its annotation tells it; None where it is none, or 0 by 0."""
+    try:
+        size = as_number(width), as_number(height)
+    except TextError:
+        return None
+    return size if 0 < min(size) and max(size) < math.inf else None
 
 
 def within(folder: Path, name: Any, key: str = "file") -> Path:

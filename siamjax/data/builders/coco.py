@@ -28,6 +28,7 @@ from siamjax.data.builders.annotations import (
     Sighting,
     as_box,
     as_index,
+    as_size,
     bounding_box,
     within,
 )
@@ -87,14 +88,14 @@ def _images(root, stem, content, names):
         if number in known:
             raise TextError(f"two images have the id {quote(number)}")
         known.add(number)
-        row = (_picture(root, stem, name), image, annotations.pop(number, []))
+        row = (_picture(root, stem, name), image, annotations.pop(number, []), _size(image))
         if image.get("video_id") is not None:
             videos[_id(image, "video_id")].append(row)
-        elif clips.setdefault(str(name), [(row[0], 0, row[2])])[0][2] is not row[2]:
+        elif clips.setdefault(str(name), [(row[0], 0, *row[2:])])[0][2] is not row[2]:
             raise TextError(f"two images have the file_name {quote(name)}")
     clips |= {str(video): _in_frames(video, rows) for video, rows in videos.items()}
     for lost, targets in annotations.items():  # of images that the file does not list
-        clips[f"image {lost}"] = [(root / "(no such image)", 0, targets)]
+        clips[f"image {lost}"] = [(root / "(no such image)", 0, targets, None)]
     return clips
 
 
@@ -108,9 +109,9 @@ def _in_frames(video, rows):
                 f"images of video {quote(video)} have no `frame_id`, and are not in the order "
                 "of their names"
             )
-        return [(picture, n, targets) for n, (picture, _, targets) in enumerate(rows)]
-    found = [(picture, as_index(_get(i, key)), targets) for picture, i, targets in rows]
-    frames = [frame for _, frame, _ in found]
+        return [(picture, n, *rest) for n, (picture, _, *rest) in enumerate(rows)]
+    found = [(picture, as_index(_get(i, key)), *rest) for picture, i, *rest in rows]
+    frames = [frame for _, frame, *_ in found]
     if len(set(frames)) < len(frames):
         twice = next(frame for frame in frames if frames.count(frame) > 1)
         raise TextError(f"two images of video {quote(video)} have the {key} {twice}")
@@ -125,7 +126,8 @@ def _videos_with_tracks(root, stem, content, names):
         if str(number) in clips:
             raise TextError(f"two videos have the id {quote(number)}")
         pictures = [_picture(root, stem, name) for name in _get(video, "file_names", list)]
-        clips[str(number)] = [(picture, n, []) for n, picture in enumerate(pictures)]
+        size = _size(video)
+        clips[str(number)] = [(picture, n, [], size) for n, picture in enumerate(pictures)]
     for item in _list(content, "annotations"):
         number, boxes = _id(item, "video_id"), _get(item, "bboxes", list)
         rows = clips.get(str(number))
@@ -135,7 +137,7 @@ def _videos_with_tracks(root, stem, content, names):
                 f"an annotation with video_id {quote(number)} has {len(boxes)} bboxes, and "
                 f"there is {there}"
             )
-        for (_, _, targets), box in zip(rows, boxes, strict=True):
+        for (_, _, targets, _), box in zip(rows, boxes, strict=True):
             if box is not None:  # null: the target is not in the frame
                 one = {**item, "bbox": box, "track_id": _id(item, "id"), "segmentation": None}
                 targets.append(_target(one, names))
@@ -185,14 +187,18 @@ def _picture(root, stem, file_name):
     return next(filter(os.path.isfile, found), within(root / split, spelled[-1], "file_name"))
 
 
+def _size(item: dict) -> tuple[float, float] | None:
+    return as_size(item.get("width"), item.get("height"))
+
+
 def _sightings(rows) -> list[Sighting]:
-    tracks = [target.track for _, _, targets in rows for target in targets]
+    tracks = [target.track for _, _, targets, _ in rows for target in targets]
     whole = {track for track in tracks if isinstance(track, int) and abs(track) < 2**40}
     # others, such as names, and targets without a track get numbers that nothing else has
     numbers = {track: track for track in whole}
     free = iter(range(max(whole, default=-1) + 1, max(whole, default=-1) + 1 + len(tracks)))
     found = []
-    for picture, frame, targets in rows:
+    for picture, frame, targets, size in rows:
         for box, category, is_crowd, track, excluded in targets:
             remark = ""
             if track is None:
@@ -203,7 +209,17 @@ def _sightings(rows) -> list[Sighting]:
                 numbers[track] = number
             flags = (CROWD,) if is_crowd else ()
             found.append(
-                Sighting(picture, frame, number, box, category, flags, False, excluded, remark)
+                Sighting(
+                    picture,
+                    frame,
+                    number,
+                    box,
+                    category,
+                    flags,
+                    excluded=excluded,
+                    remark=remark,
+                    annotated_size=size,
+                )
             )
     return found
 

@@ -29,11 +29,13 @@ from siamjax.images import ImageError, read_image
 
 UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
 REACHES_FAR = "most of the box is outside the frame"
+OTHER_SIZE = "the picture is not of the size that was annotated"
 LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
 # Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
 # they are away from the top left, and many end beyond the frame. True ones are seldom either.
 _LARGE, _BEYOND, _BOXES = "larger than left and top", "ends beyond the frame", "boxes"
 _ENOUGH, _NEARLY_ALL, _MANY = 20, 0.98, 0.2
+_ROUNDED = 2  # pixels by which a size that was annotated may be off
 # The longer side of the largest picture that a box of at most this size is odd in.
 _FRACTION = 2.0
 
@@ -134,6 +136,14 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
     height, width = picture.shape[:2]
     targets = []
     for sighting in sightings:
+        size = sighting.annotated_size
+        if size is not None and _differ(size, (width, height)) and not sighting.is_fraction:
+            drops.add(
+                OTHER_SIZE,
+                f"{name}, {image.name}: {width} x {height}, annotated as {size[0]:g} x "
+                f"{size[1]:g}",
+            )
+            continue
         scale = (width, height, width, height) if sighting.is_fraction else (1, 1, 1, 1)
         box = tuple(v * s for v, s in zip(sighting.box_xywh, scale, strict=True))
         _note_shape(box, width, height, drops)
@@ -157,6 +167,10 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
     for (_, box), description in zip(targets, described, strict=True):
         crop, box_xyxy = crop_target(picture, box, settings.crop_size, settings.template_size)
         yield Picture(encode_tiled(crop), [records(box_xyxy=box_xyxy, **description)], [box])
+
+
+def _differ(size, other) -> bool:
+    return any(abs(a - b) > _ROUNDED for a, b in zip(size, other, strict=True))
 
 
 def _note_shape(box, width, height, drops):

@@ -40,6 +40,7 @@ def _read(annotation: Path, picture: Path, names: dict[str, str]) -> list[Sighti
             pixel_corners(*target.corners),
             names.get(target.category, target.category),
             target.flags,
+            annotated_size=target.picture_size,
         )
         for number, target in enumerate(objects)
     ]

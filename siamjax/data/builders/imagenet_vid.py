@@ -52,6 +52,7 @@ def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sigh
                     names.get(target.category, target.category),
                     target.flags,
                     remark=NO_IDENTITY if target.track is None else "",
+                    annotated_size=target.picture_size,
                 )
             )
     return found

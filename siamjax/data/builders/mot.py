@@ -2,6 +2,7 @@
 
     [train/]<name>/img1/000001.jpg ...
     [train/]<name>/gt/gt.txt       frame, track, x, y, w, h, and more
+    [train/]<name>/seqinfo.ini     imWidth and imHeight, of the pictures that were annotated
     [train/]<name>/gt/labels.txt   what the classes are called, one a line (CVAT writes it)
 
 The first pixel is 1, 1. What the columns behind the box are is known by how many there are:
@@ -29,9 +30,18 @@ from siamjax.data.builders.annotations import (
     LayoutError,
     Sighting,
     as_index,
+    as_size,
 )
 from siamjax.folders import folders_in, images_in
-from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
+from siamjax.text import (
+    TextError,
+    as_whole,
+    in_line,
+    quote,
+    read_lines,
+    read_rows,
+    read_settings,
+)
 
 # Source: MOT16's and MOT20's papers; the second value is whether it is a target.
 _OWN_CLASSES = {
@@ -96,12 +106,15 @@ def _read(folder: Path) -> list[Sighting]:
         box = (x - 1, y - 1, w, h)
         found.append(Sighting(truth, frame, track, box, category, flags, excluded=excluded))
     images = _by_frame(folder, images_in(folder / "img1"), [s.frame for s in found], names)
+    about = folder / "seqinfo.ini"
+    told = read_settings(about) if about.is_file() else {}
+    size = as_size(told.get("imWidth"), told.get("imHeight"))
     missing, placed = folder / "img1", []
     for sighting in found:
         image = images.get(sighting.frame, missing / f"{sighting.frame:06d}.jpg")
         is_called_so = _number_of(image) in (sighting.frame, None)
         remark = "" if is_called_so else PLACED
-        placed.append(sighting._replace(image=image, remark=remark))
+        placed.append(sighting._replace(image=image, remark=remark, annotated_size=size))
     return placed
 
 

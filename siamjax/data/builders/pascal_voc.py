@@ -31,7 +31,8 @@ def _read(annotation: Path) -> list[Sighting]:
     for number, target in enumerate(objects):
         x1, y1, x2, y2 = target.corners
         box = (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1)
-        found.append(Sighting(picture, 0, number, box, target.category, target.flags))
+        sighting = Sighting(picture, 0, number, box, target.category, target.flags)
+        found.append(sighting._replace(annotated_size=target.picture_size))
     return found
 
 

@@ -9,6 +9,7 @@ from siamjax.data.builders.annotations import (
     TRUNCATED,
     LayoutError,
     as_index,
+    as_size,
     number_in,
     read_xml,
 )
@@ -24,6 +25,7 @@ class XmlObject(NamedTuple):
     track: int | None
     corners: tuple[float, float, float, float]  # x1, y1, x2, y2
     flags: tuple[str, ...]
+    picture_size: tuple[float, float] | None  # width and height, as the file tells them
 
 
 def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
@@ -32,16 +34,17 @@ def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
     Raises `LayoutError`, also for an object whose numbers are none.
     """
     root = read_xml(path)
+    size = as_size(root.findtext("size/width"), root.findtext("size/height"))
     objects = []
     for element in root.findall("object"):
         try:
-            objects.append(_read_object(element))
+            objects.append(_read_object(element, size))
         except TextError as error:
             raise LayoutError(f"{str(path)!r} object {len(objects) + 1}: {error}") from None
     return (root.findtext("filename") or "").strip(), objects
 
 
-def _read_object(element) -> XmlObject:
+def _read_object(element, size) -> XmlObject:
     track = (element.findtext("trackid") or "").strip()
     return XmlObject(
         category=(element.findtext("name") or "").strip(),
@@ -50,6 +53,7 @@ def _read_object(element) -> XmlObject:
             number_in(element, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax")
         ),
         flags=tuple(flag for name, flag in _FLAGS.items() if _is_set(element, name)),
+        picture_size=size,
     )
 
 
