@@ -415,6 +415,8 @@ def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
             f"{path}: does not exist; give a video file, a folder of images, the number of a "
             "camera, or an address with ://"
         )
+    if path.is_fifo() or path.is_socket():  # would be read more than once, or wait for ever
+        raise ImageError(f"{path}: is a pipe, not a file; save what comes through it first")
     is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     return ImageFolder(path) if is_still else VideoFile(path)
 

@@ -167,3 +167,35 @@ def test_too_low_a_limit_of_open_files_is_refused_before_any_work():
     ended = run(LIMITED.format(hard=64))
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("name: too many open files: the limit of this process is 64")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(tmp_path, closed):
+    """No file of ours gets their numbers, under which libraries print."""
+    act = (
+        "import os, sys; from siamjax.commands.ending import run_command\n"
+        "def act():\n"
+        "    with open('own', 'w') as file:\n"
+        "        assert file.fileno() > 2\n"
+        "        print('out'); print('err', file=sys.stderr); os.write(2, b'library')\n"
+        "sys.exit(run_command('name', act))"
+    )
+    command = f'exec "$0" -c "$1" {closed}'
+    done = subprocess.run(["bash", "-c", command, sys.executable, act], cwd=tmp_path)
+    assert done.returncode == 0
+    assert (tmp_path / "own").read_text() == ""
+
+
+def test_output_that_cannot_be_printed_is_one_line(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("/dev/full is Linux's")
+    act = (
+        "from siamjax.commands.ending import end_process, run_command\n"
+        "def act():\n"
+        "    print('out', flush=True)\n"
+        "end_process(run_command('name', act))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", act], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.decode() == "name: cannot print: No space left on device\n"

@@ -810,3 +810,9 @@ def test_long_names_and_places_that_cannot_be_written(tmp_path, picture):
     assert [p.name for p in tmp_path.iterdir()] == [f"{'x' * 251}.mp4"]
     with pytest.raises(OSError, match="cannot write"):
         VideoWriter(tmp_path / f"{'x' * 251}.mp4" / "inside.mp4")
+
+
+def test_a_pipe_is_no_video(tmp_path):
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(ImageError, match="is a pipe, not a file"):
+        open_frames(tmp_path / "clip.mp4")

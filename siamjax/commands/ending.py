@@ -181,16 +181,30 @@ class _Patient:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
+        except OSError as error:  # a full disk
+            raise OSError(f"cannot print: {error.strerror}") from error
+
+
+def _open_descriptors() -> None:
+    """Standard streams that were closed lead nowhere; else a file of ours would take their
+    numbers, and what libraries print would go into it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
 
 
 @contextlib.contextmanager
 def _patient_streams() -> Iterator[None]:
     """Output that fails neither for want of a reader nor for a name that is no text."""
+    _open_descriptors()
     before = sys.stdout, sys.stderr
-    for stream in before:
+    given = [open(os.devnull, "w") if s is None else s for s in before]
+    for stream in given:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout, sys.stderr = map(_Patient, before)
+    sys.stdout, sys.stderr = map(_Patient, given)
     try:
         yield
     finally:
