@@ -107,7 +107,8 @@ def test_trackers_of_several_layouts_side_by_side(tmp_path, score):
     found = score("otb", tmp_path / "annotations.json", tmp_path / "results")
     assert set(found) == {"flat"}
     assert found["flat"]["problems"] == [
-        "supervised: skipped: it holds baseline/ of VOT's layout; not for otb"
+        "empty: skipped: this folder is empty",
+        "supervised: skipped: it holds baseline/ of VOT's layout; not for otb",
     ]
     found = score("vot2018", tmp_path / "annotations.json", tmp_path / "results")
     assert set(found) == {"supervised"}
@@ -168,3 +169,17 @@ def test_bad_one_pass_input_is_named_counted_and_in_no_mean(tmp_path, score):
     assert "<td>2 of 10</td>" in page and "INCOMPLETE: ours is scored on 2 of 10" in page
     assert "| 2 of 10 |" in (report / "table.md").read_text()
     assert "& 2 of 10 " in (report / "table.tex").read_text()
+
+
+def test_a_benchmark_that_is_not_whole_is_not_told_as_one(tmp_path, capsys):
+    names = ("Basketball", "Skating2-1", "Woman")
+    write_json(tmp_path / "OTB.json", dict.fromkeys(names, boxes_along(T) + 1))
+    for name in names:
+        write(tmp_path / "results" / "ours" / f"{name}.txt", boxes_along(T) + 1)
+    (tmp_path / "results" / "theirs").mkdir()
+    words = ["--annotations", tmp_path / "OTB.json", "--results", tmp_path / "results"]
+    assert main(["score", "--benchmark", "otb50", *map(str, words)]) == 0
+    out = capsys.readouterr().out
+    # 49 folders make TB-50, of which three are here
+    assert "otb50: 46 of its 49 sequences are not here: biker, bird1, blurbody, and 43" in out
+    assert "theirs: skipped: this folder is empty" in out

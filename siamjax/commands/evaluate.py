@@ -56,6 +56,7 @@ def evaluate(
     """
     from siamjax.api import resolve
     from siamjax.data.synthetic import write_test_split
+    from siamjax.evaluation.layouts import absent_members
     from siamjax.evaluation.pack import pack
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.report import write_report
@@ -81,6 +82,9 @@ def evaluate(
         write_test_split(data)
     loaded, problems = load_sequences(data, conventions, sequences)
     skipped = tuple(problems)
+    if not sequences:
+        names = [sequence.name for sequence in loaded] + [p.sequence for p in skipped]
+        problems += absent_members(names, conventions)
     slots = min(slots, len(loaded))
     truths = [sequence.truth for sequence in loaded]
     entrants = _entrants(settings, weights, slots, controls)

@@ -37,6 +37,7 @@ def score(
     from json import dumps
 
     from siamjax.commands.ending import missing_code
+    from siamjax.evaluation.layouts import absent_members
     from siamjax.evaluation.protocols import get_benchmark
     from siamjax.evaluation.results import find_trackers
     from siamjax.evaluation.scoring import get_convention, score_tracker, summary
@@ -60,6 +61,8 @@ def score(
         for name, folder in found.items()
     ]
     problems += unusable
+    names = [truth.name for truth in truths] + [problem.sequence for problem in skipped]
+    problems += absent_members(names, conventions)
     if report is not None:
         from siamjax.evaluation.report import write_report
         from siamjax.evaluation.tables import ranked

@@ -59,7 +59,7 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     another configuration or something else, or another process renders into it.
     """
     out = Path(out)
-    with held(out, "out"):
+    with held(out, "--out"):
         _claim(config, out)
         names = [sequence_name(config, index) for index in range(config.sequences)]
         for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):

@@ -15,12 +15,17 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from siamjax.errors import InputError
-from siamjax.evaluation.members import UAV123_FIRST_FRAMES, belongs
+from siamjax.evaluation.members import (
+    UAV123_FIRST_FRAMES,
+    belongs,
+    member_count,
+    not_among,
+)
 from siamjax.evaluation.names import plain_name
 from siamjax.evaluation.protocols import Benchmark
 from siamjax.files import printable
@@ -78,6 +83,20 @@ def find_targets(folder: Path, benchmark: Benchmark) -> Found:
     if members:
         return members, [p for p in problems if belongs(p.sequence, benchmark.members)]
     return targets, problems
+
+
+def absent_members(names: Iterable[str], benchmark: Benchmark) -> list[Problem]:
+    """That sequences of a benchmark are not among `names`: their means are another's.
+
+    A benchmark without a list of its sequences has none that could be absent.
+    """
+    absent = not_among(names, benchmark.members)
+    if not absent:
+        return []
+    more = f", and {len(absent) - 3} more" if len(absent) > 3 else ""
+    of = member_count(benchmark.members)
+    what = f"{len(absent)} of its {of} sequences are not here: {', '.join(absent[:3])}{more}"
+    return [Problem(benchmark.name, what)]
 
 
 def find_flat(folder: Path) -> list[Target]:

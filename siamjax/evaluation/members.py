@@ -5,6 +5,7 @@ of a sequence with two targets the name without its number is enough.
 """
 
 import re
+from collections.abc import Iterable
 
 from siamjax.evaluation.names import plain_name
 
@@ -139,9 +140,19 @@ def belongs(name: str, members: str) -> bool:
     """Whether a sequence is one of a list; every sequence is of the list without a name."""
     if not members:
         return True
-    target_of = re.sub(r"[-_.]\d+$", "", name)
     listed = _MEMBERS[members]
-    return plain_name(name) in listed or plain_name(target_of) in listed
+    return plain_name(name) in listed or plain_name(_target_of(name)) in listed
+
+
+def not_among(names: Iterable[str], members: str) -> list[str]:
+    """Those of a list, in plain form, that none of the sequences `names` is."""
+    names = list(names)
+    seen = set(map(plain_name, names)) | {plain_name(_target_of(name)) for name in names}
+    return sorted(_MEMBERS[members] - seen) if members else []
+
+
+def _target_of(name: str) -> str:
+    return re.sub(r"[-_.]\d+$", "", name)
 
 
 def member_count(members: str) -> int:

@@ -269,6 +269,8 @@ def find_trackers(
             problems.append(
                 Problem(_shown(path), f"skipped: {other}; not for {benchmark.name}")
             )
+        elif not any(path.iterdir()):
+            problems.append(Problem(_shown(path), "skipped: this folder is empty"))
     if found:
         return found, problems
     if _has_results(root / inner, benchmark):

@@ -66,6 +66,8 @@ def kind_of(path: str | Path) -> Kind:
 
     if path.is_dir():
         raise refusal("it is a folder, where a file is expected")
+    if path.exists() and not path.is_file():  # might never end
+        raise refusal("it is a pipe or a device, where a file is expected")
     with open(path, "rb") as file:
         head = file.read(HEAD)
     for folder in path.resolve().parents[:3]:

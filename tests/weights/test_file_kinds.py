@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import pickle
 import tarfile
 import zipfile
@@ -137,3 +138,9 @@ def test_the_start_of_a_training_says_so_too(tmp_path):
     path.write_bytes(PAGE)
     with pytest.raises(WeightsError, match="an HTML page"):
         start(path)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match="it is a pipe"):
+        kind_of(tmp_path / "weights.pth")
