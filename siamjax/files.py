@@ -11,7 +11,9 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
+import tempfile
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +130,27 @@ def replacing(path: Path) -> Iterator[Path]:
                 f"half-written was left behind{hint}"
             ) from error
         raise
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Gives an empty folder to fill, which becomes `path` at the end of the block, whole.
+
+    Raises `OSError`, whose message names the folder, also where something came to be in
+    `path` meanwhile; nothing is left then, nor where the block fails.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)  # mkdtemp's folder is its owner's alone
+            os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise OSError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
 class _Writable(Exception):

@@ -12,6 +12,7 @@ from siamjax.files import (
     keep_name,
     original_name,
     printable,
+    replacing_folder,
     require_writable,
     write_whole,
 )
@@ -156,3 +157,18 @@ def test_trying_to_write_leaves_what_is_there(tmp_path):
     require_writable(tmp_path / "new" / "file")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["new", "old"]
     assert (tmp_path / "old").read_text() == "old"
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    def fill(content):
+        with replacing_folder(tmp_path / "out") as folder:
+            (folder / "file").write_text(content)
+
+    fill("one")
+    with pytest.raises(OSError, match=r"cannot write .*out.: Directory not empty"):
+        fill("another, which came later")
+    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "other"):
+        raise ZeroDivisionError
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "file").read_text() == "one"
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755

@@ -113,7 +113,8 @@ def test_trackers_of_several_layouts_side_by_side(tmp_path, score):
     found = score("vot2018", tmp_path / "annotations.json", tmp_path / "results")
     assert set(found) == {"supervised"}
     assert found["supervised"]["problems"] == [
-        "flat: skipped: it holds one-pass results; not for vot2018"
+        "empty: skipped: this folder is empty",
+        "flat: skipped: it holds one-pass results; not for vot2018",
     ]
 
 

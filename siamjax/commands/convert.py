@@ -1,14 +1,12 @@
 """`siamjax convert`: other people's weights into a checkpoint of ours."""
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from siamjax.errors import InputError
+from siamjax.files import replacing_folder
 
 
 def convert(
@@ -46,13 +44,7 @@ def convert(
         raise InputError(f"`--out` (={str(out)!r}) holds something already; choose another")
     settings = load_config(config)
     variables, report = load(file, settings)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with replacing_folder(out) as partial:
         save_variables(partial, variables, settings)
         (partial / "report.txt").write_text(report.text())
-        partial.chmod(0o755)  # mkdtemp's folder is its owner's alone
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     print(f"{report.summary}\nwritten to {out}")

@@ -1,11 +1,11 @@
 """`siamjax export`: the tracker as two StableHLO programs that need nothing of ours."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Literal
 
 from siamjax.errors import InputError, require_between
+from siamjax.files import replacing_folder
 
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
@@ -55,9 +55,7 @@ def export(
     from siamjax.tracking.exported import check_export, write_export
 
     model = load_model(config, weights).folded()
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    with replacing_folder(out) as partial:
         write_export(
             partial,
             model.network,
@@ -70,9 +68,6 @@ def export(
         checked = jax.default_backend() in _backends(platforms)
         if checked:
             difference = check_export(partial, model.network, model.variables, model.config)
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     manifest = json.loads((out / "manifest.json").read_text())
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     frame = " x ".join(str(side) for side in manifest["frame"][1::-1])

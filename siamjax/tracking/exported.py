@@ -72,7 +72,7 @@ def write_export(
 
         return step
 
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "init.stablehlo", init, platforms, shapes, frame, pair, box)
     files = {}
     for first in (config.tracker.search_size, config.tracker.small_target_search_size):
