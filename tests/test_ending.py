@@ -199,3 +199,11 @@ def test_output_that_cannot_be_printed_is_one_line(tmp_path):
         done = subprocess.run([sys.executable, "-c", act], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
     assert done.stderr.decode() == "name: cannot print: No space left on device\n"
+
+
+def test_a_link_that_leads_round_in_a_circle_is_one_line(tmp_path, capsys):
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    assert run_command("name", lambda: link.resolve() and None) in (0, 1)  # 0 from Python 3.13
+    err = capsys.readouterr().err
+    assert err == "" or (str(link) in err and err.count("\n") == 1)

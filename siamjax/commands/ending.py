@@ -78,7 +78,8 @@ def end_process(code: int) -> NoReturn:
 
 
 def _machine_failed(error: BaseException) -> str | None:
-    """What to say where the machine has no more of something; None for any other error."""
+    """What to say where the machine has no more of something, or a path has no end; None for
+    any other error."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
@@ -89,6 +90,8 @@ def _machine_failed(error: BaseException) -> str | None:
                 f"too many open files: the limit of this process is {_file_limit()} and should "
                 "be some thousands; raise it with `ulimit -n 4096`"
             )
+        if isinstance(each, RuntimeError) and text.startswith("Symlink loop"):  # of pathlib
+            return f"{text}: a link leads round in a circle; remove it, or give another path"
         if isinstance(each, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
             what = text.splitlines()[0][:200] if text else "an allocation failed"
             return f"out of memory: {what}; use smaller sizes, or fewer at once"
