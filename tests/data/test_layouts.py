@@ -297,6 +297,39 @@ def test_rows_beyond_the_last_picture(tmp_path):
     assert drops.counts["the picture is missing"] == 3 + 2
 
 
+def _own_video(root, pictures, boxes):
+    for number in pictures:
+        trees.text(root / "a" / "img" / f"{number:04d}.jpg", ["no matter"])
+    rows = [f"{n},1,9,9" for n in range(1, boxes + 1)]
+    trees.text(root / "a" / "groundtruth_rect.txt", rows)
+    (clip,) = find_clips("otb", root)
+    return clip
+
+
+@pytest.mark.parametrize(
+    ("pictures", "boxes", "kept"),
+    [
+        ((1, 2, 4, 5), 5, {1: 0, 2: 1, 4: 3, 5: 4}),  # x is the number of the box, from 0
+        ((0, 1, 3), 4, {0: 0, 1: 1, 3: 3}),
+        ((1, 3), 5, {1: 0, 3: 2}),  # the end is missing as well
+        ((7, 9), 3, {7: 0, 9: 2}),
+        ((7, 9), 2, {7: 0, 9: 1}),  # as many as boxes: nothing is missing
+        ((1, 2), 3, {1: 0, 2: 1}),
+    ],
+)
+def test_a_missing_picture_moves_no_box(pictures, boxes, kept, tmp_path):
+    found = _own_video(tmp_path, pictures, boxes).read()
+    assert len(found) == boxes
+    assert {int(s.image.stem): s.box_xywh[0] for s in found if s.image.is_file()} == kept
+
+
+@pytest.mark.parametrize(("pictures", "boxes"), [((2, 3, 4), 4), ((1, 5), 4), ((7, 8), 5)])
+def test_missing_pictures_that_nobody_can_tell_are_refused(pictures, boxes, tmp_path):
+    message = f"{len(pictures)} pictures, {pictures[0]} to {pictures[-1]}, and {boxes} are"
+    with pytest.raises(LayoutError, match=message):
+        _own_video(tmp_path, pictures, boxes).read()
+
+
 def test_more_pictures_than_boxes(tmp_path):
     """The first pictures are meant, but not in OTB's David."""
     for name, pictures, boxes in (("Football1", 6, 4), ("David", 770, 471)):

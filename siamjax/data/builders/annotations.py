@@ -4,7 +4,9 @@ A clip is one video or one still image. Finding clips is quick; reading one is p
 that processes can share the work. Boxes are regions (left, top, width, height), 0-based.
 """
 
+import itertools
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,21 +163,48 @@ def along_frames(
     category: str = "",
     flags: Callable[[int], tuple[str, ...]] = lambda place: (),
     first: float = 0.0,
+    size: tuple[float, float] | None = None,
 ) -> list[Sighting]:
     """One target along a video: the n-th region (a box or polygon) is in the n-th picture.
 
-    `first` is the number of the first pixel in the file. Regions beyond the last picture are
-    sightings in a picture that does not exist, pictures beyond the last region are excluded.
+    `first` is the number of the first pixel in the file, `size` that of the pictures as
+    annotated. Regions of pictures that are missing, at the end or where their numbers have a
+    gap, are sightings in a picture that does not exist; pictures beyond the last region are
+    excluded. Raises `LayoutError` where it is not to be told which pictures are missing.
     """
     found = []
+    placed = _in_places(images, len(regions))
     for place in range(max(len(regions), len(images))):
         missing = images[0].with_name(f"(frame {place + 1})") if images else Path("(none)")
-        image = images[place] if place < len(images) else missing
+        image = placed.get(place, missing)
         if place >= len(regions):
             found.append(Sighting(image, place, 0, None, category, excluded=NO_LINE))
             continue
         box = bounding_box(regions[place])
         if box is not None:
             box = (box[0] - first, box[1] - first, *box[2:])
-        found.append(Sighting(image, place, 0, box, category, flags(place)))
+        sighting = Sighting(image, place, 0, box, category, flags(place))
+        found.append(sighting._replace(annotated_size=size))
     return found
+
+
+def number_of(image: Path) -> int | None:
+    """The last number in a picture's name; None where there is none."""
+    digits = re.findall(r"\d+", image.stem, re.ASCII)
+    return int(digits[-1]) if digits else None
+
+
+def _in_places(images: Sequence[Path], regions: int) -> dict[int, Path]:
+    """The pictures by their places among the regions, by number where some are missing."""
+    numbers = [number_of(image) for image in images]
+    counts = None not in numbers and all(a < b for a, b in itertools.pairwise(numbers))
+    if not images or len(images) >= regions or not counts:
+        return dict(enumerate(images))
+    start, span = numbers[0], numbers[-1] - numbers[0] + 1
+    if not (span <= regions if start in (0, 1) else span == regions):
+        raise LayoutError(
+            f"{str(images[0].parent)!r} holds {len(images)} pictures, {start} to "
+            f"{numbers[-1]}, and {regions} are annotated: which are missing? Count from 1, or "
+            "fetch them"
+        )
+    return {number - start: image for number, image in zip(numbers, images, strict=True)}

@@ -8,6 +8,7 @@
 """
 
 import functools
+import re
 from pathlib import Path
 
 from siamjax.data.builders.annotations import (
@@ -17,6 +18,7 @@ from siamjax.data.builders.annotations import (
     Clip,
     Sighting,
     along_frames,
+    as_size,
     flags_along,
 )
 from siamjax.folders import folders_in, images_in
@@ -39,7 +41,9 @@ def _read(folder: Path) -> list[Sighting]:
     boxes = read_boxes(folder / "groundtruth.txt")
     absent = flags_along(folder / "absence.label", len(boxes))
     cover = flags_along(folder / "cover.label", len(boxes), otherwise=8)
-    about = folder / "meta_info.ini"
+    file = folder / "meta_info.ini"
+    about = read_settings(file) if file.is_file() else {}
+    size = re.findall(r"[\d.]+", about.get("resolution", ""))
 
     def flags(place):
         if absent[place]:
@@ -49,7 +53,8 @@ def _read(folder: Path) -> list[Sighting]:
     return along_frames(
         images_in(folder),
         boxes,
-        category=read_settings(about).get("object_class", "") if about.is_file() else "",
+        category=about.get("object_class", ""),
         flags=flags,
         first=1,
+        size=as_size(*size) if len(size) == 2 else None,
     )

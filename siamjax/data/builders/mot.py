@@ -31,6 +31,7 @@ from siamjax.data.builders.annotations import (
     Sighting,
     as_index,
     as_size,
+    number_of,
 )
 from siamjax.folders import folders_in, images_in
 from siamjax.text import (
@@ -112,16 +113,10 @@ def _read(folder: Path) -> list[Sighting]:
     missing, placed = folder / "img1", []
     for sighting in found:
         image = images.get(sighting.frame, missing / f"{sighting.frame:06d}.jpg")
-        is_called_so = _number_of(image) in (sighting.frame, None)
+        is_called_so = number_of(image) in (sighting.frame, None)
         remark = "" if is_called_so else PLACED
         placed.append(sighting._replace(image=image, remark=remark, annotated_size=size))
     return placed
-
-
-def _number_of(image: Path) -> int | None:
-    """The last number in a picture's name; None where there is none."""
-    digits = re.findall(r"\d+", image.stem, re.ASCII)
-    return int(digits[-1]) if digits else None
 
 
 def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
@@ -149,7 +144,7 @@ def _by_frame(
     """The pictures by the numbers of frames; raises `LayoutError` where these do not tell."""
     if not images or not frames:
         return {}
-    by_name = {_number_of(image): image for image in images}
+    by_name = {number_of(image): image for image in images}
     if set(by_name) != {None} and (None in by_name or len(by_name) < len(images)):
         raise LayoutError(
             f"{str(folder)!r}: pictures in img1/ have no number, or the same one as others; "

@@ -10,9 +10,16 @@ Masks (VOT2020 and later, lines that begin with m) are taken by their box.
 import functools
 from pathlib import Path
 
-from siamjax.data.builders.annotations import HIDDEN, Clip, Sighting, along_frames, flags_along
+from siamjax.data.builders.annotations import (
+    HIDDEN,
+    Clip,
+    Sighting,
+    along_frames,
+    as_size,
+    flags_along,
+)
 from siamjax.folders import folders_in, images_in
-from siamjax.text import read_regions
+from siamjax.text import read_regions, read_settings
 
 
 def find(root: Path) -> list[Clip]:
@@ -35,4 +42,7 @@ def _read(folder: Path) -> list[Sighting]:
     def flags(place):
         return (HIDDEN,) if occluded[place] else ()
 
-    return along_frames(images, regions, flags=flags)
+    file = folder / "sequence"  # of vot-toolkit
+    about = read_settings(file) if file.is_file() else {}
+    size = as_size(about.get("width"), about.get("height"))
+    return along_frames(images, regions, flags=flags, size=size)
