@@ -161,6 +161,20 @@ def test_bad_input_is_one_line_and_exit_code_1(run, tmp_path, capsys, wrong, mes
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--speed", "25"], "`--speed` (=25.0) is for --real-time"),
+        (["--repetitions", "3"], "`--repetitions` (=3): otb has one run"),
+        (["--compare", "nowhere"], "`--compare` (='nowhere') is no folder"),
+    ],
+)
+def test_an_option_without_effect_is_refused(run, tmp_path, capsys, words, message):
+    assert run(*words) == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_an_unknown_sequence_is_guessed(run, capsys):
     assert run("--sequences", "Alpa") == 1
     assert "did you mean 'Alpha'" in capsys.readouterr().err

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from siamjax.commands.ending import missing_code
-from siamjax.errors import require_between
+from siamjax.errors import InputError, require_between
 
 
 def evaluate(
@@ -75,6 +75,15 @@ def evaluate(
     require_between("--repetitions", repetitions, 1, 999)  # files are called _001 to _999
     if speed is not None:
         require_between("--speed", speed, 1e-3, 1e6)
+        if not real_time:
+            raise InputError(f"`--speed` (={speed}) is for --real-time; give both, or neither")
+    if repetitions > 1 and conventions.experiment == "one-pass":
+        raise InputError(
+            f"`--repetitions` (={repetitions}): {conventions.name} has one run of each sequence"
+        )
+    for folder in compare:
+        if not folder.is_dir():
+            raise InputError(f"`--compare` (={str(folder)!r}) is no folder of results")
     camera = RealTime(speed=speed) if real_time else None
     if real_time and speed is None:
         slots = 0  # the speed of one tracker cannot be measured while many run together
@@ -99,7 +108,7 @@ def evaluate(
             conventions,
             results,
             real_time=camera,
-            repetitions=repetitions if conventions.experiment != "one-pass" else 1,
+            repetitions=repetitions,
             skipped=skipped,
         )
         inner = experiment_folder(conventions, real_time)
@@ -114,7 +123,9 @@ def evaluate(
                 scores.append(score_tracker(name, path, truths, conventions, skipped=skipped))
         page = write_report(out, conventions, loaded, scores, problems, settings.name)
         print(as_text(scores, problems))
-        if conventions.hidden_truth and not sequences:
+        if conventions.hidden_truth and skipped:
+            print("no archive for the server, which takes none that sequences are missing from")
+        elif conventions.hidden_truth and not sequences:
             own = file_name(settings.name)
             archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
             print(f"for the server: {archive}")

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from siamjax.commands import evaluate as command
 from siamjax.evaluation import got10k, ope, runner
 from siamjax.evaluation.controls import StaticTracker
 from siamjax.evaluation.pack import PackError, pack
@@ -15,6 +16,7 @@ from siamjax.evaluation.results import ResultFolder, Run
 from siamjax.evaluation.scoring import score_tracker
 from siamjax.evaluation.sequences import load_sequences
 from siamjax.evaluation.truths import read_truths
+from tests.conftest import ROOT
 from tests.evaluation.conftest import boxes_along
 
 
@@ -179,3 +181,28 @@ def test_an_archive_for_trackingnets_server(tmp_path):
     with zipfile.ZipFile(file) as archive:
         assert sorted(archive.namelist()) == ["abc_0.txt", "def_1.txt"]
         assert len(archive.read("abc_0.txt").decode().splitlines()) == 4
+
+
+def test_no_archive_for_the_server_where_sequences_are_missing(tmp_path, monkeypatch, capsys):
+    names = write_set(tmp_path / "data", "test", (3, 3), hidden=True)
+    tracker = [runner.Entrant("quickstart", StaticTracker(), {"control": "never moves"})]
+    monkeypatch.setattr(command, "_entrants", lambda *_: tracker)
+
+    def run():
+        return command.evaluate(
+            config=ROOT / "configs" / "quickstart.py",
+            weights="random",
+            benchmark="got10k-test",
+            data=tmp_path / "data",
+            out=tmp_path / "out",
+        )
+
+    frame = tmp_path / "data" / "test" / names[0] / "00000001.jpg"
+    content = frame.read_bytes()
+    frame.write_bytes(b"")
+    assert run() == 3
+    assert "no archive for the server" in capsys.readouterr().out
+    frame.write_bytes(content)
+    assert not list((tmp_path / "out").glob("*.zip"))
+    assert run() == 0
+    assert list((tmp_path / "out").glob("*.zip"))
