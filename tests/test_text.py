@@ -235,3 +235,18 @@ def test_json_of_anything(content):
         assert "surrogate" in str(error)
         return
     assert json.dumps(ours) == json.dumps(json.loads(written))
+
+
+@pytest.mark.parametrize("behind", ["0.9,0,0", "-1,-1,-1"])
+def test_frames_in_front_of_boxes_and_numbers_behind_are_no_polygons(tmp_path, behind):
+    """MOT's columns without a track: frame, x, y, w, h, confidence, and more."""
+    rows = [f"{n},{20 + n},40,30,30,{behind}" for n in range(1, 5)]
+    (tmp_path / "truth.txt").write_text("\n".join(rows))
+    with pytest.raises(TextError, match=r"line 1: 8 values .* the first column counts"):
+        text.read_regions(tmp_path / "truth.txt")
+
+
+def test_a_polygon_may_move_by_a_pixel_a_frame(tmp_path):
+    rows = [f"{n},{n},{n + 9},{n},{n + 9},{n + 9},{n},{n + 9}" for n in range(1, 5)]
+    (tmp_path / "truth.txt").write_text("\n".join(rows))
+    assert len(text.read_regions(tmp_path / "truth.txt")) == 4
