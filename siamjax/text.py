@@ -195,23 +195,14 @@ def _read_frames(path, refuse, masks=False) -> list[list[float]]:
 def _count_frames(rows) -> bool:
     """Whether rows begin with a frame's number, from 0 or 1, and then are no polygons.
 
-    That is, the number of a target follows, or the corners would make no turn one way.
+    That is, the number of a target follows, or all end alike: a corner that stands still.
     """
     start, target = rows[0][:2]
     if start not in (0, 1) or [row[0] - start for row in rows] != list(range(len(rows))):
         return False
-    return all(row[1] == target for row in rows) or not any(map(_is_convex, rows))
-
-
-def _is_convex(polygon: list[float]) -> bool:
-    corners = list(zip(polygon[::2], polygon[1::2], strict=True))
-    turns = [
-        (bx - ax) * (cy - by) - (by - ay) * (cx - bx)
-        for (ax, ay), (bx, by), (cx, cy) in zip(
-            corners[-2:] + corners[:-2], corners[-1:] + corners[:-1], corners, strict=True
-        )
-    ]
-    return min(turns) >= 0 or max(turns) <= 0
+    return all(row[1] == target for row in rows) or all(
+        row[-2:] == rows[0][-2:] for row in rows
+    )
 
 
 def _refuse_no_box(row: list[float]) -> None:
