@@ -180,7 +180,7 @@ def test_a_benchmark_that_is_not_whole_is_not_told_as_one(tmp_path, capsys):
     (tmp_path / "results" / "theirs").mkdir()
     words = ["--annotations", tmp_path / "OTB.json", "--results", tmp_path / "results"]
     assert main(["score", "--benchmark", "otb50", *map(str, words)]) == 0
-    out = capsys.readouterr().out
+    out, told = capsys.readouterr()
     # 49 folders make TB-50, of which three are here
-    assert "otb50: 46 of its 49 sequences are not here: biker, bird1, blurbody, and 43" in out
+    assert "otb50: 46 of its 49 sequences are not here: biker, bird1, blurbody, and 43" in told
     assert "theirs: skipped: this folder is empty" in out

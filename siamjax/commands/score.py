@@ -1,5 +1,6 @@
 """`siamjax score`: numbers from result files, ours or anybody's."""
 
+import sys
 from pathlib import Path
 
 
@@ -62,7 +63,9 @@ def score(
     ]
     problems += unusable
     names = [truth.name for truth in truths] + [problem.sequence for problem in skipped]
-    problems += absent_members(names, conventions)
+    for note in absent_members(names, conventions):
+        # no problem of a tracker: who scores a part of a benchmark on purpose is only told
+        print(note, file=sys.stderr)
     if report is not None:
         from siamjax.evaluation.report import write_report
         from siamjax.evaluation.tables import ranked
