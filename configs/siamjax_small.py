@@ -62,7 +62,7 @@ def get_config() -> Config:
             penalty_k=0.1,
             window_influence=0.32,
             size_lr=0.53,
-            lost_score=0.5,
+            lost_score=0.75,
         ),
         data=DataConfig(
             sources=(
