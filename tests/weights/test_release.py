@@ -309,7 +309,7 @@ def config_with(config, **values):
         (lambda c: {"config": "[" * 10**5}, "nested too deeply"),
         (lambda c: {"config": '{"name": ' * 900 + "1" + "}" * 900}, "damaged|does not suit"),
         (lambda c: {"config": "[]"}, "does not suit siamjax"),
-        (lambda c: {"config": "{}"}, "cannot be read"),
+        (lambda c: {"config": "{}"}, r"lacks \[.name.\]"),
         (lambda c: {"config": config_with(c, future=1)}, "has no field 'future'"),
         (lambda c: {"config": config_with(c, name="../x")}, "`name`"),
         (lambda c: {"config": config_with(c, model=3)}, "`config.model` must hold the fields"),
