@@ -22,8 +22,10 @@ from siamjax.locks import held
 folder, shared_as, forks = sys.argv[1], sys.argv[2] or None, sys.argv[3]
 with held(Path(folder), "--out", shared_as=shared_as):
     if forks and os.fork() == 0:
+        print("held", flush=True)  # said by the child, which has let go of the lock by now
         time.sleep(120)  # outlives its parent
-    print("held", flush=True)
+    if not forks:
+        print("held", flush=True)
     sys.stdin.readline()
 """
 
