@@ -1,4 +1,4 @@
-"""The tracker that ships, fine-tuned on your own clips in about ten minutes on two cores.
+"""The tracker that ships, fine-tuned on your own clips in about ten minutes.
 
 For one kind of target or scene of which you have a few labelled clips: starts from
 `siamjax_small` as it ships, keeps its backbone frozen, and trains the rest at a tenth of the
