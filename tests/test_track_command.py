@@ -532,7 +532,8 @@ def test_a_file_that_was_cut_off_is_tracked_as_far_as_it_goes(weights, tmp_path,
     assert 1 < count < 12
     # The frame at the cut may be damaged; it is in the boxes, as nan, and not in the video.
     assert len(list(open_frames(out))) == np.isfinite(rows).all(axis=1).sum() >= count - 1
-    assert "it ended early: " in capsys.readouterr().out
+    reason = f"it ended early: {tmp_path / 'cut.mp4'} is cut short, after {count} frames\n"
+    assert reason in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("then", ["closes", "stalls"])

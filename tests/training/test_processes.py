@@ -76,7 +76,7 @@ def train_together(workdir, parallel="jit", stop_at=""):
             process.kill()
     assert [process.returncode for process in started] == [0, 0], "\n".join(told[0] + told[1])
     # Gloo's threads write to the same stream, and into each other's lines.
-    ours = re.compile(r"^(?!.*(?:Gloo|peer ranks)).+", re.M)
+    ours = re.compile(r"^(?!.*(?:Gloo|peer ranks))(?=.*[a-z]).+", re.M)
     return ["\n".join(ours.findall(out)) for out, _ in told]
 
 
