@@ -1,4 +1,4 @@
-"""Forms of ResNet-50's 3x3 convolutions on CPU: what `siamjax/models/conv.py` chooses among.
+"""Forms of ResNet-50's 3x3 convolutions on CPU: what `siamjax/models/cpu/conv.py` chooses among.
 
     python benchmarks/convolution.py [--batch 1 8] [--gradient] [--repeat 10] [--quick]
 
@@ -19,8 +19,8 @@ import numpy as np
 from harness import print_table
 from jax import lax
 
-from siamjax.models.conv import conv2d
-from siamjax.models.winograd import winograd_conv
+from siamjax.models.cpu.conv import conv2d
+from siamjax.models.cpu.winograd import winograd_conv
 
 # Where in the network, side of the map, input and output channels, padding, dilation.
 SHAPES = (

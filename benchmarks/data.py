@@ -34,9 +34,9 @@ from reference_loader import ReferenceLoader
 from siamjax.config import AugmentConfig, Config, DataConfig, SourceConfig, SyntheticConfig
 from siamjax.config_files import load_config
 from siamjax.data import augment, pipeline, sampling, targets
-from siamjax.data.builders import cutting
-from siamjax.data.builders.prepare import prepare
 from siamjax.data.crops import encode_jpeg
+from siamjax.data.formats import cutting
+from siamjax.data.formats.prepare import prepare
 from siamjax.data.jpeg import TiledJpeg
 from siamjax.data.sources import RecordSource
 from siamjax.data.synthetic import write_otb

@@ -23,16 +23,16 @@ import numpy as np
 from harness import print_table, time_call
 from toolkits import got10k_one_pass, got10k_supervised, vot_toolkit_overlaps
 
-from siamjax.evaluation.boxfiles import read_boxes
-from siamjax.evaluation.overlap import raster_overlap
-from siamjax.evaluation.protocols import Benchmark, find_vot_protocol, get_benchmark
-from siamjax.evaluation.regions import Regions
-from siamjax.evaluation.results import find_results, find_trackers
+from siamjax.evaluation.benchmarks.annotations import VotSequence
+from siamjax.evaluation.benchmarks.protocols import Benchmark, find_vot_protocol, get_benchmark
+from siamjax.evaluation.benchmarks.truths import read_truths
+from siamjax.evaluation.metrics.overlap import raster_overlap
+from siamjax.evaluation.metrics.regions import Regions
+from siamjax.evaluation.metrics.vot import eao_curve, measure, score_supervised
+from siamjax.evaluation.results.boxes import read_boxes
+from siamjax.evaluation.results.files import find_results, find_trackers
+from siamjax.evaluation.results.vot import read_supervised, write_supervised
 from siamjax.evaluation.scoring import score_tracker
-from siamjax.evaluation.truths import read_truths
-from siamjax.evaluation.vot import eao_curve, measure, score_supervised
-from siamjax.evaluation.vot_annotations import VotSequence
-from siamjax.evaluation.vot_results import read_supervised, write_supervised
 
 PROTOCOL = find_vot_protocol("VOT2018")
 SIZE = (640, 360)
@@ -142,11 +142,11 @@ def tracking_rows(folder: Path, all_slots):
     import siamjax
     from siamjax.config import SyntheticConfig
     from siamjax.data.synthetic import write_otb
-    from siamjax.evaluation.results import ResultFolder
-    from siamjax.evaluation.runner import evaluate
-    from siamjax.evaluation.sequences import load_sequences
-    from siamjax.tracking.adapters import Tracker
+    from siamjax.evaluation.benchmarks.sequences import load_sequences
+    from siamjax.evaluation.results.files import ResultFolder
+    from siamjax.evaluation.running.runner import evaluate
     from siamjax.tracking.batch import BatchTracker
+    from siamjax.tracking.tracker import Tracker
 
     rendered = SyntheticConfig(split="test", sequences=TRACKED_SEQUENCES, frames=TRACKED_FRAMES)
     write_otb(rendered, folder / "data")

@@ -24,10 +24,10 @@ from harness import print_table
 from opencv import named_folders
 
 import siamjax
-from siamjax.evaluation import ope
-from siamjax.evaluation.protocols import get_benchmark
-from siamjax.evaluation.sequences import Sequence, load_sequences
-from siamjax.tracking.adapters import Tracker
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import Sequence, load_sequences
+from siamjax.evaluation.metrics import ope
+from siamjax.tracking.tracker import Tracker
 from siamjax.video import ImageError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

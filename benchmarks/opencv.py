@@ -22,11 +22,11 @@ import numpy as np
 from harness import machine, print_table
 
 import siamjax
-from siamjax.evaluation import ope
-from siamjax.evaluation.protocols import get_benchmark
-from siamjax.evaluation.runner import run_sequence
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import Sequence, load_sequences
+from siamjax.evaluation.metrics import ope
+from siamjax.evaluation.running.runner import run_sequence
 from siamjax.evaluation.scoring import frames_per_second
-from siamjax.evaluation.sequences import Sequence, load_sequences
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "sequences"
 WORKER = Path(__file__).with_name("opencv_worker.py")

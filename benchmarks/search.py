@@ -24,13 +24,13 @@ from harness import print_table
 from siamjax.api import load_model
 from siamjax.config import SyntheticConfig
 from siamjax.data.synthetic import write_otb
-from siamjax.evaluation.following import follow, score_boxes
-from siamjax.evaluation.proposals import Space, make_proposer
-from siamjax.evaluation.protocols import get_benchmark
-from siamjax.evaluation.runner import run_sequence
-from siamjax.evaluation.sequences import load_sequences
-from siamjax.tracking.adapters import Tracker
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import load_sequences
+from siamjax.evaluation.running.runner import run_sequence
+from siamjax.evaluation.search.following import follow, score_boxes
+from siamjax.evaluation.search.proposals import Space, make_proposer
 from siamjax.tracking.candidates import CandidateTracker
+from siamjax.tracking.tracker import Tracker
 
 
 def shortened(sequence, frames):

@@ -19,10 +19,10 @@ from opencv import named_folders
 
 import siamjax
 from siamjax.api import Model
-from siamjax.evaluation import ope
-from siamjax.evaluation.protocols import get_benchmark
-from siamjax.evaluation.sequences import Sequence, load_sequences
-from siamjax.tracking import tracker
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import Sequence, load_sequences
+from siamjax.evaluation.metrics import ope
+from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frame, size_of
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -36,16 +36,16 @@ def compare(clip: Sequence, exact: Model, half: Model):
     boxes, largest = {"exact": [clip.gt_xywh[0]], "half": [clip.gt_xywh[0]]}, 0.0
     frame = jax.device_put(pad_frame(clip.read_frame(0)))
     states = {
-        "exact": tracker.init(exact.variables, frame, size, box, **options),
-        "half": tracker.init(half.variables, frame, size, box, **options),
+        "exact": step.init(exact.variables, frame, size, box, **options),
+        "half": step.init(half.variables, frame, size, box, **options),
     }
     template = states["half"].template
     for t in range(1, len(clip)):
         frame = jax.device_put(pad_frame(clip.read_frame(t)))
         same = states["exact"]._replace(template=template)
-        _, beside = tracker.update(half.variables, same, frame, size, **options)
+        _, beside = step.update(half.variables, same, frame, size, **options)
         for name, model in (("exact", exact), ("half", half)):
-            states[name], output = tracker.update(
+            states[name], output = step.update(
                 model.variables, states[name], frame, size, **options
             )
             boxes[name].append(np.asarray(output.box_xywh, np.float64))

@@ -36,10 +36,10 @@ from siamjax.config_files import load_config
 from siamjax.images import read_image
 from siamjax.models.build import build_network
 from siamjax.models.folding import fold_batch_norm
-from siamjax.tracking import tracker
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking import step
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import pad_frame
+from siamjax.tracking.tracker import Tracker
 from siamjax.video import VideoWriter, open_frames
 from siamjax.weights.errors import WeightsError
 
@@ -141,17 +141,17 @@ def stages(model: Contender, frame: np.ndarray, repeat: int) -> tuple[list, list
 
     start = time.perf_counter()
     box = jax.device_put(np.float32(first_box(frame)))
-    state = tracker.init(variables, padded, frame_size, box, **options)
+    state = step.init(variables, padded, frame_size, box, **options)
     jax.block_until_ready(state)
     init_compile = time.perf_counter() - start
 
     crop, _ = compile_call(
-        lambda state, frame: tracker.search_crops(state, frame, frame_size, config=config),
+        lambda state, frame: step.search_crops(state, frame, frame_size, config=config),
         state,
         padded,
     )
     scale, search = crop()
-    template = tracker.repeat_template(state.template, search.shape[0])
+    template = step.repeat_template(state.template, search.shape[0])
     predict, _ = compile_call(
         lambda variables, template, search: network.apply(
             variables, template, search, method=network.predict
@@ -161,18 +161,18 @@ def stages(model: Contender, frame: np.ndarray, repeat: int) -> tuple[list, list
         search,
     )
     select, _ = compile_call(
-        lambda state, prediction: tracker.follow(
+        lambda state, prediction: step.follow(
             state, prediction, scale, frame_size, config=config
         ),
         state,
         predict(),
     )
     start = time.perf_counter()
-    lowered = tracker.update.lower(variables, state, padded, frame_size, **options)
+    lowered = step.update.lower(variables, state, padded, frame_size, **options)
     compiled = lowered.compile()
     step_compile = time.perf_counter() - start
-    step = lambda: compiled(variables, state, padded, frame_size)  # noqa: E731
-    milliseconds = [1e3 * time_call(f, repeat) for f in (crop, predict, select, step)]
+    advance = lambda: compiled(variables, state, padded, frame_size)  # noqa: E731
+    milliseconds = [1e3 * time_call(f, repeat) for f in (crop, predict, select, advance)]
     memory = compiled.memory_analysis()
     weights = sum(x.nbytes for x in jax.tree.leaves(variables))
     # The step is not given the weights that only the template needs.

@@ -18,8 +18,8 @@ from siamjax.errors import InputError
 from siamjax.models.build import abstract_variables, build_network, init_variables
 from siamjax.models.folding import fold_batch_norm
 from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.frames import Color
+from siamjax.tracking.tracker import Tracker
 from siamjax.weights.release import check_tree, is_release, read_about, read_release
 
 Random = Literal["random"]

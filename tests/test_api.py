@@ -7,7 +7,7 @@ import pytest
 import siamjax
 from siamjax.config import ConfigError
 from siamjax.models.build import build_network
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.tracker import Tracker
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.workdir import write_config
 from siamjax.weights.errors import WeightsError

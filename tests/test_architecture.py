@@ -60,8 +60,8 @@ FENCES = {
     "cv2": [
         "data/",
         "display.py",
-        "evaluation/sequences.py",
-        "evaluation/strips.py",
+        "evaluation/benchmarks/sequences.py",
+        "evaluation/report/strips.py",
         "images.py",
         "tracking/outline.py",
         "video.py",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from siamjax.cli import main
-from siamjax.data.builders.cutting import Settings
-from siamjax.data.builders.layouts import LAYOUTS
-from siamjax.data.builders.prepare import prepare
+from siamjax.data.formats.cutting import Settings
+from siamjax.data.formats.layouts import LAYOUTS
+from siamjax.data.formats.prepare import prepare
 from siamjax.data.sources import Index, read_index, write_index
 from tests.data import trees
 

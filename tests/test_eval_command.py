@@ -11,7 +11,7 @@ import pytest
 from siamjax.cli import COMMANDS, main
 from siamjax.config_files import config_to_dict, load_config
 from siamjax.data import synthetic
-from siamjax.evaluation import runner
+from siamjax.evaluation.running import runner
 from siamjax.models.build import build_network
 from siamjax.tracking.batch import BatchTracker
 from siamjax.training.checkpoints import save_variables

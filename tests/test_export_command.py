@@ -10,8 +10,8 @@ import pytest
 from siamjax.cli import main
 from siamjax.config import Config, LongTermConfig, TrackerConfig
 from siamjax.models.build import build_network
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.exported import ExportError, check_export, write_export
+from siamjax.tracking.tracker import Tracker
 from siamjax.training.checkpoints import save_variables
 from tests.conftest import ROOT
 from tests.tracking.networks import SeesBrightness, random_variables, small_config

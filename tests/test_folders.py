@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from siamjax.data.builders.layouts import find_clips
-from siamjax.evaluation.protocols import get_benchmark
-from siamjax.evaluation.sequences import load_sequences
+from siamjax.data.formats.layouts import find_clips
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import load_sequences
 from siamjax.folders import (
     FolderError,
     files_below,
@@ -244,7 +244,7 @@ def test_a_frame_under_two_names_is_told_by_every_reader(clip):
 
 
 def test_scoring_sees_no_hidden_result(tmp_path):
-    from siamjax.evaluation.results import find_results
+    from siamjax.evaluation.results.files import find_results
 
     for name in ("Ball", "Cup"):
         (tmp_path / name).mkdir()

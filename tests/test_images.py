@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from siamjax import images as module
-from siamjax.data.builders.cutting import Settings, cut_clips
-from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import find_clips
+from siamjax.data.formats.cutting import Settings, cut_clips
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.layouts import find_clips
 from siamjax.data.jpeg import encode_tiled, open_tiled
-from siamjax.evaluation.protocols import get_benchmark
-from siamjax.evaluation.sequences import load_sequences
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import load_sequences
 from siamjax.images import ImageError, decode_image, read_image
 from siamjax.signatures import describe
 from siamjax.video import open_frames

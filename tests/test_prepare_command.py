@@ -4,8 +4,8 @@ import pytest
 
 from siamjax.cli import main
 from siamjax.commands.prepare import Flag, Source
-from siamjax.data.builders.annotations import FLAGS
-from siamjax.data.builders.layouts import LAYOUTS
+from siamjax.data.formats.annotations import FLAGS
+from siamjax.data.formats.layouts import LAYOUTS
 from tests.data import trees
 
 SMALL = ["--crop-size", "127", "--template-size", "31", "--jobs", "1"]

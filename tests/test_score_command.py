@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from siamjax.cli import main
-from siamjax.evaluation.members import _LASOT_TEST
+from siamjax.evaluation.benchmarks.members import _LASOT_TEST
 from tests.evaluation.conftest import boxes_along
 
 T = 12

@@ -8,7 +8,7 @@ import pytest
 
 import siamjax
 from siamjax import shipped
-from siamjax.evaluation.ope import overlaps
+from siamjax.evaluation.metrics.ope import overlaps
 from siamjax.text import read_boxes
 from siamjax.video import open_frames
 from siamjax.weights.release import read_about

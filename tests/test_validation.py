@@ -9,10 +9,10 @@ import pytest
 
 from siamjax.commands.validation import make_validation
 from siamjax.config import ConfigError, ValidationConfig
-from siamjax.evaluation.layouts import SequenceError
+from siamjax.evaluation.benchmarks.layouts import SequenceError
 from siamjax.models.build import build_network, init_variables
 from siamjax.tracking import batch
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.tracker import Tracker
 from tests.training.test_end_to_end import SMALL
 
 BOXES = np.array([60.0, 40.0, 24.0, 20.0]) + np.arange(6)[:, None] * np.array([3, 1, 0, 0])

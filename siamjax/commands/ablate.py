@@ -41,11 +41,11 @@ def ablate(
 
     from siamjax.config import ConfigError, did_you_mean
     from siamjax.locks import held
-    from siamjax.studies.cells import cells_of, prepare_workdir, run_cells
     from siamjax.studies.places import places
     from siamjax.studies.plan import as_text
     from siamjax.studies.rendered import render_shared
     from siamjax.studies.report import write_report
+    from siamjax.studies.runs import cells_of, prepare_workdir, run_cells
     from siamjax.studies.study import load_study
     from siamjax.studies.table import as_cells, as_markdown, rows_of
 

@@ -29,7 +29,7 @@ def convert(
     from siamjax.config_files import load_config
     from siamjax.training.checkpoints import save_variables
     from siamjax.weights.convert import load
-    from siamjax.weights.recognise import recognise
+    from siamjax.weights.detect import recognise
     from siamjax.weights.state_dict import read_state_dict
 
     if (config is None) != (out is None):

@@ -56,16 +56,16 @@ def evaluate(
     """
     from siamjax.api import resolve
     from siamjax.data.synthetic import write_test_split
-    from siamjax.evaluation.layouts import absent_members
-    from siamjax.evaluation.pack import pack
-    from siamjax.evaluation.protocols import get_benchmark
-    from siamjax.evaluation.report import write_report
-    from siamjax.evaluation.results import experiment_folder, find_trackers
-    from siamjax.evaluation.runner import RealTime
-    from siamjax.evaluation.runner import compare as run_all
+    from siamjax.evaluation.benchmarks.layouts import absent_members
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+    from siamjax.evaluation.benchmarks.sequences import load_sequences
+    from siamjax.evaluation.report.page import write_report
+    from siamjax.evaluation.report.tables import as_text
+    from siamjax.evaluation.results.files import experiment_folder, find_trackers
+    from siamjax.evaluation.results.packing import pack
+    from siamjax.evaluation.running.runner import RealTime
+    from siamjax.evaluation.running.runner import compare as run_all
     from siamjax.evaluation.scoring import score_tracker
-    from siamjax.evaluation.sequences import load_sequences
-    from siamjax.evaluation.tables import as_text
     from siamjax.files import file_name, printable
     from siamjax.locks import held
 
@@ -137,13 +137,13 @@ def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
     import jax
 
     import siamjax
-    from siamjax.evaluation.controls import StaticTracker
-    from siamjax.evaluation.fingerprint import fingerprint
-    from siamjax.evaluation.runner import Entrant
+    from siamjax.evaluation.running.controls import StaticTracker
+    from siamjax.evaluation.running.fingerprint import fingerprint
+    from siamjax.evaluation.running.runner import Entrant
     from siamjax.models.build import init_variables
     from siamjax.models.folding import fold_batch_norm
-    from siamjax.tracking.adapters import Tracker
     from siamjax.tracking.batch import BatchTracker
+    from siamjax.tracking.tracker import Tracker
 
     model = siamjax.load_model(config, weights)
     networks = {config.name: model.variables}

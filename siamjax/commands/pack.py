@@ -14,10 +14,10 @@ def pack(*, benchmark: str, data: Path, results: Path, out: Path) -> None:
         results: one tracker's folder
         out: the .zip file to write
     """
-    from siamjax.evaluation.pack import PackError
-    from siamjax.evaluation.pack import pack as write_archive
-    from siamjax.evaluation.protocols import get_benchmark
-    from siamjax.evaluation.truths import read_truths
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+    from siamjax.evaluation.benchmarks.truths import read_truths
+    from siamjax.evaluation.results.packing import PackError
+    from siamjax.evaluation.results.packing import pack as write_archive
 
     conventions = get_benchmark(benchmark)
     truths, problems = read_truths(data, conventions)

@@ -65,8 +65,8 @@ def prepare(
             makers of the layout count (OTB from 1, VOT from 0)
         jobs: number of processes; by default one for each core
     """
-    from siamjax.data.builders import prepare as preparing
-    from siamjax.data.builders.cutting import Settings
+    from siamjax.data.formats import prepare as preparing
+    from siamjax.data.formats.cutting import Settings
 
     settings = Settings(
         keep=keep,

@@ -101,7 +101,7 @@ def _plots(lines: list[dict]) -> list[str]:
 
 
 def _plot(lines: list[dict], name: str, curves: dict[str, str], scale: str) -> str:
-    from siamjax.evaluation.plots import color_of, draw_plot
+    from siamjax.evaluation.report.plots import color_of, draw_plot
 
     known = {key: label for key, label in curves.items() if any(key in line for line in lines)}
     if not known:

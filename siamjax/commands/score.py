@@ -38,12 +38,12 @@ def score(
     from json import dumps
 
     from siamjax.commands.ending import missing_code
-    from siamjax.evaluation.layouts import absent_members
-    from siamjax.evaluation.protocols import get_benchmark
-    from siamjax.evaluation.results import find_trackers
+    from siamjax.evaluation.benchmarks.layouts import absent_members
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+    from siamjax.evaluation.benchmarks.truths import read_truths
+    from siamjax.evaluation.report.tables import as_text
+    from siamjax.evaluation.results.files import find_trackers
     from siamjax.evaluation.scoring import get_convention, score_tracker, summary
-    from siamjax.evaluation.tables import as_text
-    from siamjax.evaluation.truths import read_truths
 
     one_pass = "one-pass" if experiment == "one-pass" else ""
     conventions = get_benchmark(benchmark, one_pass)
@@ -67,8 +67,8 @@ def score(
         # no problem of a tracker: who scores a part of a benchmark on purpose is only told
         print(note, file=sys.stderr)
     if report is not None:
-        from siamjax.evaluation.report import write_report
-        from siamjax.evaluation.tables import ranked
+        from siamjax.evaluation.report.page import write_report
+        from siamjax.evaluation.report.tables import ranked
 
         frames = _with_frames(annotations, conventions)
         write_report(report, conventions, frames, ranked(trackers), problems, conventions.name)
@@ -81,8 +81,8 @@ def score(
 
 def _with_frames(annotations: Path, benchmark) -> list:
     """The sequences whose frames lie with their annotations; none where these are alone."""
-    from siamjax.evaluation.layouts import SequenceError
-    from siamjax.evaluation.sequences import load_sequences
+    from siamjax.evaluation.benchmarks.layouts import SequenceError
+    from siamjax.evaluation.benchmarks.sequences import load_sequences
 
     try:
         return load_sequences(annotations, benchmark)[0]

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from siamjax.errors import require_between
-from siamjax.evaluation.proposals import Method
+from siamjax.evaluation.search.proposals import Method
 
 
 def search(
@@ -57,11 +57,11 @@ def search(
 
     import siamjax
     from siamjax.api import resolve
-    from siamjax.evaluation import search as searching
-    from siamjax.evaluation.fingerprint import fingerprint
-    from siamjax.evaluation.proposals import Space, make_proposer
-    from siamjax.evaluation.protocols import get_benchmark
-    from siamjax.evaluation.sequences import load_sequences
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+    from siamjax.evaluation.benchmarks.sequences import load_sequences
+    from siamjax.evaluation.running.fingerprint import fingerprint
+    from siamjax.evaluation.search.proposals import Space, make_proposer
+    from siamjax.evaluation.search.search import search as searching
     from siamjax.locks import held
     from siamjax.models.build import build_network
     from siamjax.tracking.candidates import CandidateTracker

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from siamjax.config import Config, ConfigError
 
 if TYPE_CHECKING:
-    from siamjax.evaluation.protocols import Benchmark
-    from siamjax.evaluation.sequences import Sequence
+    from siamjax.evaluation.benchmarks.protocols import Benchmark
+    from siamjax.evaluation.benchmarks.sequences import Sequence
 
 
 def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None:
@@ -24,8 +24,8 @@ def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None
     All sequences are read here once, so that mistakes show before any training. Raises
     `ConfigError` where the benchmark hides its truth, and the sequences' own errors.
     """
-    from siamjax.evaluation.protocols import get_benchmark
-    from siamjax.evaluation.sequences import load_sequences
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+    from siamjax.evaluation.benchmarks.sequences import load_sequences
     from siamjax.models.build import build_network
 
     settings = config.validation
@@ -48,8 +48,8 @@ def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None
     slots = min(settings.slots, len(sequences))
 
     def validate(variables: dict) -> dict[str, float]:
-        from siamjax.evaluation.results import ResultFolder
-        from siamjax.evaluation.runner import evaluate
+        from siamjax.evaluation.results.files import ResultFolder
+        from siamjax.evaluation.running.runner import evaluate
         from siamjax.evaluation.scoring import score_tracker
         from siamjax.tracking.batch import BatchTracker
 
@@ -70,7 +70,7 @@ def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None
 
 def _shortened(sequence: "Sequence", benchmark: "Benchmark", max_frames: int) -> "Sequence":
     """The first frames of a sequence, with their boxes for truth."""
-    from siamjax.evaluation.truths import Truth
+    from siamjax.evaluation.benchmarks.truths import Truth
 
     frames = sequence.frame_paths[: max_frames or None]
     boxes = sequence.gt_xywh[: len(frames)]

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from siamjax.data.builders.annotations import LayoutError
-from siamjax.data.builders.cutting import (
+from siamjax.data.contact_sheet import GREEN, write_sheet
+from siamjax.data.formats.annotations import LayoutError
+from siamjax.data.formats.cutting import (
     LOOKS_NORMALISED,
     OTHER_SIZE,
     UNREADABLE,
@@ -19,10 +20,9 @@ from siamjax.data.builders.cutting import (
     cut_clips,
     look_like_corners,
 )
-from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
-from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
-from siamjax.data.contact_sheet import GREEN, write_sheet
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.formats.mot import NO_TARGET, NOT_CONSIDERED
 from siamjax.data.sources import Index, RecordError, RecordSource, read_description
 from siamjax.images import decode_image
 

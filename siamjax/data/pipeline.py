@@ -17,8 +17,8 @@ import numpy as np
 
 from siamjax.config import Config, ConfigError, SourceConfig
 from siamjax.data import augment, sampling, targets
-from siamjax.data.builders.synthetic import prepare_synthetic
 from siamjax.data.crops import crop_target
+from siamjax.data.formats.synthetic import prepare_synthetic
 from siamjax.data.jpeg import TiledJpeg, open_tiled
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.data.sources import RecordSource, SourceError

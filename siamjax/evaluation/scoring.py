@@ -8,12 +8,8 @@ from typing import Any, get_args
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation import got10k, ope
-from siamjax.evaluation.boxfiles import read_boxes
-from siamjax.evaluation.layouts import Problem
-from siamjax.evaluation.longterm import score_long_term
-from siamjax.evaluation.overlap import Convention
-from siamjax.evaluation.protocols import (
+from siamjax.evaluation.benchmarks.annotations import VotSequence
+from siamjax.evaluation.benchmarks.protocols import (
     LASOT_LONGER_RESULTS,
     OPE_CONVENTIONS,
     PYSOT,
@@ -21,18 +17,22 @@ from siamjax.evaluation.protocols import (
     OpeConvention,
     find_vot_protocol,
 )
-from siamjax.evaluation.regions import enclosing_boxes
-from siamjax.evaluation.results import (
+from siamjax.evaluation.benchmarks.truths import AnyTruth, Truth
+from siamjax.evaluation.metrics import got10k, ope
+from siamjax.evaluation.metrics.longterm import score_long_term
+from siamjax.evaluation.metrics.overlap import Convention
+from siamjax.evaluation.metrics.regions import enclosing_boxes
+from siamjax.evaluation.metrics.vot import score_supervised
+from siamjax.evaluation.problems import Problem, as_problems
+from siamjax.evaluation.results.boxes import read_boxes
+from siamjax.evaluation.results.files import (
     ResultsError,
     find_results,
     read_problems,
     read_seconds,
     refuse_two_layouts,
 )
-from siamjax.evaluation.truths import AnyTruth, Truth, as_problems
-from siamjax.evaluation.vot import score_supervised
-from siamjax.evaluation.vot_annotations import VotSequence
-from siamjax.evaluation.vot_results import read_long_term, read_supervised
+from siamjax.evaluation.results.vot import read_long_term, read_supervised
 from siamjax.text import TextError
 
 # The tracker's first update of a sequence may compile; it is left out of its speed.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.conv import conv2d
+from siamjax.models.cpu.conv import conv2d
 
 # The backbones' initialisation, N(0, sqrt(2 / (kh * kw * out))). Reference: PySOT's ResNet.
 normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from siamjax.models.cpu.pool import max_pool
 from siamjax.models.crop import center_crop
 from siamjax.models.layers import conv_norm
-from siamjax.models.pool import max_pool
 
 STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 # blocks of layer1 to layer4, and whether a block is a bottleneck

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from siamjax.models.depthwise import shifted_products
+from siamjax.models.cpu.depthwise import shifted_products
 
 Implementation = Literal["auto", "shift", "conv"]
 

@@ -3,7 +3,7 @@
 import statistics
 
 from siamjax.studies import cost
-from siamjax.studies.cells import Cell
+from siamjax.studies.runs import Cell
 from siamjax.studies.study import Study
 
 # Forward and backward pass of a training pair, in forward passes of its search image: the

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from siamjax.evaluation.plots import color_of
-from siamjax.studies.cells import Cell
+from siamjax.evaluation.report.plots import color_of
 from siamjax.studies.cost import training_lines
+from siamjax.studies.runs import Cell
 
 Curve = tuple[str, np.ndarray, np.ndarray]  # name, x [n], y [seeds, n]
 

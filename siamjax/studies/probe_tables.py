@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from siamjax.studies.cells import Cell
 from siamjax.studies.equivariance import at_border, in_middle
 from siamjax.studies.plots import probes_of
+from siamjax.studies.runs import Cell
 from siamjax.studies.table import Spread
 
 Lines = list[list[str]]

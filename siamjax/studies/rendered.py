@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.builders.synthetic import prepare_synthetic
+from siamjax.data.formats.synthetic import prepare_synthetic
 from siamjax.data.synthetic import write_test_split
 from siamjax.files import file_name
-from siamjax.studies.cells import Cell, probe_config
+from siamjax.studies.runs import Cell, probe_config
 from siamjax.studies.study import Study
 
 

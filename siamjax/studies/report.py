@@ -7,8 +7,8 @@ import jinja2
 
 from siamjax.files import write_whole
 from siamjax.studies import plots
-from siamjax.studies.cells import Cell
 from siamjax.studies.probe_tables import probe_tables
+from siamjax.studies.runs import Cell
 from siamjax.studies.study import Study
 from siamjax.studies.table import as_cells, as_csv, as_latex, as_markdown, rows_of
 

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from siamjax.evaluation.tables import HEADINGS, LOWER_IS_BETTER, escape_latex
-from siamjax.studies.cells import Cell
+from siamjax.evaluation.report.tables import HEADINGS, LOWER_IS_BETTER, escape_latex
+from siamjax.studies.runs import Cell
 from siamjax.studies.study import Study
 
 

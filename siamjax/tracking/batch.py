@@ -12,7 +12,7 @@ from jax import Array
 from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
-from siamjax.tracking import tracker
+from siamjax.tracking import step
 from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
@@ -51,9 +51,9 @@ def update_batch(
     options = {"config": config, "search_size": search_size}
     each = None if frames.ndim == 3 else 0
     if config.tracker.distractors is not None:
-        step = partial(tracker.update, variables, network=network, **options)
-        return jax.vmap(step, (0, each, each))(states, frames, frame_sizes)
-    crops = partial(tracker.search_crops, **options)
+        update = partial(step.update, variables, network=network, **options)
+        return jax.vmap(update, (0, each, each))(states, frames, frame_sizes)
+    crops = partial(step.search_crops, **options)
     scales, searches = jax.vmap(crops, (0, each, each))(states, frames, frame_sizes)
     n, images = searches.shape[:2]
     template = jax.tree.map(lambda x: jnp.repeat(x[:, 0], images, axis=0), states.template)
@@ -61,8 +61,8 @@ def update_batch(
         variables, template, searches.reshape(-1, *searches.shape[2:]), method=network.predict
     )
     prediction = jax.tree.map(lambda x: x.reshape(n, images, *x.shape[1:]), prediction)
-    options["refine"] = tracker.refiner(variables, network=network, config=config)
-    follow = jax.vmap(partial(tracker.follow, **options), (0, 0, 0, each))
+    options["refine"] = step.refiner(variables, network=network, config=config)
+    follow = jax.vmap(partial(step.follow, **options), (0, 0, 0, each))
     return follow(states, prediction, scales, frame_sizes)
 
 
@@ -110,12 +110,12 @@ class _Target(NamedTuple):
     @classmethod
     def begin(cls, box_xywh: np.ndarray, shape: tuple[int, int], config: Config) -> "_Target":
         height, width = shape
-        size = tracker.first_search_size(config, box_xywh, width, height)
+        size = step.first_search_size(config, box_xywh, width, height)
         return cls(shape, size, first_result(box_xywh, shape, config))
 
     def search_size(self, config: Config) -> int:
         """That of the next frame."""
-        return tracker.search_size_of(config, self.first_search_size, self.result.steps_lost)
+        return step.search_size_of(config, self.first_search_size, self.result.steps_lost)
 
     def moved(self, fetched: Fetched, number: int, config: Config) -> "_Target":
         """The target after a step in which it was number `number`."""
@@ -175,7 +175,7 @@ class BatchTracker:
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
-        state = tracker.init(
+        state = step.init(
             self.variables,
             jax.device_put(pad_frame(frame)),
             jax.device_put(size_of(frame)),
@@ -270,7 +270,7 @@ class MultiTracker:
         search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
         compile_ahead(
             frame,
-            tracker.init.trace(*starts[0], **options),
+            step.init.trace(*starts[0], **options),
             lambda state: _advance.trace(
                 self.variables,
                 jax.tree.map(
@@ -283,7 +283,7 @@ class MultiTracker:
                 **options,
             ),
         )
-        states = [tracker.init(*start, **options) for start in starts]
+        states = [step.init(*start, **options) for start in starts]
         self._states = _stack(states)
         self._targets = targets
 

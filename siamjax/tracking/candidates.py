@@ -12,7 +12,7 @@ from siamjax.config import Config, TrackerConfig
 from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import SiameseRPN
-from siamjax.tracking import tracker
+from siamjax.tracking import step
 from siamjax.tracking.frames import (
     Color,
     as_bgr,
@@ -81,7 +81,7 @@ class CandidateTracker:
         frame = as_bgr(frame, color)
         self._shape = height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
-        self._state = tracker.init(
+        self._state = step.init(
             self.variables,
             jax.device_put(pad_frame(frame)),
             jax.device_put(size_of(frame)),
@@ -89,7 +89,7 @@ class CandidateTracker:
             network=self.network,
             config=self.config,
         )
-        self._search_size = tracker.first_search_size(self.config, box, width, height)
+        self._search_size = step.first_search_size(self.config, box, width, height)
         where = np.concatenate(jax.device_get((self._state.center, self._state.size)))
         self._where = np.tile(where, (len(self.candidates), 1))
 
@@ -146,16 +146,16 @@ def _update(
 
     def crop(where):
         here = state._replace(center=where[:2], size=where[2:])
-        return tracker.search_crops(here, frame, frame_size, **options)
+        return step.search_crops(here, frame, frame_size, **options)
 
     scales, searches = jax.vmap(crop)(distinct)
-    template = tracker.repeat_template(state.template, len(distinct))
+    template = step.repeat_template(state.template, len(distinct))
     prediction = network.apply(variables, template, searches[:, 0], method=network.predict)
 
     def follow(number, size, numbers):
         here = state._replace(center=distinct[number, :2], size=size)
         seen = jax.tree.map(lambda x: x[number][None], prediction)
-        here, output = tracker.follow(
+        here, output = step.follow(
             here, seen, scales[number], frame_size, hyper=numbers, **options
         )
         return jnp.concatenate([here.center, here.size]), output.box_xywh, output.score

@@ -14,7 +14,7 @@ from jax import export
 from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
-from siamjax.tracking import tracker
+from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frames, padded_shape
 
 TOLERANCE = 1e-2  # pixels, and of the score a hundredth of that
@@ -46,21 +46,21 @@ def write_export(
     options = {"network": network, "config": config}
 
     def init(variables, frame, frame_size, box_xywh):
-        state = tracker.init(variables, frame, frame_size, box_xywh, **options)
+        state = step.init(variables, frame, frame_size, box_xywh, **options)
         return jax.tree.leaves(state)
 
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), variables)
     frame = jax.ShapeDtypeStruct(frame_shape, np.uint8)
     pair, box = (jax.ShapeDtypeStruct((n,), np.float32) for n in (2, 4))
     state = jax.eval_shape(
-        lambda *arrays: tracker.init(*arrays, **options), shapes, frame, pair, box
+        lambda *arrays: step.init(*arrays, **options), shapes, frame, pair, box
     )
     leaves, structure = jax.tree.flatten(state)
 
     def update(search_size):
-        def step(variables, state, frame, frame_size):
+        def update(variables, state, frame, frame_size):
             state = jax.tree.unflatten(structure, state)
-            state, output = tracker.update(
+            state, output = step.update(
                 variables, state, frame, frame_size, search_size=search_size, **options
             )
             said = {"box_xywh": output.box_xywh, "score": output.score}
@@ -70,7 +70,7 @@ def write_export(
                 said["steps_lost"] = state.steps_lost
             return jax.tree.leaves(state), said
 
-        return step
+        return update
 
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "init.stablehlo", init, platforms, shapes, frame, pair, box)
@@ -129,11 +129,11 @@ def check_export(
     frame_size = np.float32([width - width // 8, height - height // 8])
     box = np.float32([width * 0.3, height * 0.3, width * 0.2, height * 0.25])
     options = {"network": network, "config": config}
-    state = tracker.init(variables, frames[0], frame_size, box, **options)
+    state = step.init(variables, frames[0], frame_size, box, **options)
     ours = init(stored, frames[0], frame_size, box)
     worst = 0.0
     for size, name in manifest["updates"].items():
-        _, output = tracker.update(
+        _, output = step.update(
             variables, state, frames[1], frame_size, search_size=int(size), **options
         )
         _, said = _read(folder / name)(stored, ours, frames[1], frame_size)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking.tracker import Tracker
 
 
 def as_got10k_tracker(tracker: Tracker, name: str):

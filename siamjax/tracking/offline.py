@@ -10,7 +10,7 @@ from jax import Array, lax
 from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
-from siamjax.tracking import tracker
+from siamjax.tracking import step
 from siamjax.tracking.frames import (
     Color,
     FrameError,
@@ -43,8 +43,8 @@ def update_all(
     """
     sizes = config.tracker.search_sizes(search_size or config.tracker.search_size)
 
-    def step(size: int, state: TrackerState, frame: Array):
-        return tracker.update(
+    def advance(size: int, state: TrackerState, frame: Array):
+        return step.update(
             variables,
             state,
             frame,
@@ -54,7 +54,7 @@ def update_all(
             search_size=size,
         )
 
-    steps = [partial(step, size) for size in sizes]
+    steps = [partial(advance, size) for size in sizes]
 
     def body(state: TrackerState, frame: Array):
         if len(steps) == 1:
@@ -95,14 +95,14 @@ def track_video(
     box = as_box_xywh(box_xywh, width, height)
     frame_size = jax.device_put(size_of(checked[0]))
     options = {"network": network, "config": config}
-    state = tracker.init(
+    state = step.init(
         variables,
         jax.device_put(pad_frame(checked[0])),
         frame_size,
         jax.device_put(box),
         **options,
     )
-    options["search_size"] = tracker.first_search_size(config, box, width, height)
+    options["search_size"] = step.first_search_size(config, box, width, height)
     boxes, scores = [box[None]], [np.ones(1, np.float32)]
     for start in range(1, len(checked), chunk):
         some = checked[start : start + chunk]

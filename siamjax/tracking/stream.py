@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.frames import Color, FrameError
+from siamjax.tracking.tracker import Tracker
 
 
 class Tracked(NamedTuple):

@@ -13,12 +13,12 @@ from siamjax.config import Config
 from siamjax.data.pipeline import make_batches
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
+from siamjax.training.monitoring import first_pairs
 from siamjax.training.optimizer import build_optimizer
+from siamjax.training.pair_images import draw_pairs
 from siamjax.training.phases import phases, rate_scales
-from siamjax.training.pictures import draw_pairs
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
-from siamjax.training.watch import first_pairs
 
 PICTURE = "first_batch.png"
 

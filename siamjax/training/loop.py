@@ -15,18 +15,18 @@ from siamjax.errors import SiamjaxError
 from siamjax.locks import held
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
+from siamjax.training.batch_norm import measure_norms
 from siamjax.training.checkpoints import Checkpoints
 from siamjax.training.device_augment import make_finish
 from siamjax.training.interrupts import Interrupted, StopRequest
 from siamjax.training.meter import Meter, SkippedError
-from siamjax.training.norms import measure_norms
+from siamjax.training.monitoring import Validate, Watch
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.phases import phase_at, phases
 from siamjax.training.processes import from_main, is_main, largest, wait_for_all
 from siamjax.training.start import begin_from, read_start
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
-from siamjax.training.watch import Validate, Watch
 from siamjax.training.workdir import check_workdir, write_config
 
 

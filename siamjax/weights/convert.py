@@ -20,9 +20,9 @@ from siamjax.weights import (
     torchvision_alexnet,
 )
 from siamjax.weights.architecture import architecture_of
+from siamjax.weights.detect import Recognition, recognise
 from siamjax.weights.errors import WeightsError
 from siamjax.weights.recipe import Recipe, Shape, flatten, unflatten
-from siamjax.weights.recognise import Recognition, recognise
 from siamjax.weights.report import ConversionError, Report
 from siamjax.weights.state_dict import read_state_dict
 

@@ -18,7 +18,7 @@ from siamjax.config import (
     TrackerConfig,
     TrainConfig,
 )
-from siamjax.data.builders.synthetic import prepare_synthetic
+from siamjax.data.formats.synthetic import prepare_synthetic
 from tests.conftest import ROOT
 
 TINY = SyntheticConfig(sequences=4, frames=12, frame_step=2, width=128, height=96)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from siamjax.data.builders.annotations import NO_IDENTITY, NO_LINE, LayoutError
-from siamjax.data.builders.coco import NO_BOX
-from siamjax.data.builders.cutting import UNREADABLE, Settings, category_number, cut_clips
-from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import detect, find_clips
-from siamjax.data.builders.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED, PLACED
-from siamjax.data.builders.prepare import prepare
-from siamjax.data.builders.yolo import PIXELS
+from siamjax.data.formats.annotations import NO_IDENTITY, NO_LINE, LayoutError
+from siamjax.data.formats.coco import NO_BOX
+from siamjax.data.formats.cutting import UNREADABLE, Settings, category_number, cut_clips
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.layouts import detect, find_clips
+from siamjax.data.formats.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED, PLACED
+from siamjax.data.formats.prepare import prepare
+from siamjax.data.formats.yolo import PIXELS
 from siamjax.errors import InputError
 from tests import fuzzing
 from tests.data import trees

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax.data.builders.annotations import NO_LINE, LayoutError
-from siamjax.data.builders.cutting import (
+from siamjax.data.crops import crop_target, encode_jpeg
+from siamjax.data.formats.annotations import NO_LINE, LayoutError
+from siamjax.data.formats.cutting import (
     LOOKS_NORMALISED,
     OTHER_SIZE,
     REACHES_FAR,
@@ -16,10 +17,9 @@ from siamjax.data.builders.cutting import (
     category_number,
     cut_clips,
 )
-from siamjax.data.builders.drops import Drops
-from siamjax.data.builders.layouts import LAYOUTS, detect, find_clips
-from siamjax.data.builders.mot import NO_TARGET, NOT_CONSIDERED
-from siamjax.data.crops import crop_target, encode_jpeg
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.layouts import LAYOUTS, detect, find_clips
+from siamjax.data.formats.mot import NO_TARGET, NOT_CONSIDERED
 from siamjax.images import decode_image
 from tests.data import trees
 

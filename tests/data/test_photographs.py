@@ -13,8 +13,8 @@ import pytest
 from siamjax.commands.render import render
 from siamjax.config import Config, ConfigError, DataConfig, SourceConfig, SyntheticConfig
 from siamjax.config_files import config_from_dict, config_to_dict
-from siamjax.data.builders.cutting import category_number
-from siamjax.data.builders.synthetic import prepare_synthetic
+from siamjax.data.formats.cutting import category_number
+from siamjax.data.formats.synthetic import prepare_synthetic
 from siamjax.data.rendering import casts, motion, photographs
 from siamjax.data.rendering.actors import Actor
 from siamjax.data.rendering.scene import Sequence

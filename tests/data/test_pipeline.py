@@ -12,8 +12,8 @@ import pytest
 
 from siamjax.config import ConfigError, DataConfig, SourceConfig
 from siamjax.config_files import config_to_dict
-from siamjax.data.builders.cutting import Settings
-from siamjax.data.builders.prepare import prepare
+from siamjax.data.formats.cutting import Settings
+from siamjax.data.formats.prepare import prepare
 from siamjax.data.pipeline import make_batches
 from siamjax.data.schema import Batch, batch_shapes
 from siamjax.data.sources import RecordError, RecordSource, SourceError

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config, DataConfig, SourceConfig, TrainConfig
-from siamjax.data.builders import cutting, writer
-from siamjax.data.builders.annotations import LayoutError
-from siamjax.data.builders.cutting import Settings
-from siamjax.data.builders.layouts import LAYOUTS
-from siamjax.data.builders.prepare import prepare
 from siamjax.data.crops import crop_target
+from siamjax.data.formats import cutting, writer
+from siamjax.data.formats.annotations import LayoutError
+from siamjax.data.formats.cutting import Settings
+from siamjax.data.formats.layouts import LAYOUTS
+from siamjax.data.formats.prepare import prepare
 from siamjax.data.pipeline import make_batches
 from siamjax.data.sources import RecordSource
 from siamjax.errors import InputError
@@ -132,7 +132,7 @@ def test_an_ended_run_leaves_what_a_later_one_uses(signals, many, tmp_path):
     """kill -9, or an impatient Ctrl-C: the workers end, too, and the next run is whole."""
     program = (
         "import signal, sys\n"
-        "from siamjax.data.builders import prepare as p, cutting\n"
+        "from siamjax.data.formats import prepare as p, cutting\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "    p.prepare('otb', sys.argv[1], sys.argv[2], cutting.Settings(), jobs=2)\n"
@@ -163,7 +163,7 @@ def test_full_disk_keeps_what_is_whole(many, tmp_path, run_on_full_disk):
     settings = Settings(crop_size=255, template_size=63)
     told = run_on_full_disk(
         60_000,
-        "from siamjax.data.builders.prepare import Settings, prepare",
+        "from siamjax.data.formats.prepare import Settings, prepare",
         "settings = Settings(crop_size=255, template_size=63)",
         f"prepare('otb', {str(many)!r}, {str(tmp_path / 'out')!r}, settings)",
     )

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from siamjax.config import SyntheticConfig
-from siamjax.data.builders import synthetic as builder
-from siamjax.data.builders.synthetic import prepare_synthetic, render_records
 from siamjax.data.crops import crop_target
+from siamjax.data.formats import synthetic as builder
+from siamjax.data.formats.synthetic import prepare_synthetic, render_records
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.sources import (
     Index,
@@ -99,7 +99,7 @@ def test_full_disk_leaves_nothing_behind(tmp_path, run_on_full_disk):
     told = run_on_full_disk(
         50_000,
         "from siamjax.config import SyntheticConfig",
-        "from siamjax.data.builders.synthetic import prepare_synthetic",
+        "from siamjax.data.formats.synthetic import prepare_synthetic",
         "config = SyntheticConfig(sequences=8, frames=4, frame_step=2, width=128, height=96)",
         f"prepare_synthetic(config, 255, 63, {str(tmp_path)!r})",
     )

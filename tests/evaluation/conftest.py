@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax.evaluation.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
 
 
 def boxes_along(t, start=(10.0, 20.0), step=(1.0, 0.5), size=(16.0, 12.0)):

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from siamjax.evaluation.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
+from siamjax.evaluation.benchmarks.sequences import Problem, SequenceError
+from siamjax.evaluation.benchmarks.truths import Truth, read_truths
+from siamjax.evaluation.report.tables import as_text
 from siamjax.evaluation.scoring import frames_per_second, score_tracker, summary
-from siamjax.evaluation.sequences import Problem, SequenceError
-from siamjax.evaluation.tables import as_text
-from siamjax.evaluation.truths import Truth, read_truths
 from tests.evaluation.conftest import boxes_along
 
 

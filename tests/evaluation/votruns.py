@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from siamjax.evaluation.regions import Regions
-from siamjax.evaluation.vot_annotations import VotSequence
+from siamjax.evaluation.benchmarks.annotations import VotSequence
+from siamjax.evaluation.metrics.regions import Regions
 
 SIZE = (100, 90)
 

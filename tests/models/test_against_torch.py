@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from siamjax.models.alexnet import SiamFCAlexNet
-from siamjax.models.conv import conv2d
+from siamjax.models.cpu.conv import conv2d
+from siamjax.models.cpu.pool import max_pool
+from siamjax.models.cpu.winograd import winograd_conv, winograd_kernel_gradient
 from siamjax.models.heads import UpChannelRPN
 from siamjax.models.mobilenetv2 import InvertedResidual
-from siamjax.models.pool import max_pool
 from siamjax.models.resnet import ResidualBlock
 from siamjax.models.siamese import SiamFC
-from siamjax.models.winograd import winograd_conv, winograd_kernel_gradient
 from tests.models.networks import quick_jit
 from tests.models.variables import randomised, relative_error
 

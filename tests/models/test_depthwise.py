@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from siamjax.models.depthwise import shifted_products
+from siamjax.models.cpu.depthwise import shifted_products
 
 
 def grouped(x, kernel, stride, padding, dilation):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 
 from siamjax.config import Config
-from siamjax.studies.cells import OUTCOME, cells_of
 from siamjax.studies.probe_tables import probe_tables
+from siamjax.studies.runs import OUTCOME, cells_of
 from siamjax.studies.study import Study, Variant
 
 STUDY = Study(

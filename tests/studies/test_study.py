@@ -14,8 +14,8 @@ import pytest
 from siamjax.config import Config, ConfigError, SyntheticConfig
 from siamjax.data.synthetic import write_otb
 from siamjax.models.build import build_network
-from siamjax.studies.cells import cells_of, prepare_workdir
 from siamjax.studies.plan import as_text
+from siamjax.studies.runs import cells_of, prepare_workdir
 from siamjax.studies.study import Study, Variant, changed, load_study
 from tests.conftest import ROOT
 from tests.training.test_command import CONFIG_FILE

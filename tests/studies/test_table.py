@@ -6,7 +6,7 @@ import json
 import pytest
 
 from siamjax.config import Config, ConfigError
-from siamjax.studies.cells import cells_of, prepare_workdir
+from siamjax.studies.runs import cells_of, prepare_workdir
 from siamjax.studies.study import Study, StudyBenchmark, Variant
 from siamjax.studies.table import Spread, as_cells, as_csv, as_latex, as_markdown, rows_of
 

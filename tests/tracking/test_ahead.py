@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config, TrackerConfig
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.batch import MultiTracker
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness
 from tests.tracking.test_batch import film
 

@@ -9,9 +9,9 @@ import pytest
 
 from siamjax.config import Config
 from siamjax.models.build import build_network
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import BoxError, FrameError
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness, random_variables, small_config
 
 BOXES = [(60, 40, 30, 24), (100.5, 70, 22, 40), (-4, 10, 28, 28)]

@@ -9,9 +9,9 @@ import pytest
 
 from siamjax.config import DistractorConfig, LongTermConfig, ModelConfig, TrackerConfig
 from siamjax.models.build import build_network
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.candidates import CandidateTracker, share
 from siamjax.tracking.frames import FrameError
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness, random_variables, small_config
 from tests.tracking.test_batch import film
 

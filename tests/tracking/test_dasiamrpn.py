@@ -13,8 +13,8 @@ from siamjax.api import with_long_term
 from siamjax.config import Config
 from siamjax.config_files import load_config
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
-from siamjax.tracking import crop, tracker
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking import crop, step
+from siamjax.tracking.tracker import Tracker
 from tests.conftest import ROOT
 from tests.tracking.networks import SeesBrightness
 
@@ -52,7 +52,7 @@ def test_the_centre_is_half_the_size_from_the_corner():
     settings = dataclasses.replace(Config(name="test").tracker, arithmetic="dasiamrpn")
     config = Config(name="test", tracker=settings)
     frame = jnp.zeros((256, 256, 3), jnp.uint8)
-    state = tracker.init(
+    state = step.init(
         {},
         frame,
         jnp.array([200.0, 150.0]),
@@ -96,8 +96,8 @@ def test_a_lost_target_is_searched_in_constant_steps():
 @pytest.mark.parametrize(("side", "size"), [(20, 287), (21, 287), (23, 271), (80, 271)])
 def test_a_small_target_is_searched_in_a_larger_image(side, size):
     # 0.4% of 320 x 400 is 512 pixels: 22.6 squared.
-    assert tracker.first_search_size(BIG, (5, 5, side, side), 320, 400) == size
-    assert tracker.first_search_size(DASIAMRPN, (5, 5, side, side), 320, 400) == 271
+    assert step.first_search_size(BIG, (5, 5, side, side), 320, 400) == size
+    assert step.first_search_size(DASIAMRPN, (5, 5, side, side), 320, 400) == 271
 
 
 def test_the_search_image_stays_as_it_began():

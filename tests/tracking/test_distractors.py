@@ -10,8 +10,8 @@ import pytest
 from siamjax.config import Config, DistractorConfig
 from siamjax.models.siamese import Prediction
 from siamjax.tracking import distractors
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker
+from siamjax.tracking.tracker import Tracker
 from tests.tracking import oracle
 from tests.tracking.networks import SeesColor
 

@@ -6,9 +6,9 @@ import pytest
 
 from siamjax.config import BackboneConfig, Config, ModelConfig, TrackerConfig
 from siamjax.models.build import build_network
-from siamjax.tracking import tracker
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frame
+from siamjax.tracking.tracker import Tracker
 from siamjax.weights.convert import convert
 from tests.goldens.standin_weights import make_array
 
@@ -52,13 +52,13 @@ def test_every_step_is_the_references(golden, variables, network):
     frame_size = jnp.array(golden["frames"].shape[2:0:-1], jnp.float32)
     options = {"network": network, "config": CONFIG}
     box = jnp.array([120.0, 80.0, 64.0, 48.0])
-    state = tracker.init(variables, frames[0], frame_size, box, **options)
+    state = step.init(variables, frames[0], frame_size, box, **options)
     for frame, row in zip(frames[1:], golden["steps"], strict=True):
         before, returned, score, after = np.split(row, [4, 8, 9])
         state = state._replace(
             center=jnp.array(before[:2], jnp.float32), size=jnp.array(before[2:], jnp.float32)
         )
-        state, output = tracker.update(variables, state, frame, frame_size, **options)
+        state, output = step.update(variables, state, frame, frame_size, **options)
         np.testing.assert_allclose(output.box_xywh, returned, atol=0.5)
         np.testing.assert_allclose(output.score, score[0], atol=1e-3)
         np.testing.assert_allclose(np.r_[state.center, state.size], after, atol=0.5)

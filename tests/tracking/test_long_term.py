@@ -13,9 +13,9 @@ from siamjax.config import (
     ModelConfig,
     TrackerConfig,
 )
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.offline import track_video
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesColor
 
 RED, BLUE = (30, 40, 220), (200, 80, 30)
@@ -161,7 +161,7 @@ def test_the_state_is_not_held_within_the_frame_but_the_box_is(network):
 
     from siamjax.tracking.select import Selection
     from siamjax.tracking.state import TrackerState
-    from siamjax.tracking.tracker import settle
+    from siamjax.tracking.step import settle
 
     state = TrackerState(
         jnp.array([5.0, 5.0]), jnp.array([50.0, 40.0]), jnp.zeros(3), (), jnp.int32(0)

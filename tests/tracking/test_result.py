@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config, LongTermConfig, ModelConfig, TrackerConfig
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.result import Fetched, Result, first_result
 from siamjax.tracking.state import Mask, TrackOutput
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness
 from tests.tracking.test_tracker import scene
 
@@ -58,7 +58,7 @@ def test_an_update_waits_for_nothing(monkeypatch):
     follower.init(scene(100, 80), START)
     box, score = Counted([1, 2, 30, 40]), Counted(0.25)
     step = follower._state, TrackOutput(box, score)
-    monkeypatch.setattr("siamjax.tracking.adapters.tracker.update", lambda *_, **__: step)
+    monkeypatch.setattr("siamjax.tracking.tracker.tracker.update", lambda *_, **__: step)
     first, second = (follower.update(scene(110, 80)) for _ in range(2))
     assert (box.fetched, score.fetched) == (0, 0)
     assert first.score == second.score == follower.score == 0.25

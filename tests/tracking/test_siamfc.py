@@ -13,10 +13,10 @@ from siamjax.config import ConfigError, DistractorConfig, LongTermConfig
 from siamjax.config_files import load_config
 from siamjax.models.siamese import Prediction, TemplateFeatures
 from siamjax.tracking import crop, siamfc
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker
 from siamjax.tracking.frames import pad_frame
 from siamjax.tracking.state import TrackerState
+from siamjax.tracking.tracker import Tracker
 from tests.conftest import ROOT
 from tests.tracking import oracle
 

@@ -9,10 +9,10 @@ import pytest
 from siamjax.config import Config, ModelConfig, TrackerConfig
 from siamjax.models.build import build_network
 from siamjax.models.siamese import MaskFeatures
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.outline import paste, rotated_rectangle
 from siamjax.tracking.state import Mask
+from siamjax.tracking.tracker import Tracker
 from tests.models.networks import MODELS
 from tests.tracking.networks import SeesBrightness, random_variables
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from siamjax.config import Config
 from siamjax.models.siamese import Prediction, TemplateFeatures
-from siamjax.tracking import tracker
+from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frame
 from siamjax.tracking.state import TrackerState
 from tests.tracking import oracle
@@ -100,7 +100,7 @@ def test_the_step_is_the_plain_version(seed, x, y, width, height):
         jnp.array(np.floor(mean), jnp.float32),
         TemplateFeatures(()),
     )
-    after, output = tracker.update(
+    after, output = step.update(
         {"cls": cls_logits, "loc": loc},
         state,
         jnp.asarray(pad_frame(frame)),
@@ -149,8 +149,8 @@ def test_calibration_takes_off_what_is_known_of_the_first_frame(rng):
     for calibration in (0.0, 1.0):
         rules = dataclasses.replace(CONFIG.tracker, size_lr=1.0, calibration=calibration)
         options = {"network": network, "config": dataclasses.replace(CONFIG, tracker=rules)}
-        state = tracker.init({}, pad_frame(frame), size, given_box, **options)
-        _, output = tracker.update({}, state, pad_frame(frame), size, **options)
+        state = step.init({}, pad_frame(frame), size, given_box, **options)
+        _, output = step.update({}, state, pad_frame(frame), size, **options)
         found = np.asarray(output.box_xywh)
         # the centre is PySOT's: half a pixel nearer to the origin
         off = found[:2] + found[2:] / 2 - (given_box[:2] + (given_box[2:] - 1) / 2)

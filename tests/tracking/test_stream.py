@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config
-from siamjax.tracking.adapters import Tracker
 from siamjax.tracking.frames import BoxError, FrameError
 from siamjax.tracking.stream import track_frames
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness
 from tests.tracking.test_batch import film
 

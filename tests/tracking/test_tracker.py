@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config
-from siamjax.tracking import tracker
-from siamjax.tracking.adapters import Tracker
+from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frame
+from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness
 
 CONFIG = Config(name="test")
@@ -23,7 +23,7 @@ def scene(x, y, side=40, width=320, height=240):
 
 def start(frame, box_xywh, network):
     size = jnp.array(frame.shape[1::-1], jnp.float32)
-    state = tracker.init(
+    state = step.init(
         {},
         jnp.asarray(pad_frame(frame)),
         size,
@@ -62,9 +62,9 @@ def test_everything_stays_float32_on_the_device():
     network = SeesBrightness()
     state, size = start(scene(100, 80), (80, 60, 40, 40), network)
     frame = jax.device_put(pad_frame(scene(110, 80)))
-    tracker.update({}, state, frame, size, network=network, config=CONFIG)
+    step.update({}, state, frame, size, network=network, config=CONFIG)
     with jax.transfer_guard("disallow"):  # nothing comes from or goes to the host
-        state, output = tracker.update({}, state, frame, size, network=network, config=CONFIG)
+        state, output = step.update({}, state, frame, size, network=network, config=CONFIG)
     assert {x.dtype for x in jax.tree.leaves((state, output))} == {np.dtype(np.float32)}
     assert output.box_xywh.shape == (4,) and output.score.shape == ()
 
@@ -124,12 +124,12 @@ def test_many_targets_equal_one_at_a_time():
     for box in boxes:
         state, size = start(first, box, network)
         frame = jnp.asarray(pad_frame(second))
-        single.append(tracker.update({}, state, frame, size, network=network, config=CONFIG)[1])
+        single.append(step.update({}, state, frame, size, network=network, config=CONFIG)[1])
 
     states = [start(first, box, network)[0] for box in boxes]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *states)
     _, batched = jax.vmap(
-        lambda state: tracker.update({}, state, frame, size, network=network, config=CONFIG)
+        lambda state: step.update({}, state, frame, size, network=network, config=CONFIG)
     )(stacked)
     for k, one in enumerate(single):
         np.testing.assert_allclose(batched.box_xywh[k], one.box_xywh, atol=1e-4)

@@ -11,7 +11,7 @@ import pytest
 from siamjax.config import ConfigError
 from siamjax.training import dry_run as dry
 from siamjax.training.optimizer import build_optimizer
-from siamjax.training.pictures import draw_pairs
+from siamjax.training.pair_images import draw_pairs
 from siamjax.training.state import create_state
 from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, make_batch, with_train
 

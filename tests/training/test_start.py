@@ -12,9 +12,9 @@ import pytest
 from siamjax.config import BackboneConfig, Config, ConfigError, InitConfig, ModelConfig
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import loop, parallel
+from siamjax.training.batch_norm import measure_norms
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.loop import train
-from siamjax.training.norms import measure_norms
 from siamjax.training.start import begin_from, read_start
 from siamjax.training.state import TrainState
 from tests.training.test_loop import at, feed, uninterrupted, use_tiny  # noqa: F401

@@ -10,8 +10,8 @@ from siamjax.config import BackboneConfig, Config, ModelConfig
 from siamjax.models.build import build_network
 from siamjax.models.siamese import MaskFeatures
 from siamjax.weights.convert import abstract_variables, convert, initialise_from
+from siamjax.weights.detect import recognise
 from siamjax.weights.errors import WeightsError
-from siamjax.weights.recognise import recognise
 from siamjax.weights.report import ConversionError
 from siamjax.weights.state_dict import read_state_dict
 from tests.models.networks import quick_jit

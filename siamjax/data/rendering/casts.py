@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from siamjax.config import SyntheticConfig
-from siamjax.data.builders.cutting import category_number
+from siamjax.data.formats.cutting import category_number
 from siamjax.data.rendering import motion, objects, photographs, sprites
 from siamjax.data.rendering.actors import Part
 from siamjax.data.rendering.photographs import SpriteFile, View

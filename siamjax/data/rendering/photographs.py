@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from siamjax.data.builders.annotations import LayoutError, within
+from siamjax.data.formats.annotations import LayoutError, within
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
 from siamjax.folders import IMAGE_SUFFIXES, files_below

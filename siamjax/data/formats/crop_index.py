@@ -1,0 +1,75 @@
+"""Square crops that others cut already, listed line by line in `index.jsonl`.
+
+    index.jsonl    {"file": "crops/a/b.jpg", "source": "coco", "video": "b", "frame": "b",
+                    "object": 0, "box_xywh_in_crop": [x, y, w, h], "category": "dog",
+                    "is_video": false}
+
+A crop shows one object in its middle, with context around it; the box is counted from the
+centre of the crop's first pixel. Preparing with `--crop-size` of the crops' own side, and
+the template that they were cut for, keeps them as they are. All objects of a picture are one
+video, of which no negative pair is made; a picture is a still image unless `is_video` says
+that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed,
+of a video `frame` and `object` as well.
+"""
+
+import functools
+from collections import defaultdict
+from pathlib import Path
+
+from siamjax.data.formats.annotations import (
+    Clip,
+    LayoutError,
+    Sighting,
+    as_box,
+    as_index,
+    within,
+)
+from siamjax.text import TextError, parse_json, quote, read_lines
+
+INDEX = "index.jsonl"
+
+
+def find(root: Path) -> list[Clip]:
+    """Every picture (or video) of the index, in its order; `<source>/<video>` is its name."""
+    file = root / INDEX
+    if not file.is_file():
+        return []
+    clips = defaultdict(list)
+    for number, line in enumerate(read_lines(file), 1):
+        if line.strip():
+            try:
+                name, sighting = _sighting(root, line)
+            except (TextError, LayoutError) as error:
+                raise LayoutError(
+                    f"{str(file)!r} line {number} describes no crop: {error}"
+                ) from None
+            clips[name].append(sighting)
+    return [Clip(name, functools.partial(tuple, found)) for name, found in clips.items()]
+
+
+def _sighting(root, line):
+    """The name of a line's video, and what is in it; raises `TextError`, `LayoutError`."""
+    entry = parse_json(line)
+    if not isinstance(entry, dict):
+        raise TextError(f"{quote(entry)} is no object")
+    image = within(root, entry.get("file"))
+    video, source = str(entry.get("video", image.stem)), entry.get("source", "")
+    box, is_video = as_box(entry.get("box_xywh_in_crop")), entry.get("is_video", False)
+    if box is None or not isinstance(is_video, bool):
+        raise TextError("`box_xywh_in_crop` must be four numbers, `is_video` true or false")
+    frame = as_index(entry.get("frame")) if is_video else 0
+    if is_video and "object" not in entry:
+        raise TextError("`object` is missing: which of the video's targets is it?")
+    track = as_index(entry.get("object", 0))
+    x, y, w, h = box
+    return (
+        f"{source}/{video}" if source else video,
+        Sighting(
+            image,
+            frame,
+            track,
+            # from centres of pixels to edges, as a region is
+            (x + 0.5, y + 0.5, w, h),
+            str(entry.get("category") or ""),
+        ),
+    )

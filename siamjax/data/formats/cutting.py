@@ -1,0 +1,226 @@
+"""From a clip's sightings to pictures at rest: what is kept, what is left out, and why."""
+
+import dataclasses
+import functools
+import hashlib
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from siamjax.data.crops import crop_target
+from siamjax.data.formats.annotations import (
+    ABSENT,
+    CROWD,
+    FLAGS,
+    HIDDEN,
+    Clip,
+    Sighting,
+)
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.writer import Picture
+from siamjax.data.jpeg import encode_tiled
+from siamjax.data.schema import Record
+from siamjax.errors import InputError, require_between
+from siamjax.images import ImageError, read_image
+
+UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
+REACHES_FAR = "most of the box is outside the frame"
+OTHER_SIZE = "the picture is not of the size that was annotated"
+LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
+# Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
+# they are away from the top left, and many end beyond the frame. True ones are seldom either.
+_LARGE, _BEYOND, _BOXES = "larger than left and top", "ends beyond the frame", "boxes"
+_ENOUGH, _NEARLY_ALL, _MANY = 20, 0.98, 0.2
+_ROUNDED = 2  # pixels by which a size that was annotated may be off
+# The longer side of the largest picture that a box of at most this size is odd in.
+_FRACTION = 2.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a set is prepared; part of what decides its bytes.
+
+    Attributes:
+        keep: `crops` around each target, or whole `frames`, of which crops are cut later.
+        crop_size: side of a stored crop, pixels.
+        template_size: side of the template that the model will have, pixels.
+        frame_step: keep every n-th frame of a video.
+        drop: targets that the annotators flagged so are left out.
+        min_side: shorter sides of a box are too small, pixels of the frame.
+        max_aspect: larger ratios of a box's sides are too flat.
+    """
+
+    keep: Literal["crops", "frames"] = "crops"
+    crop_size: int = 511
+    template_size: int = 127
+    frame_step: int = 1
+    drop: tuple[str, ...] = (ABSENT, HIDDEN, CROWD)
+    min_side: float = 4.0
+    max_aspect: float = 15.0
+
+    def __post_init__(self):
+        unknown = sorted(set(self.drop) - set(FLAGS))
+        # OpenCV cuts no crops of 32768 pixels.
+        require_between("crop_size", self.crop_size, 1, 8192)
+        require_between("frame_step", self.frame_step, 1, 1_000_000)
+        require_between("min_side", self.min_side, 1e-3, 1e6)
+        require_between("max_aspect", self.max_aspect, 1, 1e6)
+        rules = {
+            f"`drop` names {unknown}; the flags are {list(FLAGS)}": not unknown,
+            f"`template_size` (={self.template_size}) must be positive and less than "
+            f"`crop_size` (={self.crop_size})": 0 < self.template_size < self.crop_size,
+        }
+        for message, holds in rules.items():
+            if not holds:
+                raise InputError(message)
+
+
+def category_number(name: str) -> int:
+    """A number for a category, the same in every set; -1 for none.
+
+    Sets thereby agree on a category that they call alike, in whatever case.
+    """
+    if not name:
+        return -1
+    return int.from_bytes(hashlib.sha256(name.casefold().encode()).digest()[:4], "big")
+
+
+def cut_clips(
+    clips: Sequence[Clip], first_video: int, settings: Settings, drops: Drops
+) -> Iterator[Picture]:
+    """The pictures of some clips, which are videos `first_video` and on."""
+    for video, clip in enumerate(clips, first_video):
+        try:
+            sightings = clip.read()
+        except (InputError, OSError) as error:  # their messages name the file
+            drops.add(UNREADABLE, str(error))
+            continue
+        if not sightings:
+            drops.add("nothing is annotated in it", clip.name)
+        yield from _cut_clip(clip.name, sightings, video, settings, drops)
+
+
+def _cut_clip(name, sightings, video, settings, drops):
+    # one number a track and a frame
+    unique: dict[tuple[int, int], Sighting] = {}
+    for sighting in sightings:
+        if sighting.frame % settings.frame_step:
+            continue
+        if sighting.remark:
+            drops.remark(sighting.remark)
+        where = f"{name}, {sighting.image.name}, track {sighting.track}"
+        reason = _reason_without_picture(sighting, settings)
+        if reason is None and (sighting.frame, sighting.track) in unique:
+            reason = "the track has another box in the same frame"
+        if reason is None:
+            unique[sighting.frame, sighting.track] = sighting
+        else:
+            drops.add(reason, where)
+    kept = sorted(unique.values(), key=lambda s: (s.frame, str(s.image), s.track))
+    for (frame, image), group in itertools.groupby(kept, key=lambda s: (s.frame, s.image)):
+        yield from _cut_frame(name, image, list(group), video, frame, settings, drops)
+
+
+def _cut_frame(name, image, sightings, video, frame, settings, drops):
+    try:
+        picture = read_image(image)
+    except ImageError as error:
+        missing = not os.path.isfile(image)  # also where no file can be called so
+        reason = "the picture is missing" if missing else "the picture cannot be read"
+        drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(sightings))
+        return
+    height, width = picture.shape[:2]
+    targets = []
+    for sighting in sightings:
+        size = sighting.annotated_size
+        if size is not None and _differ(size, (width, height)) and not sighting.is_fraction:
+            drops.add(
+                OTHER_SIZE,
+                f"{name}, {image.name}: {width} x {height}, annotated as {size[0]:g} x "
+                f"{size[1]:g}",
+            )
+            continue
+        scale = (width, height, width, height) if sighting.is_fraction else (1, 1, 1, 1)
+        box = tuple(v * s for v, s in zip(sighting.box_xywh, scale, strict=True))
+        _note_shape(box, width, height, drops)
+        reason = _reason(box, sighting.is_fraction, width, height, settings)
+        if reason is None:
+            targets.append((sighting, np.array(box)))
+        else:
+            drops.add(reason, f"{name}, {image.name}, track {sighting.track}: {_say(box)}")
+    records = functools.partial(Record, video=video, frame=frame)
+    described = [
+        {"track": s.track, "category": category_number(s.category)} for s, _ in targets
+    ]
+    if settings.keep == "frames" and targets:
+        boxes = [np.r_[box[:2], box[:2] + box[2:]].astype(np.float32) for _, box in targets]
+        yield Picture(
+            image.read_bytes(),
+            [records(box_xyxy=b, **d) for b, d in zip(boxes, described, strict=True)],
+            [box for _, box in targets],
+        )
+        return
+    for (_, box), description in zip(targets, described, strict=True):
+        crop, box_xyxy = crop_target(picture, box, settings.crop_size, settings.template_size)
+        yield Picture(encode_tiled(crop), [records(box_xyxy=box_xyxy, **description)], [box])
+
+
+def _differ(size, other) -> bool:
+    return any(abs(a - b) > _ROUNDED for a, b in zip(size, other, strict=True))
+
+
+def _note_shape(box, width, height, drops):
+    x, y, w, h = box
+    drops.note(_BOXES)
+    if w > x and h > y:
+        drops.note(_LARGE)
+        if x + w > width + 2 or y + h > height + 2:
+            drops.note(_BEYOND)
+
+
+def look_like_corners(drops: Drops, kept: int) -> bool:
+    """Whether boxes seem to be corners where sizes are expected, `kept` of them being used."""
+    far = drops.counts.get(REACHES_FAR, 0)
+    if far > _MANY * (far + kept):
+        return True
+    count, large, beyond = (drops.notes.get(name, 0) for name in (_BOXES, _LARGE, _BEYOND))
+    return count >= _ENOUGH and large >= _NEARLY_ALL * count and beyond > _MANY * count
+
+
+def _say(box):
+    return "x, y, w, h = " + ", ".join(f"{v:g}" for v in box)
+
+
+def _reason_without_picture(sighting, settings):
+    """Why a sighting is left out, as far as it can be told from the annotation alone."""
+    for flag in sighting.flags:
+        if flag in settings.drop:
+            return f"the target is flagged {flag}"
+    if sighting.excluded:
+        return sighting.excluded
+    box = sighting.box_xywh
+    if box is None or not all(map(math.isfinite, box)):
+        return "there is no box"
+    if box[2] <= 0 or box[3] <= 0:
+        return "the box has no size"
+    return None
+
+
+def _reason(box, is_fraction, width, height, settings):
+    """Why a box is left out in a picture of this size."""
+    x, y, w, h = box
+    small_numbers = max(x, y, w, h) <= _FRACTION and min(x, y) >= 0
+    if not is_fraction and small_numbers and min(width, height) > 16:
+        return LOOKS_NORMALISED
+    if min(w, h) < settings.min_side:
+        return "the box is too small"
+    if max(w, h) > settings.max_aspect * min(w, h):
+        return "the box is too flat"
+    inside = max(0, min(x + w, width) - max(x, 0)) * max(0, min(y + h, height) - max(y, 0))
+    if inside < w * h / 2:
+        return REACHES_FAR
+    return None

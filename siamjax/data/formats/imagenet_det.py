@@ -1,0 +1,46 @@
+"""ImageNet DET (ILSVRC2015): still images, an XML file each.
+
+Annotations/DET/train/ILSVRC2013_train/<category>/<name>.xml
+Annotations/DET/train/ILSVRC2014_train_0000/<name>.xml ...
+Annotations/DET/val/<name>.xml
+Data/DET/...                                     the pictures, .JPEG
+devkit/data/map_det.txt                          what the categories are called, if there
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.formats.annotations import Clip, Sighting, pixel_corners
+from siamjax.data.formats.voc_xml import read_objects
+from siamjax.data.formats.wordnet import category_names
+from siamjax.folders import files_below
+
+
+def find(root: Path) -> list[Clip]:
+    """Every annotated image of train and val."""
+    annotations, data = root / "Annotations" / "DET", root / "Data" / "DET"
+    clips, names = [], category_names(root)
+    for split in ("train", "val"):
+        for file in sorted(files_below(annotations / split, "*.xml")):
+            inside = file.relative_to(annotations).with_suffix("")
+            picture = data / inside.with_name(inside.name + ".JPEG")
+            clips.append(
+                Clip(inside.as_posix(), functools.partial(_read, file, picture, names))
+            )
+    return clips
+
+
+def _read(annotation: Path, picture: Path, names: dict[str, str]) -> list[Sighting]:
+    _, objects = read_objects(annotation)
+    return [
+        Sighting(
+            picture,
+            0,
+            number,
+            pixel_corners(*target.corners),
+            names.get(target.category, target.category),
+            target.flags,
+            annotated_size=target.picture_size,
+        )
+        for number, target in enumerate(objects)
+    ]

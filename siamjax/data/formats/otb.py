@@ -1,0 +1,43 @@
+"""OTB's layout, and that of many people's own videos.
+
+<name>/img/0001.jpg ...             or the pictures beside the boxes
+<name>/groundtruth_rect.txt         x, y, w, h a line; the first pixel is 1, 1
+<name>/groundtruth_rect.1.txt ...   where there are several targets; an empty file is none
+
+Where there are more pictures than boxes, the first ones are meant, as in Football1; but
+OTB's own David has 770 pictures, and its 471 boxes begin with number 300.
+"""
+
+import functools
+from pathlib import Path
+
+from siamjax.data.formats.annotations import Clip, Sighting, along_frames
+from siamjax.folders import files_in, folders_in, images_in
+from siamjax.text import read_boxes, read_text
+
+_TRUTH = "groundtruth_rect*.txt"
+_LATER = {("David", 770, 471): 299}  # name, pictures, boxes: pictures before the first box
+
+
+def find(root: Path) -> list[Clip]:
+    """Every sequence of a folder, or the folder itself when it is one."""
+    folders = [root] if files_in(root, _TRUTH) else folders_in(root)
+    return [
+        Clip(folder.name, functools.partial(_read, folder))
+        for folder in folders
+        if files_in(folder, _TRUTH) or (folder / "img").is_dir()
+    ]
+
+
+def _read(folder: Path) -> list[Sighting]:
+    images = images_in(folder / "img") or images_in(folder)
+    truths = files_in(folder, _TRUTH) or [folder / "groundtruth_rect.txt"]
+    found = []
+    for track, truth in enumerate(truths):
+        if len(truths) > 1 and not read_text(truth).strip():
+            continue  # Human4's first target
+        rows = [row if any(row) else () for row in read_boxes(truth)]
+        without = _LATER.get((folder.name, len(images), len(rows)), 0)
+        along = along_frames(images, [()] * without + rows, first=1)
+        found += [s._replace(track=track) for s in along]
+    return found

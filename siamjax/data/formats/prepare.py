@@ -1,0 +1,152 @@
+"""Prepares a set from a folder in somebody's own layout."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from siamjax.data.formats.annotations import LayoutError
+from siamjax.data.formats.cutting import Settings, cut_clips, look_like_corners
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.layouts import LAYOUTS, detect, find_clips, moved_base
+from siamjax.data.formats.writer import Shard, finish, read_drops, write_parts
+from siamjax.data.sources import DESCRIPTION_FILE, INDEX_FILE, read_description, read_index
+from siamjax.errors import InputError
+from siamjax.locks import held_file
+from siamjax.text import read_object
+
+_FORMAT = 1  # raise it when the same settings give other bytes
+
+
+class Prepared(NamedTuple):
+    """What a preparation gave."""
+
+    videos: int  # videos or still images with at least one target
+    tracks: int
+    targets: int
+    drops: Drops
+
+    @property
+    def looks_like_corners(self) -> bool:
+        """Whether boxes seem to be corners where the layout has sizes."""
+        return look_like_corners(self.drops, self.targets)
+
+
+def prepare(
+    layout: str,
+    root: Path,
+    out: Path,
+    settings: Settings | None = None,
+    *,
+    only: Sequence[str] = (),
+    index_base: int | None = None,
+    jobs: int = 1,
+) -> Prepared:
+    """Prepares the folder `root`, which is in `layout`, as a set in the folder `out`.
+
+    `only` names the clips that are wanted, as shell patterns; empty for all.
+    `index_base` is the number of the first pixel in the files, where not the layout's own.
+
+    `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
+    and the same call goes on with it; what is done already is not done again. The same
+    folder and settings give the same bytes, whatever the number of `jobs`. Raises
+    `LayoutError` when there is nothing to prepare, `InputError` when `out` holds something
+    else or another process prepares it, OSError when the disk is full.
+    """
+    settings = settings or Settings()
+    root, out = Path(root), Path(out).absolute()
+    clips = find_clips(layout, root, only, index_base)
+    identity = {
+        "format": _FORMAT,
+        "layout": layout,
+        "index_base": moved_base(layout, index_base),
+        "clips": len(clips),
+        "names": hashlib.sha256("\n".join(c.name for c in clips).encode()).hexdigest(),
+        **dataclasses.asdict(settings),
+    }
+    identity = json.loads(json.dumps(identity))
+    if (done := _finished(out, identity)) is not None:
+        return done
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with held_file(out.with_name(f".{out.name}.lock"), out, "--out"):
+        return _finished(out, identity) or _prepare(root, out, clips, identity, settings, jobs)
+
+
+def _finished(out: Path, identity: dict) -> Prepared | None:
+    """What is known of a set that is there; None for a folder that is new or empty."""
+    description = out / DESCRIPTION_FILE
+    if description.is_file():
+        there = read_description(out)
+        if {k: there.get(k) for k in identity} != identity:
+            changed = sorted(k for k in identity if there.get(k) != identity[k])
+            raise InputError(
+                f"{str(out)!r} holds a set that differs in {changed}; choose another folder "
+                "or remove that one"
+            )
+        try:
+            drops = Drops.from_dict(there["drops"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise InputError(
+                f"{str(description)!r} does not say what was left out; remove the folder and "
+                "prepare it again"
+            ) from None
+        return _summary(out, drops)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{str(out)!r} is no prepared set; choose a folder that is new")
+    return None
+
+
+def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
+    layout = identity["layout"]
+    per_shard = LAYOUTS[layout].clips_per_shard
+    shards = []
+    for start in range(0, len(clips), per_shard):
+        some = clips[start : start + per_shard]
+        cut = functools.partial(cut_clips, some, start, settings)
+        shards.append(Shard(f"part-{len(shards):06d}", cut, len(some)))
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    parts = out.with_name(f".{out.name}-{digest}.parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    _remove_partial(parts)
+    try:
+        with tqdm(total=len(clips), desc=f"preparing {layout}", unit="clip") as bar:
+            write_parts(shards, parts, jobs=jobs, progress=bar.update)
+    except OSError as error:
+        raise OSError(
+            f"{error}\nwhat is done is kept; when there is room, the same command goes on"
+        ) from error
+    drops = read_drops(shards, parts)
+    if not any(read_object(f, records=int)["records"] for f in parts.glob("part-*.json")):
+        reasons = "\n".join(drops.lines())
+        shutil.rmtree(parts)
+        other = detect(root)
+        hint = f"\nthe folder looks like {other!r}" if other not in (None, layout) else ""
+        raise LayoutError(f"{str(root)!r}: no target could be used:\n{reasons}{hint}")
+    with tempfile.TemporaryDirectory(dir=parts, prefix="set-") as scratch:
+        done = finish(shards, parts, {**identity, "drops": drops.to_dict()}, Path(scratch))
+        if out.is_dir():
+            out.rmdir()
+        os.replace(done, out)
+    shutil.rmtree(parts)
+    return _summary(out, drops)
+
+
+def _remove_partial(parts):
+    """What a run that was killed left half done."""
+    for path in [*parts.glob("*.partial"), *parts.glob("set-*")]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _summary(out, drops) -> Prepared:
+    assert (out / INDEX_FILE).is_file()
+    index = read_index(out)
+    tracks = set(zip(index.video.tolist(), index.track.tolist(), strict=True))
+    return Prepared(len({v for v, _ in tracks}), len(tracks), len(index.video), drops)

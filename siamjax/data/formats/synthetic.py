@@ -1,0 +1,96 @@
+"""Rendered sequences as a prepared set."""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from siamjax.config import SyntheticConfig
+from siamjax.data import synthetic
+from siamjax.data.crops import crop_target
+from siamjax.data.formats.drops import Drops
+from siamjax.data.formats.writer import Picture, Shard, finish, write_parts
+from siamjax.data.jpeg import encode_tiled
+from siamjax.data.rendering import photographs
+from siamjax.data.rendering.scene import Sequence
+from siamjax.data.schema import Record
+from siamjax.data.scratch import scratch_folder
+from siamjax.data.sources import INDEX_FILE
+
+_FORMAT = 3  # raise it when the same pictures are stored as other bytes
+
+
+def render_records(
+    config: SyntheticConfig, crop_size: int, template_size: int
+) -> Iterator[Record]:
+    """Every record of a rendered set, in order."""
+    for video in range(config.sequences):
+        sequence = Sequence(config, video)
+        for frame in synthetic.kept_frames(config):
+            picture, box_xywh = sequence.render(frame)
+            crop, box_xyxy = crop_target(picture, box_xywh, crop_size, template_size)
+            yield Record(
+                image=encode_tiled(crop),
+                box_xyxy=box_xyxy,
+                video=video,
+                track=0,
+                frame=frame,
+                category=sequence.category,
+            )
+
+
+def prepare_synthetic(
+    config: SyntheticConfig, crop_size: int, template_size: int, cache_dir: Path
+) -> Path:
+    """Renders a set once; returns its folder under `cache_dir`.
+
+    The folder is named after everything that decides its content, and appears only when it
+    is complete: what an interrupted run left is removed and done again. Raises OSError when
+    the disk is full, and `InputError` for photographs that cannot be used.
+    """
+    described = synthetic.describe(config)
+    renderer = described.pop("renderer")
+    decides = [described, crop_size, template_size, renderer, _FORMAT]
+    digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
+    folder = Path(cache_dir).resolve() / f"synthetic-{config.split}-{digest}"
+    if (folder / INDEX_FILE).is_file():
+        return folder
+    if config.sprites or config.backgrounds:
+        photographs.check_folders(config.sprites, config.backgrounds, config.split)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with scratch_folder(folder.parent) as scratch:
+        count = config.sequences * len(synthetic.kept_frames(config))
+        with tqdm(total=count, desc="rendering", unit="crop", mininterval=0.5) as bar:
+            pictures = functools.partial(_pictures, config, crop_size, template_size, bar)
+            shards = [Shard("part-000000", pictures, 0)]
+            write_parts(shards, scratch, jobs=1, progress=bar.update)
+        description = {
+            "layout": "synthetic",
+            "keep": "crops",
+            "crop_size": crop_size,
+            "template_size": template_size,
+            "synthetic": described,
+        }
+        _publish(finish(shards, scratch, description, scratch / "set"), folder)
+    return folder
+
+
+def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[Picture]:
+    for record in render_records(config, crop_size, template_size):
+        yield Picture(record.pop("image"), [record])
+        bar.update()
+
+
+def _publish(done, folder):
+    try:
+        os.replace(done, folder)
+    except OSError:
+        # another process that renders the same set was faster
+        if not (folder / INDEX_FILE).is_file():
+            raise

@@ -1,0 +1,265 @@
+"""Writes a prepared set: files of records, made apart and by several processes, then TFDS's
+description and our index around them. No TensorFlow.
+
+Every file is whole or not there, and says beside itself what is in it, so that work that was
+interrupted goes on with the files that are missing.
+"""
+
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from siamjax.data.formats.drops import Drops
+from siamjax.data.schema import Record
+from siamjax.data.sources import DESCRIPTION_FILE, SPLIT, Index, write_index
+from siamjax.files import replacing, write_whole
+from siamjax.text import read_object
+
+FEATURES = tfds.features.FeaturesDict(
+    {
+        "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
+        "box_xyxy": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        "video": np.int64,
+        "track": np.int64,
+        "frame": np.int64,
+        "category": np.int64,
+    }
+)
+_SERIALIZER = tfds.core.example_serializer.ExampleSerializer(FEATURES.get_serialized_info())
+_COLUMNS = ("video", "track", "frame", "category")
+_UNKNOWN = (np.nan,) * 4
+
+
+class Picture(NamedTuple):
+    """One encoded picture and the targets in it: a crop shows one, a frame may show more."""
+
+    image: bytes
+    targets: Sequence[Record]  # without their image
+    frame_xywh: Sequence[np.ndarray] = ()  # the targets in the frame, where known
+
+
+class Shard(NamedTuple):
+    """What one file of records will hold; picklable, and the same whenever it is called.
+
+    Attributes:
+        name: of its files in the folder of parts.
+        pictures: gives them in order, and counts into a `Drops` what it leaves out.
+        steps: how far the progress bar moves when it is done.
+    """
+
+    name: str
+    pictures: Callable[[Drops], Iterable[Picture]]
+    steps: int
+
+
+class _Info(tfds.core.DatasetInfo):
+    """What is known of a set that nobody has published."""
+
+    def initialize_from_bucket(self) -> None:
+        """Nothing: TFDS would look for it in a cloud, and leave a temporary folder behind."""
+
+
+class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
+    """A set whose files of records lie in a folder of parts already."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    # Nothing is downloaded, so there is no list of checksums beside this file to look for;
+    # looking for it takes a package that TFDS does not declare.
+    code_path = None
+
+    def __init__(self, *, description: str, parts: Sequence[Path], data_dir: Path):
+        """Moves `parts`, those that hold records, into `data_dir` when it is prepared."""
+        self._description, self._parts = description, parts
+        super().__init__(data_dir=data_dir, file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return _Info(
+            builder=self,
+            description=self._description,
+            features=FEATURES,
+            disable_shuffling=True,  # the index relies on the order
+        )
+
+    def _download_and_prepare(self, dl_manager, download_config=None):
+        template = tfds.core.ShardedFileTemplate(
+            data_dir=self.data_path,
+            dataset_name=self.name,
+            split=SPLIT,
+            filetype_suffix="array_record",
+        )
+        lengths, size = [], 0
+        for number, part in enumerate(self._parts):
+            lengths.append(_read_part(part)["records"])
+            size += part.stat().st_size
+            file = template.sharded_filepath(shard_index=number, num_shards=len(self._parts))
+            # a link at first: if anything fails before the end, the part is still there
+            try:
+                os.link(part, file)
+            except OSError:  # a file system without links
+                shutil.copyfile(part, file)
+        split = tfds.core.SplitInfo(
+            name=SPLIT, shard_lengths=lengths, num_bytes=size, filename_template=template
+        )
+        self.info.set_splits(tfds.core.splits.SplitDict([split]))
+
+
+def write_parts(
+    shards: Sequence[Shard], folder: Path, *, jobs: int, progress: Callable[[int], object]
+) -> None:
+    """Writes every file of records that is not in `folder` yet, with `jobs` processes.
+
+    With one job, this process does it. `progress` is told how many steps are done. Raises
+    OSError when the disk is full; the files that are whole stay.
+    """
+    todo = []
+    for shard in shards:
+        if (folder / f"{shard.name}.json").is_file():
+            progress(shard.steps)
+        else:
+            todo.append(shard)
+    if jobs == 1 or len(todo) < 2:
+        for shard in todo:
+            _write_part(shard, folder)
+            progress(shard.steps)
+        return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    executor = ProcessPoolExecutor(
+        min(jobs, len(todo)),
+        mp_context=context,
+        initializer=_start_worker,
+        initargs=(os.getpid(), stop),
+    )
+    try:
+        running = {executor.submit(_write_part, shard, folder): shard for shard in todo}
+        for future in as_completed(running):
+            future.result()
+            progress(running[future].steps)
+    except BaseException:
+        # Left to the executor, a second Ctrl-C would leave workers that wait for ever.
+        stop.set()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker(parent, stop):
+    """Ctrl-C is the parent's to handle; a worker ends when told to, or without its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch():
+        while os.getppid() == parent and not stop.wait(1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _write_part(shard: Shard, folder: Path) -> None:
+    drops = Drops()
+    rows: list[tuple] = []
+    count = 0
+    file = folder / f"{shard.name}.array_record"
+    scratch = folder / f"{shard.name}.partial"
+    try:
+        # one record a group: any of them is read without its neighbours
+        writer = ArrayRecordWriter(str(scratch), "group_size:1")
+        try:
+            for picture in shard.pictures(drops):
+                boxes = picture.frame_xywh or [_UNKNOWN] * len(picture.targets)
+                for target, box in zip(picture.targets, boxes, strict=True):
+                    columns = tuple(int(target[name]) for name in _COLUMNS)
+                    rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
+                first = {**picture.targets[0], "image": picture.image}
+                writer.write(_serialize(first))
+                count += 1
+        finally:
+            writer.close()
+    except RuntimeError as error:  # how the record writer says that a disk is full
+        scratch.unlink(missing_ok=True)
+        raise OSError(f"records cannot be written to {folder}: {error}") from error
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    os.replace(scratch, file)
+    table = np.array(rows, np.float64).reshape(-1, len(_COLUMNS) + 9)
+    with replacing(folder / f"{shard.name}.npy") as scratch, open(scratch, "wb") as opened:
+        np.save(opened, table)
+    # last: its presence says that the rest is whole
+    content = {"records": count, "drops": drops.to_dict()}
+    write_whole(folder / f"{shard.name}.json", json.dumps(content))
+
+
+def _serialize(record: Record) -> bytes:
+    opened = {**record, "image": io.BytesIO(record["image"])}
+    example = _SERIALIZER.get_tf_example(FEATURES.encode_example(opened))
+    # without this, the fields come in another order in every process
+    return example.SerializeToString(deterministic=True)
+
+
+def _read_part(part: Path) -> dict:
+    return read_object(part.with_suffix(".json"), records=int, drops=dict)
+
+
+def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
+    """What was left out of all files, in their order."""
+    drops = Drops()
+    for shard in shards:
+        content = _read_part(folder / f"{shard.name}.array_record")
+        drops.merge(Drops.from_dict(content["drops"]))
+    return drops
+
+
+def finish(shards: Sequence[Shard], folder: Path, description: dict, data_dir: Path) -> Path:
+    """Puts the files together as a set below `data_dir`; returns the set's own folder.
+
+    The parts stay until their folder is removed. The set has no part without records.
+    """
+    files = [folder / f"{shard.name}.array_record" for shard in shards]
+    files = [file for file in files if _read_part(file)["records"]]
+    builder = PreparedSet(
+        description=json.dumps(description, sort_keys=True), parts=files, data_dir=data_dir
+    )
+    with quiet():
+        builder.download_and_prepare()
+    done = Path(builder.data_dir)
+    write_index(done, _join(files))
+    text = json.dumps(description, indent=1, sort_keys=True)
+    write_whole(done / DESCRIPTION_FILE, text + "\n")
+    return done
+
+
+def _join(files) -> Index:
+    tables, start = [], 0
+    for file in files:
+        table = np.load(file.with_suffix(".npy"))
+        table[:, len(_COLUMNS)] += start
+        start += _read_part(file)["records"]
+        tables.append(table)
+    joined = np.concatenate(tables)
+    whole = {
+        name: joined[:, i].astype(np.int64) for i, name in enumerate((*_COLUMNS, "picture"))
+    }
+    box, frame_xywh = joined[:, -8:-4].astype(np.float32), joined[:, -4:].astype(np.float32)
+    return Index(**whole, box_xyxy=box, box_wh=box[:, 2:] - box[:, :2], frame_xywh=frame_xywh)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps TFDS's own bars and messages away; ours says what happens."""
+    tfds.disable_progress_bar()
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,114 @@
+"""YouTube-BoundingBoxes: one frame a second of clips, boxes in fractions of the frame.
+
+    yt_bb_detection_train.csv, yt_bb_detection_validation.csv   (also youtube_boundingboxes_...)
+    yt_bb_detection_train/<class>/<video>_<time>_<class>_<object>.jpg
+    yt_bb_detection_train/<class>/<video>+<class>+<object>+<time>.jpg
+    yt_bb_detection_train/<class>/<video>[+<class>+<object>]/<...><time>.jpg
+
+A line: video, time in ms, class number, class, object, present or absent, xmin, xmax, ymin,
+ymax (in this order; -1 where absent). There is no line of titles, and the lines of a video
+need not stand together. The first pictures are those that youtube-bb-utility saves and PySOT
+reads, the second those of its conversion to Pascal VOC; in folders of a clip, the last number
+of a picture's name is its time in milliseconds or in seconds. The frame number is the time in
+seconds, and a track is one clip of one object.
+"""
+
+import functools
+import os
+import re
+from collections import defaultdict
+from pathlib import Path
+
+from siamjax.data.formats.annotations import (
+    ABSENT,
+    Clip,
+    Sighting,
+    as_index,
+    corners,
+)
+from siamjax.folders import files_in, images_in
+from siamjax.text import TextError, parse_number, quote, read_lines
+
+_MALFORMED = "the line is malformed"
+_SPLITS = {"train": "yt_bb_detection_train", "validation": "yt_bb_detection_validation"}
+
+
+def find(root: Path) -> list[Clip]:
+    """Every video with its objects; those whose frames were never had are clips as well."""
+    clips = []
+    for split, folder in _SPLITS.items():
+        for file in files_in(root, f"*detection_{split}.csv"):
+            for video, lines in sorted(_lines(file).items()):
+                read = functools.partial(_read, root / folder, video, lines)
+                clips.append(Clip(f"{split}/{video}", read))
+    return clips
+
+
+def _lines(file):
+    """The lines of each video, behind each other: there are millions, and they stay text."""
+    lines = defaultdict(list)
+    for line in read_lines(file):
+        if line.strip():
+            lines[line.split(",", 1)[0].strip()].append(line)
+    return {video: "\n".join(found) for video, found in lines.items()}
+
+
+def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
+    folders: dict[tuple, dict[int, Path]] = {}
+    found, numbers = [], {}
+    for line in lines.split("\n"):
+        try:
+            _, time, kind, category, number, presence, *box = map(str.strip, line.split(","))
+            milliseconds = as_index(time)
+            x1, x2, y1, y2 = map(parse_number, box)
+            if presence not in ("present", "absent"):
+                raise TextError(f"{quote(presence)} is neither present nor absent")
+        except ValueError:  # another number of cells, or another kind of them
+            nowhere = folder / video / "(malformed line)"
+            found.append(Sighting(nowhere, 0, 0, None, excluded=_MALFORMED))
+            continue
+        track = numbers.setdefault((kind, number), len(numbers))
+        image = _picture(folder, video, kind, number, milliseconds)
+        if image is None:
+            key = (kind, number)
+            if key not in folders:
+                folders[key] = _frames(folder, video, kind, number)
+            frames = folders[key]
+            image = frames.get(milliseconds) or frames.get(milliseconds // 1000)
+        image = image or folder / kind / video / f"(time {milliseconds})"
+        found.append(
+            Sighting(
+                image,
+                milliseconds // 1000,
+                track,
+                corners(x1, y1, x2, y2),
+                category,
+                (ABSENT,) if presence == "absent" else (),
+                is_fraction=True,
+            )
+        )
+    return found
+
+
+def _picture(folder, video, kind, number, milliseconds):
+    """The picture of a line where all of a class lie in one folder, or in one of all."""
+    names = (
+        f"{video}_{milliseconds}_{kind}_{number}.jpg",
+        f"{video}+{kind}+{number}+{milliseconds}.jpg",
+    )
+    places = [place / name for place in (folder / kind, folder) for name in names]
+    return next((place for place in places if os.path.isfile(place)), None)
+
+
+def _frames(folder, video, kind, number):
+    """The pictures of a clip by the last number of their names."""
+    names = (f"{video}+{kind}+{number}", video)
+    for place in [folder / kind / name for name in names] + [folder / name for name in names]:
+        images = images_in(place)
+        if images:
+            return {
+                int(digits[-1]): image
+                for image in images
+                if (digits := re.findall(r"\d+", image.stem))
+            }
+    return {}

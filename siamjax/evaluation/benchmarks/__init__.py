@@ -1,0 +1,1 @@
+"""What each benchmark is: its protocol, folders, sequences and ground truth."""

@@ -1,0 +1,195 @@
+"""Ground truth of VOT's challenges: their own folders, and PySOT's json files.
+
+    <root>/<sequence>/groundtruth.txt              a box or a polygon a line
+    <root>/<sequence>/color/00000001.jpg           or without color/
+    <root>/<sequence>/camera_motion.tag, ...       0 or 1 a line; .label in older challenges
+    <root>/list.txt                                the names in order, where there is one
+
+A json file is `{name: {gt_rect, img_names, camera_motion, ..., width, height}}`.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from siamjax.errors import InputError
+from siamjax.evaluation.benchmarks.entries import (
+    flags_of,
+    read_entries,
+    rows_of,
+    size_of,
+    words_of,
+)
+from siamjax.evaluation.benchmarks.protocols import VOT_ATTRIBUTES
+from siamjax.evaluation.metrics.regions import RegionError, Regions
+from siamjax.evaluation.results.regions import read_regions
+from siamjax.folders import folders_in, images_in
+from siamjax.images import read_image
+from siamjax.text import TextError, read_flags, read_lines, read_settings, refuse_no_region
+
+
+class VotAnnotationError(InputError):
+    """A folder or file holds no VOT ground truth that can be used."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VotSequence:
+    """One sequence of t frames as annotated.
+
+    Attributes:
+      name: unique in its challenge.
+      ground_truth: of the t frames; a code, or NaN, where the target is absent.
+      tags: attribute -> [t] bool; an attribute that is not annotated is missing.
+      frame_size: width and height, pixels; None where not known.
+      frame_paths: the images, which need not exist; empty where their names are unknown.
+    """
+
+    name: str
+    ground_truth: Regions
+    tags: dict[str, np.ndarray]
+    frame_size: tuple[int, int] | None
+    frame_paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.ground_truth)
+
+
+def read_vot_annotations(
+    path: Path, *, images: Path | None = None, stated_size: bool = False
+) -> tuple[list[VotSequence], list[str]]:
+    """The sequences of a VOT folder or of a json file, and what is wrong with others.
+
+    `images` is the folder that a json file's image names start from, by default the json
+    file's. Frame sizes come from the first image of each sequence, as in PySOT, or from a
+    folder's `sequence` file; with `stated_size` a json file's `width` and `height` serve
+    where the image is not there. Raises `VotAnnotationError` where nothing can be used.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found, problems = _read_folder(path)
+    else:
+        found, problems = _read_json(path, Path(images or path.parent), stated_size)
+    if not found:
+        shown = f" ({'; '.join(problems[:3])})" if problems else ""
+        raise VotAnnotationError(
+            f"{str(path)!r} holds no VOT ground truth that can be used{shown}"
+        )
+    return found, problems
+
+
+def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
+    if (root / "groundtruth.txt").is_file():
+        raise VotAnnotationError(
+            f"{str(root)!r} is a sequence itself; give the folder that holds it, "
+            f"{str(root.parent)!r}"
+        )
+    folders = sorted(folders_in(root))
+    if (root / "list.txt").is_file():
+        try:
+            lines = read_lines(root / "list.txt")
+        except TextError as error:
+            raise VotAnnotationError(str(error)) from None
+        if not lines:
+            raise VotAnnotationError(f"{str(root / 'list.txt')!r} is empty")
+        folders = [root / name for name in dict.fromkeys(map(str.strip, lines)) if name]
+    found, problems = [], []
+    for folder in folders:
+        try:
+            found.append(_read_sequence(folder, problems))
+        except InputError as error:
+            problems.append(f"{folder.name}: skipped: {error}")
+    return found, problems
+
+
+def _read_sequence(folder: Path, problems: list[str]) -> VotSequence:
+    ground_truth = read_regions(folder / "groundtruth.txt")
+    frames = _frames(folder / "color") or _frames(folder)
+    if frames and len(frames) != len(ground_truth):
+        raise RegionError(f"{len(ground_truth)} regions for {len(frames)} frames")
+    tags = {}
+    for attribute in VOT_ATTRIBUTES:
+        for suffix in (".tag", ".label"):
+            file = folder / f"{attribute}{suffix}"
+            if file.is_file():
+                values = read_flags(file)
+                _add_tag(tags, attribute, values, folder.name, len(ground_truth), problems)
+    size = _stated_in_folder(folder) or _size_of(frames)
+    return VotSequence(folder.name, ground_truth, tags, size, frames)
+
+
+def _frames(folder: Path) -> tuple[Path, ...]:
+    return tuple(images_in(folder))
+
+
+def _stated_in_folder(folder: Path) -> tuple[int, int] | None:
+    """The size that vot-toolkit's `sequence` file gives, lines of key=value."""
+    file = folder / "sequence"
+    if not file.is_file():
+        return None
+    return size_of(read_settings(file))
+
+
+def _size_of(frames: tuple[Path, ...]) -> tuple[int, int] | None:
+    if not frames or not frames[0].is_file():
+        return None
+    height, width = read_image(frames[0]).shape[:2]
+    return width, height
+
+
+def _add_tag(tags, attribute, values, name, frames, problems) -> None:
+    if len(values) == frames:
+        tags[attribute] = np.array(values) == 1
+    else:
+        problems.append(
+            f"{name}: {len(values)} values of {attribute} for {frames} frames; not used"
+        )
+
+
+def _read_json(
+    path: Path, images: Path, stated_size: bool
+) -> tuple[list[VotSequence], list[str]]:
+    try:
+        content = read_entries(path)
+    except TextError as error:
+        raise VotAnnotationError(str(error)) from None
+    found, problems = [], []
+    for name, entry in content.items():
+        try:
+            found.append(_from_entry(name, entry, images, stated_size, problems))
+        except InputError as error:
+            problems.append(f"{name}: skipped: {error}")
+    return found, problems
+
+
+def _from_entry(name, entry, images, stated_size, problems) -> VotSequence:
+    rows = rows_of(entry)
+    for number, row in enumerate(rows, 1):
+        try:
+            refuse_no_region(row)
+        except TextError as error:
+            raise TextError(f"`gt_rect` row {number}: {error}") from None
+    ground_truth = Regions.from_rows(rows)
+    if not len(ground_truth):
+        raise RegionError("no ground truth")
+    tags = {}
+    for attribute in VOT_ATTRIBUTES:
+        if values := flags_of(entry, attribute):
+            _add_tag(tags, attribute, values, name, len(ground_truth), problems)
+    frames = _json_frames(entry, images)
+    size = _size_of(frames)
+    if size is None and stated_size:
+        size = size_of(entry)
+    return VotSequence(name, ground_truth, tags, size, frames)
+
+
+def _json_frames(entry: dict, images: Path) -> tuple[Path, ...]:
+    """Where the images are; PySOT's VOT2019 file leaves out their folder, color/."""
+    frames = tuple(images / image for image in words_of(entry, "img_names"))
+    if frames and not frames[0].is_file() and _in_color(frames[0]).is_file():
+        return tuple(map(_in_color, frames))
+    return frames
+
+
+def _in_color(frame: Path) -> Path:
+    return frame.parent / "color" / frame.name

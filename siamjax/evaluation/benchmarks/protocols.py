@@ -1,0 +1,362 @@
+"""What each benchmark fixes: how its files count pixels, which frames it annotates.
+
+Constants with their source, nothing else. In memory boxes are 0-based always; a benchmark's
+own files, ground truth and results alike, count from its `index_base`.
+"""
+
+import dataclasses
+import difflib
+from typing import Literal
+
+import numpy as np
+
+from siamjax.errors import InputError
+from siamjax.evaluation.benchmarks.names import plain_name
+
+# Success: share of frames whose overlap exceeds each of these. Reference: PySOT's OPE
+# benchmark. The comparison is strict, so that nothing exceeds the last one and a perfect
+# tracker's area under the curve is 20/21 = 0.952, not 1.
+SUCCESS_THRESHOLDS = np.arange(21) * 0.05
+# Precision: share of frames whose centre is at most this far off, pixels; reported at 20.
+PRECISION_THRESHOLDS = np.arange(51.0)
+PRECISION_REPORTED = 20
+# The same with the distance divided by the true width and height; reported at 0.20.
+NORM_PRECISION_THRESHOLDS = np.arange(51) / 100
+NORM_PRECISION_REPORTED = 20
+
+# MATLAB numbers pixels from 1, and so do the benchmarks with a toolkit in it: OTB in
+# `groundtruth_rect.txt`, PySOT's json files and every published result file alike.
+FROM_ONE = 1
+
+# Sequences whose ground truth covers only a part of the frames: first and last annotated
+# frame, counted from 1. Source: the benchmark's page (visual tracker benchmark, notes on
+# the sequences); checked against got10k 0.1.3, datasets/otb.py.
+OTB_ANNOTATED_FRAMES = {
+    "David": (300, 770),
+    "Football1": (1, 74),
+    "Freeman3": (1, 460),
+    "Freeman4": (1, 283),
+    "Diving": (1, 215),
+}
+
+
+class UnknownBenchmarkError(InputError):
+    """No benchmark has this name."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpeConvention:
+    """How one toolkit of one-pass evaluation treats what is not a box.
+
+    Attributes:
+      name: what it is called here.
+      first_from_truth: the first prediction is replaced by the true box.
+      repeat_invalid: a prediction that is not finite or has no area is replaced by the one
+        before it.
+      absent_in_denominator: frames in which the target is absent count as misses; they are
+        left out altogether otherwise.
+      valid_truth: which true boxes a centre is compared with: those whose "center" is
+        positive, whose four numbers are "positive", or that are "finite".
+      invalid_truth: what the centre in a frame without a valid true box is: a "hit" at every
+        threshold, a "miss", or the frame is "left out".
+      invalid_truth_norm: the same for normalised precision.
+    """
+
+    name: str
+    first_from_truth: bool
+    repeat_invalid: bool
+    absent_in_denominator: bool
+    valid_truth: Literal["center", "positive", "finite"]
+    invalid_truth: Literal["hit", "miss", "left out"]
+    invalid_truth_norm: Literal["hit", "miss", "left out"]
+
+
+PYSOT = OpeConvention(
+    # Source: PySOT, toolkit/utils/statistics.py and toolkit/evaluation/ope_benchmark.py,
+    # which published tables of this family use.
+    name="pysot",
+    first_from_truth=False,
+    repeat_invalid=False,
+    absent_in_denominator=True,
+    valid_truth="center",
+    invalid_truth="hit",
+    invalid_truth_norm="hit",
+)
+OPE_CONVENTIONS = (
+    PYSOT,
+    # Source: HengLan/LaSOT_Evaluation_Toolkit, utils/calc_seq_err_robust.m and
+    # utils/eval_tracker.m, whose like OTB's and UAV123's toolkits have.
+    OpeConvention(
+        name="matlab",
+        first_from_truth=True,
+        repeat_invalid=True,
+        absent_in_denominator=True,
+        valid_truth="positive",
+        invalid_truth="hit",
+        invalid_truth_norm="hit",
+    ),
+    # Source: got10k 0.1.3, experiments/otb.py and experiments/uav123.py.
+    OpeConvention(
+        name="got10k",
+        first_from_truth=True,
+        repeat_invalid=False,
+        absent_in_denominator=False,
+        valid_truth="finite",
+        invalid_truth="left out",
+        invalid_truth_norm="left out",
+    ),
+    # Source: visionml/pytracking, pytracking/analysis/extract_results.py (for UAV123 alone
+    # it counts a centre without a valid true box as a hit).
+    OpeConvention(
+        name="pytracking",
+        first_from_truth=True,
+        repeat_invalid=True,
+        absent_in_denominator=True,
+        valid_truth="positive",
+        invalid_truth="miss",
+        invalid_truth_norm="hit",
+    ),
+    # PySOT's, with the share taken of the frames in which there is something to find.
+    dataclasses.replace(PYSOT, name="visible", absent_in_denominator=False),
+)
+
+Layout = Literal[
+    "otb", "vot", "got10k", "lasot", "uav123", "uav20l", "trackingnet", "nfs", "tcolor128"
+]
+Experiment = Literal["one-pass", "supervised", "long-term", "repeated"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One benchmark's conventions.
+
+    Attributes:
+      name: what it is called here.
+      aliases: other names for the same conventions.
+      layout: how its folder is arranged, see `layouts`.
+      index_base: the number of the first pixel in its files.
+      experiment: how a tracker is run on it, and in which files results are kept.
+      subset: the split that is evaluated, where the folder holds several.
+      members: the list of its sequences in `members`, where a folder holds more.
+      challenge: the VOT challenge whose constants hold.
+      hidden_truth: only first boxes are public, a server scores.
+      norm_precision_auc: the area under normalised precision up to 0.5 is official.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    layout: Layout = "otb"
+    index_base: int
+    experiment: Experiment = "one-pass"
+    subset: str = ""
+    members: str = ""
+    challenge: str = ""
+    hidden_truth: bool = False
+    norm_precision_auc: bool = False
+
+    @property
+    def origin_xywh(self) -> np.ndarray:
+        """What a box in its files is ahead of the same box in memory, `[4]`."""
+        return np.array([self.index_base, self.index_base, 0.0, 0.0])
+
+
+def _vot(name: str, *aliases: str, experiment: Experiment = "supervised") -> Benchmark:
+    # vot-toolkit (Python and MATLAB) and PySOT hand the annotation's numbers to trackers as
+    # they are.
+    return Benchmark(
+        name=name,
+        aliases=aliases,
+        layout="vot",
+        index_base=0,
+        experiment=experiment,
+        challenge=name,
+    )
+
+
+BENCHMARKS = (
+    # Any folder in OTB layout. The GOT-10k toolkit and the benchmark's page list the others.
+    Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=FROM_ONE),
+    Benchmark(name="otb50", aliases=("TB-50",), index_base=FROM_ONE, members="TB-50"),
+    Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=FROM_ONE, members="CVPR13"),
+    # The same layout with boxes that count from 0, as most people's own annotations do.
+    Benchmark(name="otb0", index_base=0),
+    # Rendered sets are written in OTB layout, and count as OTB does.
+    Benchmark(name="synthetic", index_base=FROM_ONE),
+    _vot("vot2016"),
+    _vot("vot2017"),
+    _vot("vot2018"),
+    _vot("vot2019"),
+    _vot("vot2018-lt", "vot2019-lt", "votlt", experiment="long-term"),
+    # UAV123's, TColor-128's and DTB70's toolkits are MATLAB's, after OTB's.
+    Benchmark(name="uav123", aliases=("UAV",), layout="uav123", index_base=FROM_ONE),
+    Benchmark(name="uav20l", layout="uav20l", index_base=FROM_ONE),
+    # Source: HengLan/LaSOT_Evaluation_Toolkit issue 14, "the smallest should be 1".
+    Benchmark(name="lasot", layout="lasot", index_base=FROM_ONE, members="LaSOT-test"),
+    Benchmark(
+        name="tcolor128",
+        aliases=("Temple-color-128",),
+        layout="tcolor128",
+        index_base=FROM_ONE,
+    ),
+    Benchmark(name="dtb70", aliases=("DTB",), index_base=FROM_ONE),
+    # Corners by VATIC, whose pixels count from 0. Its columns: got10k 0.1.3, datasets/nfs.py.
+    Benchmark(name="nfs", aliases=("nfs30",), layout="nfs", index_base=0, subset="30"),
+    Benchmark(name="nfs240", layout="nfs", index_base=0, subset="240"),
+    # Its boxes are YouTube-BB's shares of the frame times its size, so from 0. Source: the
+    # paper; SilvioGiancola/TrackingNet-devkit issue 23 shows negative corners.
+    Benchmark(
+        name="trackingnet",
+        layout="trackingnet",
+        index_base=0,
+        subset="TEST",
+        hidden_truth=True,
+        norm_precision_auc=True,
+    ),
+    # Source: its author in got-10k/toolkit issue 6, "all coordinate values are 1-based".
+    Benchmark(
+        name="got10k",
+        aliases=("got10k-val",),
+        layout="got10k",
+        index_base=FROM_ONE,
+        experiment="repeated",
+        subset="val",
+    ),
+    Benchmark(
+        name="got10k-test",
+        layout="got10k",
+        index_base=FROM_ONE,
+        experiment="repeated",
+        subset="test",
+        hidden_truth=True,
+    ),
+)
+
+# GOT-10k: share of frames above these overlaps, and runs of a tracker that is not
+# deterministic. Frames with `cover` 0 and the first one do not count. Source: got10k 0.1.3,
+# experiments/got10k.py.
+GOT10K_SUCCESS_AT = (0.50, 0.75)
+GOT10K_THRESHOLDS = np.linspace(0, 1, 101)
+GOT10K_REPETITIONS = 3
+
+# Attributes of whole sequences in the order of their files, one 0 or 1 each. Source:
+# perfPlot.m of OTB's toolkit (whose page lists them in another order) and of UAV123's,
+# run_tracker_performance_evaluation.m of LaSOT's. TColor-128's files say no order.
+OTB_ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
+UAV_ATTRIBUTES = (
+    *("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
+)
+LASOT_ATTRIBUTES = (
+    *("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "FM", "OV", "LR", "ARC"),
+)
+
+# A LaSOT sequence whose annotation was cut after trackers had been run: longer results are
+# cut as well. Source: LaSOT's toolkit (calc_seq_err_robust.m), and PySOT's.
+LASOT_LONGER_RESULTS = frozenset({"monkey-17"})
+
+# Real time: frames a second that a simulated camera gives, and how many slow frames a
+# tracker is forgiven. Source: vot-toolkit's real-time experiment.
+REAL_TIME_FPS = 20.0
+REAL_TIME_GRACE = 3
+
+
+# What VOT annotates of single frames, each in a file `<name>.tag`. Source: PySOT,
+# toolkit/datasets/vot.py.
+VOT_ATTRIBUTES = (
+    "camera_motion",
+    "illum_change",
+    "motion_change",
+    "size_change",
+    "occlusion",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VotProtocol:
+    """A VOT challenge of supervised runs: a tracker that fails is started again.
+
+    Attributes:
+      name: the challenge.
+      aliases: challenges with the same constants.
+      eao_low: shortest sequence length that the expected average overlap averages over.
+      eao_high: longest such length.
+      eao_peak: the most typical length, for plots.
+      burnin: frames from each start that accuracy leaves out.
+      skip: how many frames after a failure a tracker starts again.
+      repetitions: runs on each sequence of a tracker that is not deterministic.
+      sensitivity: S of the reliability exp(-S failures / frames).
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    eao_low: int
+    eao_high: int
+    eao_peak: int
+    burnin: int = 10
+    skip: int = 5
+    repetitions: int = 15
+    sensitivity: float = 30.0
+
+
+# Source: PySOT's EAO benchmark and vot-toolkit's stacks, which agree.
+VOT_PROTOCOLS = (
+    VotProtocol(name="VOT2016", eao_low=108, eao_high=371, eao_peak=168),
+    VotProtocol(name="VOT2018", aliases=("VOT2017",), eao_low=100, eao_high=356, eao_peak=160),
+    VotProtocol(name="VOT2019", eao_low=46, eao_high=291, eao_peak=128),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LongTermProtocol:
+    """A VOT long-term challenge: no restarts, a confidence in every frame.
+
+    Attributes:
+      name: the challenge.
+      aliases: challenges with the same constants.
+      thresholds: how many confidences precision and recall are taken at.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    thresholds: int = 100
+
+
+LONG_TERM_PROTOCOLS = (LongTermProtocol(name="VOT2018-LT", aliases=("VOT2019-LT",)),)
+
+
+def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
+    """The VOT protocol of this name, whatever its case and hyphens; None for another's."""
+    known = {
+        plain_name(n): protocol
+        for protocol in (*VOT_PROTOCOLS, *LONG_TERM_PROTOCOLS)
+        for n in (protocol.name, *protocol.aliases)
+    }
+    return known.get(plain_name(name))
+
+
+def get_benchmark(name: str, experiment: Literal["", "one-pass"] = "") -> Benchmark:
+    """The benchmark of this name, whatever its case and hyphens.
+
+    With `experiment` "one-pass" its trackers start once, in the first frame, whatever its own
+    experiment; a region of VOT's is the upright box around it then. Raises
+    `UnknownBenchmarkError`, which lists the names and guesses what was meant.
+    """
+    found = _find_benchmark(name)
+    if experiment == "one-pass" and found.experiment != "one-pass":
+        if found.hidden_truth:
+            raise InputError(
+                f"`experiment` (=one-pass) needs the truth of {found.name}, which its server "
+                "keeps; leave it out"
+            )
+        return dataclasses.replace(found, experiment="one-pass", challenge="")
+    return found
+
+
+def _find_benchmark(name: str) -> Benchmark:
+    known = {plain_name(n): b for b in BENCHMARKS for n in (b.name, *b.aliases)}
+    if found := known.get(plain_name(name)):
+        return found
+    close = difflib.get_close_matches(plain_name(name), list(known), n=1)
+    hint = f"; did you mean {known[close[0]].name!r}?" if close else ""
+    raise UnknownBenchmarkError(
+        f"`benchmark` (={name!r}) must be one of {[b.name for b in BENCHMARKS]}{hint}"
+    )

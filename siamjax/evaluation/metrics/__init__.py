@@ -1,0 +1,1 @@
+"""What is computed from boxes: each benchmark's measures. NumPy only."""

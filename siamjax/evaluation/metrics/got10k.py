@@ -1,0 +1,72 @@
+"""GOT-10k's measures: average overlap and success rates, over frames. NumPy only.
+
+Unlike one-pass evaluation's, every frame weighs the same whatever its sequence, the first
+one and those without anything of the target visible do not count, and boxes are held in the
+frame. Reference: the GOT-10k toolkit, against which this is tested.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from siamjax.errors import InputError
+from siamjax.evaluation.benchmarks.protocols import GOT10K_SUCCESS_AT, GOT10K_THRESHOLDS
+from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
+
+
+class Got10kScores(NamedTuple):
+    """The numbers of a table row."""
+
+    ao: float
+    sr_050: float
+    sr_075: float
+
+
+def frame_overlaps(
+    gt_xywh: np.ndarray,
+    runs_xywh: Iterable[np.ndarray],
+    *,
+    visible: np.ndarray | None = None,
+    frame_size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Overlaps in the frames that count, those of all repetitions after each other.
+
+    `gt_xywh` `[t, 4]` and each run `[t, 4]` are cut to `frame_size` (width, height) where it
+    is known. A prediction that is not finite is a miss. Raises `ValueError` when a run has
+    another length or no frame counts.
+    """
+    counted = np.isfinite(gt_xywh).all(axis=1)
+    counted[0] = False
+    if visible is not None:
+        counted &= visible
+    if not counted.any():
+        raise InputError("no frame after the first has a true box to compare with")
+    found = []
+    for run in runs_xywh:
+        if len(run) != len(gt_xywh):
+            raise InputError(f"{len(run)} predicted boxes for {len(gt_xywh)} of ground truth")
+        true, predicted = (_cut(boxes[counted], frame_size) for boxes in (gt_xywh, run))
+        with np.errstate(over="ignore", invalid="ignore"):
+            overlap = iou_xyxy(xywh_to_xyxy(true), xywh_to_xyxy(predicted)).clip(0, 1)
+        found.append(np.nan_to_num(overlap))
+    return np.concatenate(found)
+
+
+def _cut(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.ndarray:
+    if frame_size is None:
+        return boxes
+    corner = np.clip(boxes[:, :2], 0, frame_size)
+    return np.concatenate([corner, np.clip(boxes[:, 2:], 0, frame_size - corner)], axis=1)
+
+
+def scores(overlap: np.ndarray) -> Got10kScores:
+    """Average overlap, and the shares of frames above 0.50 and 0.75."""
+    rates = (float((overlap > least).mean()) for least in GOT10K_SUCCESS_AT)
+    return Got10kScores(float(overlap.mean()), *rates)
+
+
+def success_curve(overlap: np.ndarray) -> np.ndarray:
+    """Share of frames above each of 101 overlaps, `[101]`."""
+    ordered = np.sort(overlap)
+    return 1 - np.searchsorted(ordered, GOT10K_THRESHOLDS, side="right") / len(ordered)

@@ -1,0 +1,167 @@
+"""VOT's long-term measures: tracking precision, recall and F-score. NumPy only.
+
+A tracker reports a region and a confidence in each frame. At a threshold, precision is the
+mean overlap where the confidence reaches it, and recall the summed overlap over the frames
+that show the target; both are averaged over sequences, and the best F-score is reported.
+
+Frames without a confidence have 0. Two conventions, by name, which choose slightly different
+thresholds among all confidences. `"pysot"`, the default: missing confidences choose none, and
+at minus infinity only positive ones count. `"vot-toolkit"`: every frame counts at minus
+infinity, and a frame where both say that there is no target is a full hit, so that recall
+may exceed 1. By both, a first line that is a code is a miss: a perfect run of n frames then
+recalls (n - 1) / n.
+Verified: PySOT's against its own published code, vot-toolkit's against version
+0.9.0.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from siamjax.errors import InputError
+from siamjax.evaluation.benchmarks.annotations import VotSequence
+from siamjax.evaluation.benchmarks.protocols import LongTermProtocol
+from siamjax.evaluation.metrics.overlap import Convention, raster_overlap
+from siamjax.evaluation.results.vot import LongTermRun
+
+
+class LongTermScores(NamedTuple):
+    """The numbers of a table row, all at the threshold of the best F-score."""
+
+    lt_precision: float
+    lt_recall: float
+    lt_f_score: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LongTermCurves:
+    """Precision and recall by threshold, the highest threshold first.
+
+    Attributes:
+      thresholds: [n], from plus to minus infinity.
+      precision: sequence name -> [n].
+      recall: sequence name -> [n].
+    """
+
+    thresholds: np.ndarray
+    precision: dict[str, np.ndarray]
+    recall: dict[str, np.ndarray]
+
+    @property
+    def mean_precision(self) -> np.ndarray:
+        """The mean over sequences, `[n]`."""
+        return np.mean(list(self.precision.values()), axis=0)
+
+    @property
+    def mean_recall(self) -> np.ndarray:
+        """The mean over sequences, `[n]`."""
+        return np.mean(list(self.recall.values()), axis=0)
+
+    @property
+    def overall(self) -> LongTermScores:
+        """The numbers over all sequences."""
+        return best_f_score(self.mean_precision, self.mean_recall)
+
+    @property
+    def sequences(self) -> dict[str, LongTermScores]:
+        """The numbers of each sequence, each at its own best threshold."""
+        return {
+            name: best_f_score(precision, self.recall[name])
+            for name, precision in self.precision.items()
+        }
+
+
+def score_long_term(
+    sequences: Sequence[VotSequence],
+    runs: Mapping[str, LongTermRun],
+    protocol: LongTermProtocol,
+    *,
+    convention: Convention = "pysot",
+) -> LongTermCurves:
+    """Precision and recall of one tracker, sequence name -> its run.
+
+    Sequences without a run count for nothing: whoever read the results names them. Raises
+    `ValueError` when there is no run at all, or one is not as long as its sequence.
+    """
+    scored = [sequence for sequence in sequences if sequence.name in runs]
+    if not scored:
+        raise InputError("no sequence has a run to score")
+    confidences = np.concatenate([runs[sequence.name].confidence for sequence in scored])
+    if convention == "vot-toolkit":
+        confidences = np.where(np.isnan(confidences), 0.0, confidences)
+    thresholds = choose_thresholds(confidences, protocol.thresholds, convention)
+    precision, recall = {}, {}
+    for sequence in scored:
+        run = runs[sequence.name]
+        precision[sequence.name], recall[sequence.name] = precision_recall(
+            _overlaps(sequence, run, convention),
+            run.confidence,
+            int(sequence.ground_truth.is_finite.sum()),
+            thresholds,
+            convention,
+        )
+    return LongTermCurves(thresholds, precision, recall)
+
+
+def _overlaps(sequence, run, convention) -> np.ndarray:
+    truth = sequence.ground_truth
+    size = sequence.frame_size or (np.inf, np.inf)
+    overlap = np.nan_to_num(raster_overlap(run.regions, truth, size, convention=convention))
+    if convention == "vot-toolkit":
+        overlap[~run.regions.is_finite & ~truth.is_finite] = 1
+    return overlap
+
+
+def choose_thresholds(
+    confidence: np.ndarray, count: int, convention: Convention = "pysot"
+) -> np.ndarray:
+    """`count` thresholds, from plus to minus infinity, spread over the confidences.
+
+    With `count` - 2 confidences or fewer (NaN apart) each is a threshold.
+    """
+    ordered = np.sort(confidence[~np.isnan(confidence)])
+    steps = count - 2
+    if len(ordered) > steps:
+        width = len(ordered) // steps
+        if convention == "pysot":
+            index = np.linspace(width - 1, len(ordered) - width, steps) + 0.5
+            ordered = ordered[np.floor(index).astype(int)]
+        else:
+            index = np.round(np.linspace(width, len(ordered) - width, steps)).astype(int)
+            ordered = ordered[::-1][index][::-1]
+    return np.concatenate([[np.inf], ordered[::-1], [-np.inf]])
+
+
+def precision_recall(
+    overlap: np.ndarray,
+    confidence: np.ndarray,
+    visible: int,
+    thresholds: np.ndarray,
+    convention: Convention = "pysot",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of one sequence at each threshold: two `[n]`.
+
+    `overlap` and `confidence` are `[t]`; `visible` is how many frames show the target.
+    Where no frame reaches the threshold precision is 1 and recall 0. Recall is NaN where
+    the target is never visible.
+    """
+    confidence = np.where(np.isnan(confidence), 0.0, confidence)
+    order = np.argsort(-confidence, kind="stable")
+    # by falling confidence, so that the frames that reach a threshold come first
+    total = np.concatenate([[0], np.cumsum(overlap[order])])
+    reaching = np.searchsorted(-confidence[order], -thresholds, side="right")
+    if convention == "pysot":
+        reaching[np.isneginf(thresholds)] = (confidence > 0).sum()
+    total = total[reaching]
+    precision = np.where(reaching > 0, total / np.maximum(reaching, 1), 1.0)
+    return precision, total / visible if visible else np.full(len(total), np.nan)
+
+
+def best_f_score(precision: np.ndarray, recall: np.ndarray) -> LongTermScores:
+    """Precision, recall and F-score where the F-score is highest along a curve."""
+    both = precision + recall
+    f_score = np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0)
+    best = int(np.argmax(f_score))
+    return LongTermScores(float(precision[best]), float(recall[best]), float(f_score[best]))

@@ -1,0 +1,166 @@
+"""One-pass evaluation: success, precision, normalised precision. NumPy only.
+
+Boxes are `[t, 4]` `_xywh` in pixels, ground truth and prediction in the same index base.
+Everything translates with the boxes but one quirk (see `center_errors`), for which the
+numbers should be those of the benchmark's own files. Conventions go by name, see
+`protocols.OPE_CONVENTIONS`; PySOT's is the default. Reference: PySOT's OPE benchmark.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from siamjax.errors import InputError, RefusedError
+from siamjax.evaluation.benchmarks.protocols import (
+    NORM_PRECISION_REPORTED,
+    NORM_PRECISION_THRESHOLDS,
+    PRECISION_REPORTED,
+    PRECISION_THRESHOLDS,
+    PYSOT,
+    SUCCESS_THRESHOLDS,
+    OpeConvention,
+)
+from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
+
+
+class Curves(NamedTuple):
+    """Share of frames that pass each threshold, of one sequence or averaged over several."""
+
+    success: np.ndarray  # [21]
+    precision: np.ndarray  # [51]
+    norm_precision: np.ndarray  # [51]
+
+
+class OpeScores(NamedTuple):
+    """The three numbers of a table row."""
+
+    success_auc: float
+    precision_20px: float
+    norm_precision: float
+
+
+def overlaps(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
+    """Intersection over union by frame, `[t]`, continuous areas.
+
+    -1 where the true box has no width or height, so that such a frame never counts as a
+    success; 0 where the prediction is not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        iou = iou_xyxy(xywh_to_xyxy(gt_xywh), xywh_to_xyxy(predicted_xywh)).clip(0, 1)
+    return np.where((gt_xywh[:, 2:] > 0).all(axis=1), iou, -1.0)
+
+
+def center_errors(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
+    """Distance of the centres by frame, `[t]` pixels; a centre is x + (w - 1) / 2.
+
+    -1, a hit at every threshold, where a coordinate of the true centre is not positive: a
+    quirk of the reference, kept because published numbers contain it. NaN, never a hit,
+    where the prediction is not finite.
+    """
+    return _center_errors(gt_xywh, predicted_xywh, np.ones((len(gt_xywh), 2)))
+
+
+def norm_center_errors(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
+    """As `center_errors`, with x divided by the true width and y by the true height."""
+    return _center_errors(gt_xywh, predicted_xywh, gt_xywh[:, 2:] + 1e-16)
+
+
+def _center_errors(gt_xywh, predicted_xywh, unit):
+    true, predicted = (
+        (box[:, :2] + (box[:, 2:] - 1) / 2) / unit for box in (gt_xywh, predicted_xywh)
+    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        distance = np.sqrt(((true - predicted) ** 2).sum(axis=1))
+    return np.where((true > 0).all(axis=1), distance, -1.0)
+
+
+def counted_frames(gt_xywh: np.ndarray) -> np.ndarray:
+    """Which frames have a true box to compare with, `[t]` bool: those that are finite."""
+    return np.isfinite(gt_xywh).all(axis=1)
+
+
+def curves(
+    gt_xywh: np.ndarray,
+    predicted_xywh: np.ndarray,
+    *,
+    visible: np.ndarray | None = None,
+    convention: OpeConvention = PYSOT,
+) -> Curves:
+    """The three curves of one sequence.
+
+    Success is strict (overlap > threshold), precision is not (error <= threshold). `visible`
+    `[t]` bool is False where the target is absent. Raises `ValueError` when the lengths
+    differ or no frame counts.
+    """
+    if len(gt_xywh) != len(predicted_xywh):
+        raise InputError(
+            f"{len(predicted_xywh)} predicted boxes for {len(gt_xywh)} of ground truth"
+        )
+    gt, predicted, denominator = _counted(gt_xywh, predicted_xywh, visible, convention)
+    if not denominator or not counted_frames(gt).any():
+        raise RefusedError("no frame has a true box to compare with")
+    overlap = overlaps(gt, predicted)
+    errors, norm_errors = center_errors(gt, predicted), norm_center_errors(gt, predicted)
+    if convention.valid_truth != "center":
+        valid = _VALID[convention.valid_truth](gt)
+        of_hit = {"hit": -1.0, "miss": np.inf, "left out": np.inf}
+        overlap = np.where(valid, overlap, -1.0)
+        instead, norm_instead = (
+            of_hit[kind] for kind in (convention.invalid_truth, convention.invalid_truth_norm)
+        )
+        errors = np.where(valid, _plain_errors(gt, predicted, 1.0), instead)
+        sizes = np.where(gt[:, 2:] > 0, gt[:, 2:], 1.0)
+        norm_errors = np.where(valid, _plain_errors(gt, predicted, sizes), norm_instead)
+    return Curves(
+        _count_within(-overlap, -SUCCESS_THRESHOLDS, "left") / denominator,
+        _count_within(errors, PRECISION_THRESHOLDS, "right") / denominator,
+        _count_within(norm_errors, NORM_PRECISION_THRESHOLDS, "right") / denominator,
+    )
+
+
+def _count_within(values: np.ndarray, thresholds: np.ndarray, side: str) -> np.ndarray:
+    """How many values are below each threshold, or at it where `side` is "right"; no NaN is."""
+    return np.searchsorted(np.sort(values[~np.isnan(values)]), thresholds, side)
+
+
+def _counted(gt, predicted, visible, convention):
+    """True and predicted boxes of the frames that are looked at, and how many count."""
+    predicted = predicted.copy()
+    if convention.repeat_invalid:
+        usable = np.isfinite(predicted).all(axis=1) & (predicted[:, 2:] > 0).all(axis=1)
+        usable[0] = True
+        predicted = predicted[np.maximum.accumulate(np.where(usable, np.arange(len(gt)), 0))]
+    if convention.first_from_truth:
+        predicted[0] = gt[0]
+    looked_at = np.ones(len(gt), bool) if visible is None else visible
+    if convention.invalid_truth == "left out":
+        looked_at = looked_at & _VALID[convention.valid_truth](gt)
+    denominator = len(gt) if convention.absent_in_denominator else int(looked_at.sum())
+    return gt[looked_at], predicted[looked_at], denominator
+
+
+_VALID = {
+    "positive": lambda gt: (gt > 0).all(axis=1),
+    "finite": counted_frames,
+}
+
+
+def _plain_errors(gt, predicted, unit) -> np.ndarray:
+    true, found = (box[:, :2] + (box[:, 2:] - 1) / 2 for box in (gt, predicted))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sqrt((((true - found) / unit) ** 2).sum(axis=1))
+
+
+def mean_curves(of_sequences: Iterable[Curves]) -> Curves:
+    """The mean over sequences, each weighing the same whatever its length."""
+    return Curves(*(np.mean(parts, axis=0) for parts in zip(*of_sequences, strict=True)))
+
+
+def scores(of: Curves) -> OpeScores:
+    """The numbers that are reported: area under success, and two points of the others."""
+    return OpeScores(
+        float(of.success.mean()),
+        float(of.precision[PRECISION_REPORTED]),
+        float(of.norm_precision[NORM_PRECISION_REPORTED]),
+    )

@@ -1,0 +1,1 @@
+"""Result files: read, written, packed and shared among processes."""

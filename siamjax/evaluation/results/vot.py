@@ -1,0 +1,242 @@
+"""Results in VOT's folders, read and written.
+
+    <root>/<tracker>/baseline/<sequence>/<sequence>_001.txt           supervised, _002 ... _015
+    <root>/<tracker>/longterm/<sequence>/<sequence>_001.txt           long-term
+    <root>/<tracker>/longterm/<sequence>/<sequence>_001_confidence.value
+    <root>/<tracker>/longterm/<sequence>/<sequence>_time.txt          seconds, ours and PySOT's
+
+A region line is 1 where the tracker was started, 2 where it failed, 0 where it was not run,
+and else a box or a polygon. A confidence file has a blank first line.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from siamjax.errors import InputError
+from siamjax.evaluation.benchmarks.annotations import VotSequence
+from siamjax.evaluation.benchmarks.names import match_files, plain_name
+from siamjax.evaluation.benchmarks.protocols import VotProtocol
+from siamjax.evaluation.metrics.regions import (
+    FAILED,
+    INITIALISED,
+    SKIPPED,
+    RegionError,
+    Regions,
+)
+from siamjax.evaluation.results.regions import format_regions, read_regions
+from siamjax.files import file_name, keep_name, write_whole
+from siamjax.folders import files_in, folders_in, has_match
+from siamjax.text import in_line, parse_number, read_lines
+
+SUPERVISED, LONG_TERM = "baseline", "longterm"
+
+
+class VotResultsError(InputError):
+    """There are no results in VOT's layout where they were looked for."""
+
+
+class LongTermRun(NamedTuple):
+    """One tracker on one sequence of t frames."""
+
+    regions: Regions
+    confidence: np.ndarray  # [t]; NaN where none was given
+
+
+def find_vot_trackers(root: Path, experiment: str = SUPERVISED) -> dict[str, Path]:
+    """Results below `root`: tracker name -> the folder of its sequences.
+
+    `root` is one tracker's folder or holds several. Raises `VotResultsError` when there is
+    nothing for the experiment, and says where there is something else.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise VotResultsError(f"results folder {str(root)!r} does not exist")
+    if (root / experiment).is_dir():
+        return {root.resolve().name: root / experiment}
+    inside = sorted(folders_in(root))
+    found = {p.name: p / experiment for p in inside if (p / experiment).is_dir()}
+    if not found:
+        hint = ""
+        if has_match(root, "*.txt") or has_match(root, "*/*.txt"):
+            hint = "; the text files there look like one-pass results"
+        raise VotResultsError(
+            f"{str(root)!r} holds no results: neither {experiment}/<sequence>/ nor "
+            f"<tracker>/{experiment}/<sequence>/{hint}"
+        )
+    return found
+
+
+def read_supervised(
+    folder: Path, sequences: Iterable[VotSequence], protocol: VotProtocol
+) -> tuple[dict[str, list[Regions]], list[str]]:
+    """The usable runs of each sequence, and in one line each what is wrong.
+
+    Left out, and named, are sequences without results and every run that cannot be read,
+    has another number of lines than the sequence has frames, or is not of a supervised
+    experiment. Named but kept are runs with values that are not finite, which count as
+    misses, runs that were started again sooner or later than the protocol says, and
+    repetitions of another number than it asks for.
+    """
+    runs, problems = {}, []
+    sequences = list(sequences)
+    folders = _match_folders(folder, sequences, problems)
+    for sequence in sequences:
+        usable = []
+        for file in _run_files(folders.get(sequence.name), sequence.name, problems):
+            try:
+                regions = _read_run(file, sequence)
+                _refuse_unsupervised(regions, file)
+            except InputError as error:
+                problems.append(f"{sequence.name}: not scored: {error}")
+                continue
+            odd = _oddities(regions, file, protocol.skip)
+            problems += [f"{sequence.name}: {line}" for line in odd]
+            usable.append(regions)
+        if usable:
+            runs[sequence.name] = usable
+        if len(usable) not in (0, 1, protocol.repetitions):
+            problems.append(
+                f"{sequence.name}: {len(usable)} runs, where 1 or {protocol.repetitions} "
+                "are expected"
+            )
+    return runs, problems
+
+
+def read_long_term(
+    folder: Path, sequences: Iterable[VotSequence]
+) -> tuple[dict[str, LongTermRun], list[str]]:
+    """The first run of each sequence, and in one line each what is wrong.
+
+    Left out, and named, are sequences without results and those whose regions or
+    confidences cannot be read or are of another number than the frames. A region of NaN
+    says that the target is absent, and is nothing wrong.
+    """
+    runs, problems = {}, []
+    sequences = list(sequences)
+    folders = _match_folders(folder, sequences, problems)
+    for sequence in sequences:
+        files = _run_files(folders.get(sequence.name), sequence.name, problems)
+        if not files:
+            continue
+        try:
+            regions = _read_run(files[0], sequence)
+            confidence = _read_confidence(files[0], len(sequence))
+        except InputError as error:
+            problems.append(f"{sequence.name}: not scored: {error}")
+            continue
+        runs[sequence.name] = LongTermRun(regions, confidence)
+        missing = int(np.isnan(confidence[1:]).sum())
+        if missing:
+            problems.append(f"{sequence.name}: {missing} frames have no confidence")
+    return runs, problems
+
+
+def write_supervised(folder: Path, name: str, regions: Regions, repetition: int = 1) -> Path:
+    """Writes one run, whole or not at all; returns the file.
+
+    `folder` is the tracker's experiment folder. Raises `OSError` naming the file.
+    """
+    keep_name(folder, name)
+    safe = file_name(name)
+    file = Path(folder) / safe / f"{safe}_{repetition:03d}.txt"
+    write_whole(file, format_regions(regions))
+    return file
+
+
+def write_long_term(
+    folder: Path, name: str, run: LongTermRun, seconds: np.ndarray | None = None
+) -> Path:
+    """Writes one long-term run, the regions last; returns their file.
+
+    The first frame, where the tracker is started, gets the code 1 and no confidence.
+    `seconds` are the times by frame. Raises `OSError` naming the file.
+    """
+    values, count = run.regions.values.copy(), run.regions.count.copy()
+    values[0], count[0] = np.nan, 1
+    values[0, 0] = INITIALISED
+    keep_name(folder, name)
+    safe = file_name(name)
+    file = Path(folder) / safe / f"{safe}_001.txt"
+    if seconds is not None:
+        times = "".join(f"{value:.6f}\n" for value in seconds)
+        write_whole(file.with_name(f"{safe}_time.txt"), times)
+    lines = "\n" + "".join(f"{value:.6f}\n" for value in run.confidence[1:])
+    write_whole(file.with_name(f"{safe}_001_confidence.value"), lines)
+    write_whole(file, format_regions(Regions(values, count)))
+    return file
+
+
+def _match_folders(folder, sequences, problems) -> dict[str, Path]:
+    """Sequence name -> its folder, names as `match_files` has them."""
+    inside = {path.name: path for path in folders_in(folder)}
+    names = match_files([sequence.name for sequence in sequences], inside)
+    matched = {name: inside[found] for name, found in names.items()}
+    used = set(matched.values())
+    problems += [
+        f"{path.name}: results of a sequence that is not in the benchmark"
+        for path in inside.values()
+        if path not in used
+    ]
+    return matched
+
+
+def _run_files(folder: Path | None, name: str, problems: list[str]) -> list[Path]:
+    if folder is None:
+        problems.append(f"{name}: not scored: no results")
+        return []
+    called = plain_name(folder.name)
+    files = files_in(folder, "*_[0-9][0-9][0-9].txt")
+    files = [file for file in files if plain_name(file.stem[:-4]) == called]
+    if not files:
+        hint = "; binary results are not read" if any(folder.glob("*.bin")) else ""
+        problems.append(f"{name}: not scored: no file {folder.name}_001.txt{hint}")
+    return files
+
+
+def _read_run(file: Path, sequence: VotSequence) -> Regions:
+    regions = read_regions(file)
+    if len(regions) != len(sequence):
+        raise RegionError(f"{file.name} has {len(regions)} lines for {len(sequence)} frames")
+    return regions
+
+
+def _refuse_unsupervised(regions: Regions, file: Path) -> None:
+    if not regions.has_code(INITIALISED)[0]:
+        raise RegionError(
+            f"{file.name} does not start with 1, as results of supervised runs do"
+        )
+    known = np.isin(regions.values[:, 0], (SKIPPED, INITIALISED, FAILED))
+    unknown = ~regions.is_region & ~known
+    if unknown.any():
+        line = int(unknown.argmax())
+        raise RegionError(
+            f"{file.name} has {regions.values[line, 0]:g} in line {line + 1}; a single "
+            "number must be 0, 1 or 2"
+        )
+
+
+def _oddities(regions: Regions, file: Path, skip: int):
+    if wrong := int((regions.is_region & ~regions.is_finite).sum()):
+        yield f"{file.name} has {wrong} regions that are not finite and count as misses"
+    failures = np.flatnonzero(regions.has_code(FAILED))
+    again = failures + skip
+    again = again[again < len(regions)]
+    starts = np.flatnonzero(regions.has_code(INITIALISED))[1:]
+    if not np.array_equal(again, starts):
+        yield f"{file.name} has starts that are not {skip} frames after a failure"
+
+
+def _read_confidence(regions_file: Path, frames: int) -> np.ndarray:
+    file = regions_file.with_name(f"{regions_file.stem}_confidence.value")
+    lines = [line.strip() for line in read_lines(file)]
+    if len(lines) != frames:
+        raise RegionError(f"{file.name} has {len(lines)} lines for {frames} frames")
+    return np.array(
+        [
+            in_line(file, number, parse_number, line) if line else np.nan
+            for number, line in enumerate(lines, 1)
+        ]
+    )

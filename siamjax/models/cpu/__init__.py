@@ -1,0 +1,1 @@
+"""Forms of the networks' operations that are only faster on a CPU."""
