@@ -1,4 +1,4 @@
-"""Forms of ResNet-50's 3x3 convolutions on CPU: what `siamjax/models/cpu/conv.py` chooses among.
+"""Forms of ResNet-50's 3x3 convolutions on CPU: what `siamjax/models/cpu/conv.py` chooses from.
 
     python benchmarks/convolution.py [--batch 1 8] [--gradient] [--repeat 10] [--quick]
 
