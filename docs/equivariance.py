@@ -17,11 +17,10 @@ import numpy as np
 
 from siamjax.api import Model
 from siamjax.config import Config
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.studies.equivariance import at_border, in_middle, measure
 from siamjax.studies.plots import draw_maps, write_png
-from siamjax.studies.study import changed
 from siamjax.weights.convert import initialise_from
 from siamjax.weights.state_dict import read_state_dict
 

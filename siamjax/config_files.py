@@ -126,6 +126,29 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
+def changed(config: Config, values: dict[str, Any]) -> Config:
+    """The configuration with fields replaced: `{"data.search.shift": 0.0, "name": "x"}`.
+
+    Raises `ConfigError` for a field that is not there or a value that breaks a rule.
+    """
+    replaced: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        field, _, rest = key.partition(".")
+        known = [each.name for each in dataclasses.fields(config)]
+        require(
+            field in known,
+            f"{type(config).__name__} has no field {field!r}{did_you_mean(field, known)}",
+        )
+        if rest:
+            inner.setdefault(field, {})[rest] = value
+        else:
+            replaced[field] = value
+    for field, deeper in inner.items():
+        replaced[field] = changed(getattr(config, field), deeper)
+    return dataclasses.replace(config, **replaced)
+
+
 def differences(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
     """Fields in which two configurations differ: dotted name -> (ours, theirs)."""
     ours, theirs = flatten(config_to_dict(config)), flatten(config_to_dict(other))

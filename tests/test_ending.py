@@ -11,7 +11,7 @@ import pytest
 from siamjax.commands.ending import run_command
 from siamjax.config import ConfigError
 from siamjax.errors import InputError
-from siamjax.training.interrupts import Interrupted
+from siamjax.interrupts import Interrupted
 
 
 def raising(error):

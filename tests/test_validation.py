@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from siamjax.commands.validation import make_validation
 from siamjax.config import ConfigError, ValidationConfig
+from siamjax.evaluation import validation
 from siamjax.evaluation.benchmarks.layouts import SequenceError
 from siamjax.models.build import build_network, init_variables
 from siamjax.tracking import batch
@@ -43,6 +43,13 @@ def folders(tmp_path, rng):
         np.savetxt(tmp_path / f"vot/{name}/groundtruth.txt", corners, "%g", delimiter=",")
     (tmp_path / "vot" / "list.txt").write_text("A\nB\n")
     return tmp_path
+
+
+def make_validation(config):
+    network = build_network(config.model)
+    return validation.make_validation(
+        config, lambda variables, slots: batch.BatchTracker(network, variables, config, slots)
+    )
 
 
 def with_validation(**values):

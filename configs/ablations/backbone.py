@@ -16,9 +16,9 @@ sequences; weights/mobilenetv2_1.0_imagenet.npz is any file of it that `siamjax 
 from pathlib import Path
 
 from siamjax.config import AnchorConfig, BackboneConfig, Config, InitConfig
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.studies.small import WIDTH, on_alexnet, shortened
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
 from siamjax.studies.variants import with_levels
 
 MODELS = Path(__file__).parents[1]

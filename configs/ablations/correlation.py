@@ -18,9 +18,9 @@ is "3+4+5_longer" of levels.py.
 from pathlib import Path
 
 from siamjax.config import Config
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.studies.small import longer, on_alexnet, shortened
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
 from siamjax.studies.variants import plain
 
 MODELS = Path(__file__).parents[1]

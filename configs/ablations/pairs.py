@@ -14,9 +14,9 @@ import dataclasses
 from pathlib import Path
 
 from siamjax.config import SourceConfig, SyntheticConfig
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.studies.small import shortened
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
 
 MODELS = Path(__file__).parents[1]
 

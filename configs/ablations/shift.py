@@ -23,9 +23,9 @@ import dataclasses
 from pathlib import Path
 
 from siamjax.config import Config, SourceConfig
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.studies.small import probe_source, shortened
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
 from siamjax.studies.variants import plain, up_to
 
 MODELS = Path(__file__).parents[1]

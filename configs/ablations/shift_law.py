@@ -13,9 +13,9 @@ small: quickstart's ResNet-18 at half its width, on rendered sequences.
 from pathlib import Path
 
 from siamjax.config import SourceConfig
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.studies.small import probe_source, shortened
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant, changed
+from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
 
 MODELS = Path(__file__).parents[1]
 

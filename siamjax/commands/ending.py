@@ -4,24 +4,21 @@ What the user can mend, and what the machine refuses, is one message. Anything e
 of siamjax and keeps its traceback.
 """
 
-import _thread
 import contextlib
 import errno
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from siamjax.errors import SiamjaxError
+from siamjax.interrupts import heeding_interrupts
 
 if TYPE_CHECKING:
     from siamjax.evaluation.scoring import TrackerScores
 
 MISSING, INTERRUPTED = 3, 130
 _FILES, _FEWEST = 1 << 16, 256  # descriptors to ask for, and to begin with at least
-_DELAY = 0.05  # seconds until a lost Ctrl-C is tried again
 _REPORT = (
     "this is a fault of siamjax and not of its input: please report it with the lines above"
 )
@@ -122,40 +119,6 @@ def _allow_files() -> None:
     limit = _file_limit()
     if isinstance(limit, int) and 0 <= limit < _FEWEST:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-
-@contextlib.contextmanager
-def heeding_interrupts() -> Iterator[None]:
-    """Sees to it that no Ctrl-C is lost in a finaliser or in a callback of the collector.
-
-    What is raised in there, as in JAX's own callback, Python only prints; a KeyboardInterrupt
-    is raised again in the main thread, a moment later.
-    """
-    previous, timers = sys.unraisablehook, list[threading.Timer]()
-
-    def hook(unraisable) -> None:
-        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
-            previous(unraisable)
-            return
-        timer = threading.Timer(_DELAY, _interrupt)
-        timer.daemon = True
-        timers.append(timer)
-        timer.start()
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = previous
-        for timer in timers:
-            timer.cancel()
-
-
-def _interrupt() -> None:
-    if hasattr(signal, "pthread_kill"):  # which wakes a main thread that waits, too
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-    else:
-        _thread.interrupt_main()
 
 
 class _Patient:

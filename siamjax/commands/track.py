@@ -61,7 +61,7 @@ def track(
         show: show the frames in a window while tracking; q or Esc stops
     """
     from siamjax.api import resolve
-    from siamjax.training.interrupts import StopRequest
+    from siamjax.interrupts import StopRequest
     from siamjax.video import VideoWriter, open_frames
 
     # All that can be wrong with the arguments is found before the network is loaded.

@@ -59,7 +59,9 @@ def _run(arguments: Arguments) -> None:
     from siamjax.training.processes import is_main, join_processes
 
     join_processes(arguments.coordinator, arguments.num_processes, arguments.process_id)
-    from siamjax.commands.validation import make_validation
+    from siamjax.evaluation.validation import make_validation
+    from siamjax.models.build import build_network
+    from siamjax.tracking.batch import BatchTracker
     from siamjax.training.loop import train
 
     config = arguments.overrides
@@ -70,5 +72,10 @@ def _run(arguments: Arguments) -> None:
         return
     validate = None
     if config.validation.data:
-        validate = make_validation(config) if is_main() else dict  # the others only wait
+        network = build_network(config.model)
+
+        def make_tracker(variables: dict, slots: int) -> BatchTracker:
+            return BatchTracker(network, variables, config, slots)
+
+        validate = make_validation(config, make_tracker) if is_main() else dict
     train(config, arguments.workdir, validate=validate, profile=arguments.profile)

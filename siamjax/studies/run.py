@@ -16,10 +16,10 @@ from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
 from siamjax.errors import InputError, SiamjaxError
 from siamjax.files import file_name, write_whole
+from siamjax.interrupts import Interrupted
 from siamjax.locks import held
 from siamjax.studies.runs import CELL_FILE, OUTCOME_FILE
 from siamjax.text import read_object
-from siamjax.training.interrupts import Interrupted
 
 
 def run_cell(folder: Path) -> None:

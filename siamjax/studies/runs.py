@@ -20,11 +20,11 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from siamjax.config import Config, ConfigError
-from siamjax.config_files import config_to_dict
+from siamjax.config_files import changed, config_to_dict
 from siamjax.errors import SiamjaxError
 from siamjax.files import file_name, write_whole
 from siamjax.studies.places import Place
-from siamjax.studies.study import Study, changed
+from siamjax.studies.study import Study
 from siamjax.text import read_object
 
 OUTCOME = {"benchmarks": dict, "probes": dict}  # and numbers:

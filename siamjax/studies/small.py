@@ -3,7 +3,7 @@
 import dataclasses
 
 from siamjax.config import AnchorConfig, BackboneConfig, Config, SourceConfig
-from siamjax.studies.study import changed
+from siamjax.config_files import changed
 
 # Of each cell, so that 33 of them take 45 minutes on two cores (docs/ablations.md).
 WIDTH, EPOCHS, PAIRS_PER_EPOCH = 0.125, 3, 1120

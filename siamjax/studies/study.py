@@ -7,7 +7,7 @@ A study is a Python file with `get_study(size) -> Study`, holding values only, w
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from siamjax.config import Config, ConfigError, SourceConfig, did_you_mean, require
 from siamjax.config_files import run_file
@@ -78,29 +78,6 @@ class Study:
             not self.probes or self.probe_source is not None,
             f"`probes` (={self.probes}) need a `probe_source`",
         )
-
-
-def changed(config: Config, values: dict[str, Any]) -> Config:
-    """The configuration with fields replaced: `{"data.search.shift": 0.0, "name": "x"}`.
-
-    Raises `ConfigError` for a field that is not there or a value that breaks a rule.
-    """
-    replaced: dict[str, Any] = {}
-    inner: dict[str, dict[str, Any]] = {}
-    for key, value in values.items():
-        field, _, rest = key.partition(".")
-        known = [each.name for each in dataclasses.fields(config)]
-        require(
-            field in known,
-            f"{type(config).__name__} has no field {field!r}{did_you_mean(field, known)}",
-        )
-        if rest:
-            inner.setdefault(field, {})[rest] = value
-        else:
-            replaced[field] = value
-    for field, deeper in inner.items():
-        replaced[field] = changed(getattr(config, field), deeper)
-    return dataclasses.replace(config, **replaced)
 
 
 def load_study(path: str | Path, size: Size) -> Study:

@@ -1,7 +1,7 @@
 """How a tracker becomes another kind of itself: other levels, other padding, SiamFC."""
 
 from siamjax.config import BACKBONE_STAGES, AnchorConfig, Config, TrackerConfig
-from siamjax.studies.study import changed
+from siamjax.config_files import changed
 
 
 def with_levels(config: Config, levels: tuple[str, ...]) -> Config:

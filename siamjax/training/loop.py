@@ -12,13 +12,13 @@ import jax
 from siamjax.config import Config, require
 from siamjax.data.pipeline import Batches, make_batches
 from siamjax.errors import SiamjaxError
+from siamjax.interrupts import Interrupted, StopRequest
 from siamjax.locks import held
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
 from siamjax.training.batch_norm import measure_norms
 from siamjax.training.checkpoints import Checkpoints
 from siamjax.training.device_augment import make_finish
-from siamjax.training.interrupts import Interrupted, StopRequest
 from siamjax.training.meter import Meter, SkippedError
 from siamjax.training.monitoring import Validate, Watch
 from siamjax.training.optimizer import build_optimizer, learning_rate

@@ -10,8 +10,8 @@ import jax
 
 from siamjax.config import Config
 from siamjax.data.schema import Batch, DrawnBatch
+from siamjax.interrupts import StopRequest
 from siamjax.training.device_augment import make_finish
-from siamjax.training.interrupts import StopRequest
 from siamjax.training.pair_images import draw_pairs
 from siamjax.training.parallel import on_one_device
 from siamjax.training.processes import is_main

@@ -12,18 +12,19 @@ from pathlib import Path
 import pytest
 
 from siamjax.config import Config, ConfigError, SyntheticConfig
+from siamjax.config_files import changed
 from siamjax.data.synthetic import write_otb
 from siamjax.models.build import build_network
 from siamjax.studies.plan import as_text
 from siamjax.studies.runs import cells_of, prepare_workdir
-from siamjax.studies.study import Study, Variant, changed, load_study
+from siamjax.studies.study import Study, Variant, load_study
 from tests.conftest import ROOT
 from tests.training.test_command import CONFIG_FILE
 
 STUDY_FILE = """
 from siamjax.config import SourceConfig, SyntheticConfig
-from siamjax.config_files import load_config
-from siamjax.studies.study import Study, StudyBenchmark, Variant, changed
+from siamjax.config_files import changed, load_config
+from siamjax.studies.study import Study, StudyBenchmark, Variant
 
 
 def get_study(size):

@@ -20,9 +20,9 @@ from siamjax.config import (
     TrainConfig,
 )
 from siamjax.data.pipeline import make_batches
+from siamjax.interrupts import Interrupted
 from siamjax.training import loop
 from siamjax.training.checkpoints import load_variables
-from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import train
 
 SMALL = Config(

@@ -12,9 +12,9 @@ import pytest
 
 from siamjax.config import ConfigError, ValidationConfig
 from siamjax.config_files import load_config
+from siamjax.interrupts import Interrupted
 from siamjax.training import loop, step
 from siamjax.training.checkpoints import CheckpointError, load_variables
-from siamjax.training.interrupts import Interrupted
 from siamjax.training.loop import TrainingError, train
 from tests.conftest import ROOT
 from tests.training.tiny import CONFIG, Batches, TinyNet, init_tiny, make_batch, with_train

@@ -30,7 +30,7 @@ workdir, coordinator, process, parallel = sys.argv[1:]
 import pytest
 from tests.training.test_loop import Validation, feed, use_tiny
 from tests.training.tiny import with_train
-from siamjax.training.interrupts import Interrupted
+from siamjax.interrupts import Interrupted
 from siamjax.training.loop import train
 from siamjax.training.processes import join_processes
 

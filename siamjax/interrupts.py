@@ -1,12 +1,16 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers between two steps."""
+"""Ctrl-C and SIGTERM: noted and answered between two steps, and never lost."""
 
+import _thread
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 from siamjax.errors import SiamjaxError
+
+_DELAY = 0.05  # seconds until a lost Ctrl-C is raised again
 
 
 class Interrupted(SiamjaxError):
@@ -67,3 +71,37 @@ class StopRequest:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+@contextlib.contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Sees to it that no Ctrl-C is lost in a finaliser or in a callback of the collector.
+
+    What is raised in there, as in JAX's own callback, Python only prints; a KeyboardInterrupt
+    is raised again in the main thread, a moment later.
+    """
+    previous, timers = sys.unraisablehook, list[threading.Timer]()
+
+    def hook(unraisable) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            previous(unraisable)
+            return
+        timer = threading.Timer(_DELAY, _interrupt)
+        timer.daemon = True
+        timers.append(timer)
+        timer.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = previous
+        for timer in timers:
+            timer.cancel()
+
+
+def _interrupt() -> None:
+    if hasattr(signal, "pthread_kill"):  # which wakes a main thread that waits, too
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

@@ -1,11 +1,11 @@
-"""How well a network in training tracks: what `train.py` hands to the training loop."""
+"""How well a network tracks while it is trained."""
 
 import dataclasses
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from siamjax.config import Config, ConfigError
 
@@ -14,19 +14,21 @@ if TYPE_CHECKING:
     from siamjax.evaluation.benchmarks.sequences import Sequence
 
 
-def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None:
-    """Tracks `config.validation`'s sequences with some variables; None where there are none.
+def make_validation(
+    config: Config, make_tracker: Callable[[dict, int], Any]
+) -> Callable[[dict], dict[str, float]] | None:
+    """A function that tracks `config.validation`'s sequences; None where there are none.
 
-    What comes back takes variables on one device and returns `success_auc`,
-    `precision_20px` and `norm_precision` of one pass from the first true box, whatever the
-    benchmark's own experiment, and the `seconds` it took; of a polygon, its enclosing box
-    counts.
-    All sequences are read here once, so that mistakes show before any training. Raises
-    `ConfigError` where the benchmark hides its truth, and the sequences' own errors.
+    It takes a network's variables and returns `success_auc`, `precision_20px` and
+    `norm_precision` of one pass from the first ground truth box, whatever the benchmark's own
+    experiment, and the `seconds` it took. A polygon counts as its bounding box.
+    `make_tracker(variables, slots)` returns a tracker of several sequences at once.
+
+    Sequences are listed here once, so that mistakes show before any training. Raises
+    `ConfigError` where the ground truth is not public, and the sequences' own errors.
     """
     from siamjax.evaluation.benchmarks.protocols import get_benchmark
     from siamjax.evaluation.benchmarks.sequences import load_sequences
-    from siamjax.models.build import build_network
 
     settings = config.validation
     if not settings.data:
@@ -34,8 +36,8 @@ def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None
     benchmark = get_benchmark(settings.benchmark)
     if benchmark.hidden_truth:
         raise ConfigError(
-            f"`validation.benchmark` (={settings.benchmark!r}) has its truth on a server; "
-            "choose one with true boxes"
+            f"`validation.benchmark` (={settings.benchmark!r}) keeps its ground truth on a "
+            "server; choose one whose boxes are public"
         )
     loaded, problems = load_sequences(Path(settings.data), benchmark, settings.sequences)
     for problem in problems:
@@ -44,17 +46,15 @@ def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None
         benchmark, layout="otb", experiment="one-pass", challenge="", norm_precision_auc=False
     )
     sequences = [_shortened(each, one_pass, settings.max_frames) for each in loaded]
-    network = build_network(config.model)
     slots = min(settings.slots, len(sequences))
 
     def validate(variables: dict) -> dict[str, float]:
         from siamjax.evaluation.results.files import ResultFolder
         from siamjax.evaluation.running.runner import evaluate
         from siamjax.evaluation.scoring import score_tracker
-        from siamjax.tracking.batch import BatchTracker
 
         began = time.perf_counter()
-        tracker = BatchTracker(network, variables, config, slots)
+        tracker = make_tracker(variables, slots)
         with tempfile.TemporaryDirectory() as folder:
             results = ResultFolder(Path(folder) / "network", one_pass, {})
             refused = evaluate(tracker, sequences, results, "validation", slots=slots)
@@ -69,7 +69,7 @@ def make_validation(config: Config) -> Callable[[dict], dict[str, float]] | None
 
 
 def _shortened(sequence: "Sequence", benchmark: "Benchmark", max_frames: int) -> "Sequence":
-    """The first frames of a sequence, with their boxes for truth."""
+    """The first frames of a sequence, with boxes as ground truth."""
     from siamjax.evaluation.benchmarks.truths import Truth
 
     frames = sequence.frame_paths[: max_frames or None]
