@@ -41,7 +41,7 @@ from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import pad_frame
 from siamjax.tracking.tracker import Tracker
 from siamjax.video import VideoWriter, open_frames
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 MODELS = (

@@ -305,8 +305,8 @@ def _load_variables(network: SiameseRPN, config: Config, weights: Path) -> dict[
         from siamjax.training.checkpoints import load_variables
 
         return load_variables(weights, abstract)
+    from siamjax.weights import WeightsError
     from siamjax.weights.convert import load
-    from siamjax.weights.errors import WeightsError
 
     variables, _ = load(weights, config)
     if jax.tree.structure(variables) != jax.tree.structure(abstract):

@@ -10,7 +10,7 @@ from siamjax.models.build import build_network
 from siamjax.tracking.tracker import Tracker
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.workdir import write_config
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 from tests.tracking.networks import random_variables, small_config
 from tests.tracking.test_batch import film
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from siamjax.weights import WeightsError
 from siamjax.weights.architecture import Architecture, fitting_configs, width_of
-from siamjax.weights.errors import WeightsError
 
 _BLOCKS = {
     (2, 2, 2, False): "resnet18",

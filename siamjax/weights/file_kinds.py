@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from siamjax.signatures import HEAD, Signature, recognise
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 
 Kind = Literal["zip", "pickle", "safetensors"]
 

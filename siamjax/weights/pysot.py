@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 from siamjax.weights.recipe import (
     LEAF_NAMES,
     Recipe,

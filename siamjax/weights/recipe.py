@@ -6,7 +6,7 @@ and `[o, i, kh, kw]` in PyTorch, grouped and depthwise ones included.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,3 +86,34 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
             inner = inner.setdefault(parent, {})
         inner[name] = leaf
     return variables
+
+
+class Normalisation(NamedTuple):
+    """Input normalisation of an ImageNet network, folded into its stem.
+
+    Such networks take RGB as (x / 255 - mean) / std, ours BGR in 0..255. Stems have no padding
+    here, so each output is a full sum over the kernel and the folding is exact.
+
+    Attributes:
+        mean, std: `[3]` of red, green and blue, on a scale of 0..1.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def folded_kernel(self, kernel: np.ndarray) -> np.ndarray:
+        """A stem's kernel `[o, 3, kh, kw]` for normalised RGB, turned into one for raw BGR."""
+        scaled = kernel / (255 * self.std)[:, None, None]
+        return scaled[:, ::-1].astype(np.float32)
+
+    def folded_offset(self, kernel: np.ndarray) -> np.ndarray:
+        """What the mean takes from each output `[o]` of the stem.
+
+        Normalised RGB through `kernel` is raw BGR through `folded_kernel(kernel)`, minus
+        this.
+        """
+        return (kernel * (self.mean / self.std)[:, None, None]).sum((1, 2, 3))
+
+
+TORCHVISION = Normalisation(np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225)))
+MINUS_ONE_TO_ONE = Normalisation(np.full(3, 0.5), np.full(3, 0.5))

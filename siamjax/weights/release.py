@@ -20,7 +20,7 @@ from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_from_dict, config_to_dict
 from siamjax.models.trees import describe, difference
 from siamjax.text import parse_json
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 from siamjax.weights.file_kinds import kind_of
 from siamjax.weights.recipe import flatten, unflatten
 from siamjax.weights.safetensors_file import read_metadata, read_tensors, write_tensors

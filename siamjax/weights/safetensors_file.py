@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from siamjax.files import write_whole
 from siamjax.text import TextError, parse_json
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 
 # A tracker has some hundred tensors of a hundred bytes of description each.
 _MAX_HEADER = 2**24

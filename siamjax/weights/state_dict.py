@@ -9,12 +9,11 @@ import ml_dtypes
 import numpy as np
 
 from siamjax.files import replacing
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 from siamjax.weights.file_kinds import Kind, kind_of
 from siamjax.weights.release import is_release
 from siamjax.weights.safetensors_file import read_tensors
-from siamjax.weights.torch_reader import read_archive, read_stream
-from siamjax.weights.torch_writer import write_torch
+from siamjax.weights.torch_files import read_archive, read_stream, write_torch
 from siamjax.weights.unpickle import Tensor
 
 # What training scripts wrap a state dict in: PySOT, mmtracking; then others.

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from siamjax.weights.normalisation import MINUS_ONE_TO_ONE
-from siamjax.weights.recipe import Recipe, Shape, constant, kernel_from_torch
+from siamjax.weights.recipe import MINUS_ONE_TO_ONE, Recipe, Shape, constant, kernel_from_torch
 from siamjax.weights.torchvision import (
     NO_EXPANSION,
     STEM_NOTE,

@@ -7,14 +7,15 @@ that torchvision leaves out of MobileNetV2's first block becomes the identity.
 """
 
 import re
+import zlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from siamjax.weights.normalisation import TORCHVISION
 from siamjax.weights.pysot import backbone_module
 from siamjax.weights.recipe import (
     LEAF_NAMES,
+    TORCHVISION,
     Recipe,
     Shape,
     constant,
@@ -132,3 +133,94 @@ def identity_expansion(leaf: str, shape: Shape) -> np.ndarray:
 def ignored(key: str) -> str | None:
     """Why a key has no place in our tree, when that is as it should be."""
     return "ImageNet classifier" if key.startswith(("fc.", "classifier.")) else None
+
+
+_ALEXNET_LAYERS = {"layer1": 0, "layer2": 3, "layer3": 6, "layer4": 8, "layer5": 10}
+_ALEXNET_CHANNELS = {
+    "image": 3,
+    "layer1": 64,
+    "layer2": 192,
+    "layer3": 384,
+    "layer4": 256,
+    "layer5": 256,
+}
+_IDENTITY_NORM = {"scale": 1, "bias": 0, "mean": 0, "var": UNIT_VARIANCE}
+
+
+def alexnet_recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
+    """Path -> recipe for the arrays of our AlexNet, which is wider and has batch norm.
+
+    torchvision's network has 64, 192, 384, 256 and 256 channels, no batch norm, padding, and a
+    stem of stride 4. Ours has 96, 256, 384, 384 and 256, batch norm, no padding and a stem of
+    stride 2. The filters are copied to the first channels, which read nothing from the channels
+    that torchvision lacks; those start from random filters, and batch norm as the identity. The
+    copied channels compute what torchvision's filters compute without padding and with stride
+    2: a start for training, not ImageNet features.
+    """
+    return {path: _alexnet_recipe(path, shapes) for path, shape in shapes.items()}
+
+
+def _alexnet_recipe(path: str, shapes: Mapping[str, Shape]) -> Recipe:
+    _, _, layer, module, leaf = path.split("/")
+    shape = shapes[path]
+    if module == "bn":
+        identity = np.full(shape, _IDENTITY_NORM[leaf], np.float32)
+        return constant(identity, "torchvision has no batch norm; the identity")
+    full = shape_in_torch(shapes[f"params/backbone/{layer}/conv/kernel"])
+    stages = list(_ALEXNET_CHANNELS)
+    before = stages[stages.index(layer) - 1]
+    # A network narrower than torchvision's has no place for its filters: the kernel's shape
+    # is then asked for and not met.
+    size = (
+        min(_ALEXNET_CHANNELS[layer], full[0]),
+        min(_ALEXNET_CHANNELS[before], full[1]),
+        *full[2:],
+    )
+    key = f"features.{_ALEXNET_LAYERS[layer]}"
+    fresh = full[0] - size[0]
+    note = f"filters copied; {fresh} random ones beside them" if fresh > 0 else "filters copied"
+    if layer != "layer1":
+        if leaf == "kernel":
+            return Recipe(
+                (f"{key}.weight",),
+                (size,),
+                lambda kernel: kernel_from_torch(_widened(kernel, full, layer)),
+                note,
+            )
+        return Recipe(
+            (f"{key}.bias",), (size[:1],), lambda bias: _with_zeros(bias, shape), note
+        )
+    note = f"{STEM_NOTE}; {note}"
+    if leaf == "kernel":
+        return Recipe(
+            (f"{key}.weight",),
+            (size,),
+            lambda kernel: kernel_from_torch(
+                TORCHVISION.folded_kernel(_widened(kernel, full, layer))
+            ),
+            note,
+        )
+    return Recipe(
+        (f"{key}.bias", f"{key}.weight"),
+        (size[:1], size),
+        lambda bias, kernel: (
+            _with_zeros(bias, shape) - TORCHVISION.folded_offset(_widened(kernel, full, layer))
+        ),
+        note,
+    )
+
+
+def _with_zeros(bias: np.ndarray, shape: Shape) -> np.ndarray:
+    return np.pad(bias, (0, shape[0] - bias.size))
+
+
+def _widened(kernel: np.ndarray, full: Shape, layer: str) -> np.ndarray:
+    """`kernel` in the first channels of an array of shape `full`, `[o, i, kh, kw]`."""
+    out, into = kernel.shape[:2]
+    # The same random filters at every conversion: seeded by the layer's name.
+    rng = np.random.default_rng(zlib.crc32(layer.encode()))
+    deviation = np.sqrt(2 / np.prod(full[1:]))
+    widened = (deviation * rng.standard_normal(full)).astype(np.float32)
+    widened[:out, :into] = kernel
+    widened[:out, into:] = 0
+    return widened

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 
 _STORAGE_DTYPES = {
     "DoubleStorage": "f8",

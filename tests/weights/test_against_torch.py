@@ -9,10 +9,14 @@ import pytest
 from siamjax.config import BackboneConfig, Config, ModelConfig
 from siamjax.models.build import build_network
 from siamjax.models.siamese import MaskFeatures
-from siamjax.weights.convert import abstract_variables, convert, initialise_from
+from siamjax.weights import WeightsError
+from siamjax.weights.convert import (
+    ConversionError,
+    abstract_variables,
+    convert,
+    initialise_from,
+)
 from siamjax.weights.detect import recognise
-from siamjax.weights.errors import WeightsError
-from siamjax.weights.report import ConversionError
 from siamjax.weights.state_dict import read_state_dict
 from tests.models.networks import quick_jit
 from tests.weights.published import CONFIGS, published

@@ -115,7 +115,7 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, weights, monkeypat
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("siamjax.weights.report.Report.text", interrupt)
+    monkeypatch.setattr("siamjax.weights.convert.Report.text", interrupt)
     before = sorted(os.listdir(tmp_path))
     arguments = ["--config", str(CONFIG), "--out", str(tmp_path / "out")]
     assert main(["convert", str(weights), *arguments]) == 130

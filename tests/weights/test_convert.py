@@ -7,13 +7,17 @@ import pytest
 
 from siamjax.config import BackboneConfig
 from siamjax.config_files import load_config
-from siamjax.weights import pysot
+from siamjax.weights import WeightsError, pysot
 from siamjax.weights.architecture import PUBLISHED, architecture_of
-from siamjax.weights.convert import abstract_variables, convert, initialise_from, load
+from siamjax.weights.convert import (
+    ConversionError,
+    abstract_variables,
+    convert,
+    initialise_from,
+    load,
+)
 from siamjax.weights.detect import recognise
-from siamjax.weights.errors import WeightsError
 from siamjax.weights.recipe import flatten
-from siamjax.weights.report import ConversionError
 from siamjax.weights.state_dict import read_state_dict, write_state_dict
 from tests.conftest import ROOT
 from tests.weights.published import CONFIGS, MODELS, PYSOT_MODELS, blank, key_shapes, published

@@ -10,7 +10,7 @@ import pytest
 from siamjax.cli import main
 from siamjax.config_files import load_config
 from siamjax.training.start import read_start
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 from siamjax.weights.file_kinds import kind_of
 from siamjax.weights.safetensors_file import write_tensors
 from tests.conftest import ROOT

@@ -16,9 +16,9 @@ from siamjax.models.build import abstract_variables, build_network
 from siamjax.models.folding import fold_batch_norm, unfold_batch_norm
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.start import read_start
+from siamjax.weights import WeightsError
 from siamjax.weights.convert import load
 from siamjax.weights.detect import recognise
-from siamjax.weights.errors import WeightsError
 from siamjax.weights.recipe import flatten
 from siamjax.weights.release import is_release, read_about, read_release, write_release
 from siamjax.weights.safetensors_file import read_tensors, write_tensors

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from siamjax.weights.errors import WeightsError
+from siamjax.weights import WeightsError
 from siamjax.weights.state_dict import read_state_dict, write_state_dict
 
 torch = pytest.importorskip("torch")
@@ -87,7 +87,7 @@ def test_the_byte_strings_of_python_2_are_read(tmp_path, monkeypatch):
     def byte_string(text):
         return pickle.SHORT_BINSTRING + bytes([len(text)]) + text.encode()
 
-    monkeypatch.setattr("siamjax.weights.torch_writer._text", byte_string)
+    monkeypatch.setattr("siamjax.weights.torch_files._text", byte_string)
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     write_state_dict(tmp_path / "x.pth", {"featureExtract.0.weight": array})
     read = read_state_dict(tmp_path / "x.pth")
