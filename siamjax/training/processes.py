@@ -1,14 +1,15 @@
-"""Several processes as one run: who joins, who speaks, and what they agree on."""
+"""Several processes as one run: which one prints and writes, and what they agree on."""
 
 import importlib.util
 import itertools
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
-from jax._src import distributed  # what JAX's processes tell each other has no public name
+from jax._src import distributed  # JAX's key-value store has no public name
 from jax.experimental import multihost_utils
 
 from siamjax.config import ConfigError
@@ -16,9 +17,9 @@ from siamjax.errors import SiamjaxError
 
 # Where launchers say how many processes there are; JAX reads the rest of their variables.
 _LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-_ASK_EVERY = 0.1  # seconds between two looks for what another process has to say
+_POLL_SECONDS = 0.1
 _FAILED = "failed"
-_meetings = itertools.count()  # all processes come to all of them in the same order
+_meetings = itertools.count()  # every process counts the same calls in the same order
 
 
 def join_processes(
@@ -26,12 +27,12 @@ def join_processes(
     num_processes: int | None = None,
     process_id: int | None = None,
 ) -> None:
-    """Makes this process one of several, where there are several; call it before all else.
+    """Makes this process one of several, if there are several; to be called before all else.
 
-    With arguments, those of `jax.distributed.initialize`: number `process_id` of so many
-    processes, which meet at `coordinator`, the address `host:port` of number 0. Without: as
-    Slurm, Open MPI or a TPU pod say; else this process is alone. Raises `ConfigError` for
-    arguments that make no sense.
+    The arguments are those of `jax.distributed.initialize`: this is process `process_id` of
+    `num_processes`, and `coordinator` is the address `host:port` of process 0. Without them,
+    Slurm, Open MPI or a TPU pod may say so; otherwise this process is alone. Raises
+    `ConfigError` for invalid arguments and when the initialisation fails.
     """
     given = {
         "--coordinator": coordinator,
@@ -66,7 +67,7 @@ def join_processes(
 
 
 def has_launcher(environment: Mapping[str, str]) -> bool:
-    """Whether something that JAX understands has started several processes."""
+    """Whether a launcher that JAX knows has started several processes."""
     if any(int(environment.get(name) or 1) > 1 for name in _LAUNCHERS):
         return True
     on_tpu = importlib.util.find_spec("libtpu") is not None
@@ -79,9 +80,24 @@ def _initialize(*arguments) -> None:
     except (RuntimeError, ValueError) as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(
-            f"the processes of this run did not meet: {first_line} (jax.distributed; each "
-            "needs the same --coordinator and --num-processes, and a --process-id of its own)"
+            f"`jax.distributed` failed to initialise: {first_line}; all processes need the "
+            "same --coordinator and --num-processes, and each a --process-id of its own"
         ) from error
+    _separate_native_output()
+
+
+def _separate_native_output() -> None:
+    """Sends what native code prints to standard error, and leaves standard output to Python.
+
+    Gloo's threads, one a device, announce their connections on descriptor 1, into each other's
+    lines and ours; there is no option to turn it off.
+    """
+    sys.stdout.flush()
+    own = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = open(
+        own, "w", buffering=1, encoding=sys.stdout.encoding, errors=sys.stdout.errors
+    )
 
 
 def is_main() -> bool:
@@ -90,32 +106,32 @@ def is_main() -> bool:
 
 
 def wait_for_all(name: str) -> None:
-    """Returns when every process has come to the place of this name, however long it takes.
+    """Returns when every process has called this with the same name, however long it takes.
 
-    A collective of the devices would give up in the meantime.
+    A collective on the devices would time out.
     """
     if jax.process_count() == 1:
         return
     place = f"siamjax/{next(_meetings)}/{name}"
     _client().key_value_set(f"{place}/{jax.process_index()}", "here")
     while len(_client().key_value_dir_get(place)) < jax.process_count():
-        time.sleep(_ASK_EVERY)
+        time.sleep(_POLL_SECONDS)
 
 
 def from_main(work: Callable[[], int]) -> int:
-    """What `work()` returns in the main process, which alone does it; the others wait.
+    """The result of `work()`, which the main process alone calls while the others wait.
 
-    They wait however long it takes, as in `wait_for_all`; all must ask. Raises
-    `SiamjaxError` in the others when the main process could not do it.
+    They wait however long it takes, as in `wait_for_all`; every process must call this. Raises
+    `SiamjaxError` in the others when `work` raises in the main process.
     """
     if jax.process_count() == 1:
         return work()
     place = f"siamjax/{next(_meetings)}/work"
     if not is_main():
         while not (told := _client().key_value_dir_get(place)):
-            time.sleep(_ASK_EVERY)
+            time.sleep(_POLL_SECONDS)
         if told[0][1] == _FAILED:
-            raise SiamjaxError("process 0 of this run failed, and said why")
+            raise SiamjaxError("process 0 of this run failed; its own output says why")
         return int(told[0][1])
     result = _FAILED
     try:
@@ -130,7 +146,7 @@ def _client():
 
 
 def largest(number: int) -> int:
-    """The largest of the processes' numbers; all must ask."""
+    """The largest of all processes' numbers; every process must call this."""
     if jax.process_count() == 1:
         return number
     return int(np.max(multihost_utils.process_allgather(np.int32(number))))
