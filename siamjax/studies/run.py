@@ -11,12 +11,10 @@ from pathlib import Path
 
 from absl import flags
 
-from siamjax.commands.ending import heeding_interrupts
-from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
 from siamjax.errors import InputError, SiamjaxError
 from siamjax.files import file_name, write_whole
-from siamjax.interrupts import Interrupted
+from siamjax.interrupts import Interrupted, heeding_interrupts
 from siamjax.locks import held
 from siamjax.studies.runs import CELL_FILE, OUTCOME_FILE
 from siamjax.text import read_object
@@ -37,21 +35,16 @@ def run_cell(folder: Path) -> None:
     outcome = {"benchmarks": {}, "probes": {}}
     for benchmark in plan["benchmarks"]:
         out = folder / file_name(benchmark["name"])
-        code = evaluate(
-            config=run / "config.json",
-            weights=run,
-            benchmark=benchmark["name"],
-            data=Path(benchmark["data"]),
-            out=out,
+        evaluated = siamjax.evaluate(
+            (config, run), benchmark["name"], data=benchmark["data"], out=out
         )
-        summary = read_object(out / "summary.json", trackers=dict)
-        scores = summary["trackers"][config.name]
-        if code:
+        scores = evaluated.trackers[0]
+        if scores.missing:
             raise InputError(
-                f"benchmark {benchmark['name']!r} cannot be compared: {len(scores['missing'])} "
-                f"sequences are missing from its scores: {', '.join(scores['problems'])}"
+                f"benchmark {benchmark['name']!r} cannot be compared: {len(scores.missing)} "
+                f"sequences are missing from its scores: {', '.join(map(str, scores.problems))}"
             )
-        outcome["benchmarks"][benchmark["name"]] = scores["overall"]
+        outcome["benchmarks"][benchmark["name"]] = scores.overall
 
     model = siamjax.load_model(config, run)
     if plan["probes"]:

@@ -39,7 +39,7 @@ class About:
     Attributes:
         config: the experiment's.
         provenance: `pairs` it was trained on, and `sources`, each with `name` and `terms`; what
-            else there is, is its author's.
+            else there is, is its author's. Empty where its author said nothing.
         version: of siamjax, which wrote it.
     """
 
@@ -76,7 +76,8 @@ def read_about(path: str | Path) -> About:
     try:
         config = config_from_dict(parse_json(metadata["config"]))
         provenance = parse_json(metadata["provenance"])
-        check_provenance(provenance)
+        if provenance:
+            check_provenance(provenance)
     except ConfigError as error:
         raise WeightsError(
             f"{path}, written by siamjax {writer}, does not suit siamjax "
@@ -134,7 +135,8 @@ def write_release(
     for a provenance that says too little, and for a name without .safetensors.
     """
     check_release_name(path)
-    check_provenance(provenance)
+    if provenance:
+        check_provenance(provenance)
     if variables["batch_stats"]:
         raise WeightsError("a release has no batch norms; fold them first")
     tensors = {}
