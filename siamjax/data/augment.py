@@ -103,18 +103,6 @@ def cut(
     return cropped, moved.reshape(4).astype(np.float32)
 
 
-def apply_augmentation(
-    image: np.ndarray, box_xyxy: np.ndarray, params: Augmentation, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The disturbed image `[size, size, 3]` and the target's box `[4]` in it, float32.
-
-    `image` is a stored square crop, uint8, with the target in its middle; `box_xyxy` the
-    target there. Colour may leave 0..255.
-    """
-    image, box_xyxy = cut(image, box_xyxy, window_xyxy(params, image.shape[0], size), size)
-    return finish_image(image, params), flip_box(box_xyxy, params, size)
-
-
 def finish_image(image: np.ndarray, params: Augmentation) -> np.ndarray:
     """Colour, blur and flip of a cut image `[size, size, 3]` uint8; float32."""
     image = image.astype(np.float32)

@@ -5,6 +5,7 @@ seed and the step alone: every element draws from a generator seeded by its own 
 elements are grouped into batches before workers share them out.
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import grain
 import numpy as np
 
@@ -22,7 +24,7 @@ from siamjax.data.formats.synthetic import prepare_synthetic
 from siamjax.data.jpeg import TiledJpeg, open_tiled
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.data.sources import RecordSource, SourceError
-from siamjax.images import decode_image
+from siamjax.images import decode_image, opencv_without_threads
 
 _ATTEMPTS = 100  # pairs drawn before a set with unreadable records is given up
 _BUFFERED = 4  # batches read ahead, or one a thread
@@ -52,6 +54,10 @@ class PairMaker:
             self._semantic = sampling.SemanticNegatives(
                 self._indices, data.same_category_prob, data.other_category_prob
             )
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ |= state
+        cv2.setNumThreads(0)  # in a worker process, which does nothing else
 
     def __call__(self, place: tuple[int, int], rng: np.random.Generator) -> Example:
         """Draws until both records can be read; raises `SourceError` when none can."""
@@ -174,6 +180,8 @@ class Batches:
     def __init__(self, iterator, sources: Sequence[RecordSource]):
         self._iterator = iterator
         self._sources = sources
+        self._threads = contextlib.ExitStack()
+        self._threads.enter_context(opencv_without_threads())
         self.unreadable: set[tuple[str, int]] = set()
 
     def __iter__(self) -> "Batches":
@@ -195,8 +203,9 @@ class Batches:
         self.close()
 
     def close(self) -> None:
-        """Stops reading ahead, and the workers."""
+        """Stops reading ahead, and the workers; OpenCV gets its threads back."""
         self._iterator.close()
+        self._threads.close()
 
 
 def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:

@@ -14,7 +14,6 @@ As a benchmark folder, a set has OTB's layout:
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
-from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
-from siamjax.files import write_whole
+from siamjax.files import replacing_folder, write_whole
+from siamjax.images import opencv_without_threads
 from siamjax.locks import LOCK_FILE, held
 from siamjax.text import read_object
 
@@ -59,14 +58,13 @@ def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     another configuration or something else, or another process renders into it.
     """
     out = Path(out)
-    with held(out, "--out"):
+    with held(out, "--out"), opencv_without_threads():
         _claim(config, out)
         names = [sequence_name(config, index) for index in range(config.sequences)]
         for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
             if not (out / name).is_dir():
-                with scratch_folder(out) as scratch:
-                    _write_sequence(config, index, scratch / name)
-                    os.replace(scratch / name, out / name)
+                with replacing_folder(out / name) as folder:
+                    _write_sequence(config, index, folder)
         write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 
@@ -132,7 +130,7 @@ def _claim(config, out):
 
 def _write_sequence(config, index, folder):
     sequence = Sequence(config, index)
-    (folder / "img").mkdir(parents=True)
+    (folder / "img").mkdir()
     boxes = []
     for number, frame in enumerate(kept_frames(config), 1):
         picture, box_xywh = sequence.render(frame)

@@ -167,7 +167,7 @@ def test_full_disk_keeps_what_is_whole(many, tmp_path, run_on_full_disk):
         "settings = Settings(crop_size=255, template_size=63)",
         f"prepare('otb', {str(many)!r}, {str(tmp_path / 'out')!r}, settings)",
     )
-    assert "OSError: records cannot be written to" in told and "the same command" in told
+    assert "records cannot be written" in told and "the same command" in told
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.rglob("*.partial"))
     done = prepare("otb", many, tmp_path / "out", settings)

@@ -16,8 +16,8 @@ from siamjax.commands.render import render
 from siamjax.config import SyntheticConfig
 from siamjax.data.rendering import objects
 from siamjax.data.rendering.scene import Sequence
-from siamjax.data.scratch import scratch_folder
 from siamjax.data.synthetic import write_otb
+from siamjax.files import scratch_folder
 
 CONFIG = SyntheticConfig(sequences=3, frames=4, width=160, height=120)
 
@@ -190,7 +190,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
         owner = mine.name.rsplit("-", 2)[0]
         stale = out / f"{owner}-{ended.pid}-abc"
         (stale / "half").mkdir(parents=True)
-        elsewhere = out / f".rendering-another_machine-{ended.pid}-abc"
+        elsewhere = out / f".unfinished-another_machine-{ended.pid}-abc"
         elsewhere.mkdir()
         write_otb(one, out)
         assert not stale.exists() and mine.exists() and elsewhere.exists()

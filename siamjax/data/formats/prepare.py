@@ -4,9 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -115,7 +113,8 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     parts = out.with_name(f".{out.name}-{digest}.parts")
     parts.mkdir(parents=True, exist_ok=True)
-    _remove_partial(parts)
+    for unfinished in parts.glob("*.partial"):  # of a run that was killed
+        unfinished.unlink()
     try:
         with tqdm(total=len(clips), desc=f"preparing {layout}", unit="clip") as bar:
             write_parts(shards, parts, jobs=jobs, progress=bar.update)
@@ -130,19 +129,9 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
         other = detect(root)
         hint = f"\nthe folder looks like {other!r}" if other not in (None, layout) else ""
         raise LayoutError(f"{str(root)!r}: no target could be used:\n{reasons}{hint}")
-    with tempfile.TemporaryDirectory(dir=parts, prefix="set-") as scratch:
-        done = finish(shards, parts, {**identity, "drops": drops.to_dict()}, Path(scratch))
-        if out.is_dir():
-            out.rmdir()
-        os.replace(done, out)
+    finish(shards, parts, {**identity, "drops": drops.to_dict()}, out)
     shutil.rmtree(parts)
     return _summary(out, drops)
-
-
-def _remove_partial(parts):
-    """What a run that was killed left half done."""
-    for path in [*parts.glob("*.partial"), *parts.glob("set-*")]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _summary(out, drops) -> Prepared:

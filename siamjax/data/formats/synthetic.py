@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ from siamjax.data.jpeg import encode_tiled
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.schema import Record
-from siamjax.data.scratch import scratch_folder
 from siamjax.data.sources import INDEX_FILE
+from siamjax.files import scratch_folder
 
 _FORMAT = 3  # raise it when the same pictures are stored as other bytes
 
@@ -77,7 +76,12 @@ def prepare_synthetic(
             "template_size": template_size,
             "synthetic": described,
         }
-        _publish(finish(shards, scratch, description, scratch / "set"), folder)
+        try:
+            finish(shards, scratch, description, folder)
+        except OSError:
+            # another process that renders the same set was faster
+            if not (folder / INDEX_FILE).is_file():
+                raise
     return folder
 
 
@@ -85,12 +89,3 @@ def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[P
     for record in render_records(config, crop_size, template_size):
         yield Picture(record.pop("image"), [record])
         bar.update()
-
-
-def _publish(done, folder):
-    try:
-        os.replace(done, folder)
-    except OSError:
-        # another process that renders the same set was faster
-        if not (folder / INDEX_FILE).is_file():
-            raise

@@ -25,7 +25,8 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from siamjax.data.formats.drops import Drops
 from siamjax.data.schema import Record
 from siamjax.data.sources import DESCRIPTION_FILE, SPLIT, Index, write_index
-from siamjax.files import replacing, write_whole
+from siamjax.files import replacing, replacing_folder, write_whole
+from siamjax.images import opencv_without_threads
 from siamjax.text import read_object
 
 FEATURES = tfds.features.FeaturesDict(
@@ -172,29 +173,23 @@ def _write_part(shard: Shard, folder: Path) -> None:
     drops = Drops()
     rows: list[tuple] = []
     count = 0
-    file = folder / f"{shard.name}.array_record"
-    scratch = folder / f"{shard.name}.partial"
-    try:
-        # one record a group: any of them is read without its neighbours
-        writer = ArrayRecordWriter(str(scratch), "group_size:1")
+    with opencv_without_threads(), replacing(folder / f"{shard.name}.array_record") as scratch:
         try:
-            for picture in shard.pictures(drops):
-                boxes = picture.frame_xywh or [_UNKNOWN] * len(picture.targets)
-                for target, box in zip(picture.targets, boxes, strict=True):
-                    columns = tuple(int(target[name]) for name in _COLUMNS)
-                    rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
-                first = {**picture.targets[0], "image": picture.image}
-                writer.write(_serialize(first))
-                count += 1
-        finally:
-            writer.close()
-    except RuntimeError as error:  # how the record writer says that a disk is full
-        scratch.unlink(missing_ok=True)
-        raise OSError(f"records cannot be written to {folder}: {error}") from error
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    os.replace(scratch, file)
+            # one record a group: any of them is read without its neighbours
+            writer = ArrayRecordWriter(str(scratch), "group_size:1")
+            try:
+                for picture in shard.pictures(drops):
+                    boxes = picture.frame_xywh or [_UNKNOWN] * len(picture.targets)
+                    for target, box in zip(picture.targets, boxes, strict=True):
+                        columns = tuple(int(target[name]) for name in _COLUMNS)
+                        rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
+                    first = {**picture.targets[0], "image": picture.image}
+                    writer.write(_serialize(first))
+                    count += 1
+            finally:
+                writer.close()
+        except RuntimeError as error:  # how the record writer says that a disk is full
+            raise OSError(f"records cannot be written: {error}") from error
     table = np.array(rows, np.float64).reshape(-1, len(_COLUMNS) + 9)
     with replacing(folder / f"{shard.name}.npy") as scratch, open(scratch, "wb") as opened:
         np.save(opened, table)
@@ -223,23 +218,25 @@ def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
     return drops
 
 
-def finish(shards: Sequence[Shard], folder: Path, description: dict, data_dir: Path) -> Path:
-    """Puts the files together as a set below `data_dir`; returns the set's own folder.
+def finish(shards: Sequence[Shard], folder: Path, description: dict, out: Path) -> None:
+    """Puts the files together as the set `out`, which appears when it is complete.
 
-    The parts stay until their folder is removed. The set has no part without records.
+    The parts stay until their folder is removed; parts without records are left out.
     """
     files = [folder / f"{shard.name}.array_record" for shard in shards]
     files = [file for file in files if _read_part(file)["records"]]
-    builder = PreparedSet(
-        description=json.dumps(description, sort_keys=True), parts=files, data_dir=data_dir
-    )
-    with quiet():
-        builder.download_and_prepare()
-    done = Path(builder.data_dir)
-    write_index(done, _join(files))
-    text = json.dumps(description, indent=1, sort_keys=True)
-    write_whole(done / DESCRIPTION_FILE, text + "\n")
-    return done
+    with replacing_folder(out) as done:
+        builder = PreparedSet(
+            description=json.dumps(description, sort_keys=True), parts=files, data_dir=done
+        )
+        with quiet():
+            builder.download_and_prepare()
+        for file in Path(builder.data_dir).iterdir():
+            file.rename(done / file.name)
+        shutil.rmtree(done / builder.name)  # TFDS's <name>/<version>, empty by now
+        write_index(done, _join(files))
+        text = json.dumps(description, indent=1, sort_keys=True)
+        write_whole(done / DESCRIPTION_FILE, text + "\n")
 
 
 def _join(files) -> Index:

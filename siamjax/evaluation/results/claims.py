@@ -11,6 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
+from siamjax.files import is_running
+
 # Claims of another machine without a heartbeat for so long are taken over.
 STALE_SECONDS = 300.0
 _BEAT_SECONDS = 5.0
@@ -95,10 +97,4 @@ def _is_stale(file: Path, stale_seconds: float) -> bool:
         return False
     if process == os.getpid():
         return token != _TOKEN
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # somebody else's, alive
-    return False
+    return not is_running(process)
