@@ -153,7 +153,7 @@ def _stated(content: bytes) -> tuple[int, int, int]:
             if marker in _SOF:
                 height, width = struct.unpack_from(">HH", content, place + 1)
             end = place + length
-        # Cut short, it would decode to a picture with a grey end; its last marker is missing.
+        # Cut short, it would decode to an image with a grey end; its last marker is missing.
         return width, height, int(content.rfind(b"\xff\xd9") >= end)
     elif content[:8] == b"\x89PNG\r\n\x1a\n":
         return *struct.unpack_from(">II", content, 16), _count_png(content)

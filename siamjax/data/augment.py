@@ -143,7 +143,7 @@ def as_arrays(drawn: Sequence[Augmentation]) -> dict[str, np.ndarray]:
 def cut_tiled(
     image: TiledJpeg, box_xyxy: np.ndarray, params: Augmentation, size: int, *, gray: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `cut` of the whole picture (made `gray` or not), decoding no more than is needed.
+    """As `cut` of the whole image (made `gray` or not), decoding no more than is needed.
 
     The window reaches beyond the stored crop now and then, and its mean colour is needed;
     then everything is decoded. Raises ValueError when it cannot be decoded.

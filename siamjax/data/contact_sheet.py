@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures on one page, to be looked at."""
+"""Contact sheets: many small images on one page, to be looked at."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ def require_sheet(path: Path) -> None:
 
 
 def write_sheet(tiles: Sequence[np.ndarray], columns: int, path: Path) -> None:
-    """Writes pictures `[h, w, 3]` uint8 BGR of one size row by row, see `require_sheet`."""
+    """Writes images `[h, w, 3]` uint8 BGR of one size row by row, see `require_sheet`."""
     path = Path(path)
     require_sheet(path)
     blank = [np.zeros_like(tiles[0])] * (-len(tiles) % columns)

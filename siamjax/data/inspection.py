@@ -36,7 +36,7 @@ _MOTIONS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, np.inf)
 
 
 class Sample(NamedTuple):
-    """A picture of the contact sheet."""
+    """An image of the contact sheet."""
 
     image: np.ndarray  # [h, w, 3] uint8
     box_xyxy: np.ndarray  # [4]
@@ -50,7 +50,7 @@ class Report:
         counts: what there is, by name.
         problems: what makes the set unfit, in words.
         remarks: what is worth knowing.
-        samples: random pictures with boxes.
+        samples: random images with boxes.
     """
 
     def __init__(self):
@@ -116,15 +116,15 @@ class Report:
         if count > _TOLERATED * len(bad):
             self.problems.append(f"{count} of {len(bad)}: {name}")
 
-    def add_pictures(self, read: int, unreadable: list[str], digests: list[bytes]) -> None:
-        """What reading pictures showed: `digests` are of those that could be read."""
+    def add_images(self, read: int, unreadable: list[str], digests: list[bytes]) -> None:
+        """What reading images showed: `digests` are of those that could be read."""
         self.counts |= {
-            "pictures read": read,
+            "images read": read,
             "unreadable": len(unreadable),
-            "identical pictures": len(digests) - len(set(digests)),
+            "identical images": len(digests) - len(set(digests)),
         }
         if len(unreadable) > _TOLERATED * read:
-            self.problems.append(f"{len(unreadable)} of {read} pictures cannot be read")
+            self.problems.append(f"{len(unreadable)} of {read} images cannot be read")
         self.remarks += unreadable[:5]
 
     def lines(self) -> Iterator[str]:
@@ -140,7 +140,7 @@ class Report:
             yield f"PROBLEM: {problem}"
 
     def write_sheet(self, path: Path) -> bool:
-        """Writes the samples as one picture; False when there is none."""
+        """Writes the samples as one image; False when there is none."""
         if not self.samples:
             return False
         write_sheet([_tile(sample) for sample in self.samples], _COLUMNS, path)
@@ -169,7 +169,7 @@ def _bars(values, edges):
 
 
 def _tile(sample):
-    """A square of the contact sheet: the picture around its box, the box, a line of text."""
+    """A square of the contact sheet: the image around its box, the box, a line of text."""
     height, width = sample.image.shape[:2]
     scale = _TILE / max(height, width)
     small = cv2.resize(sample.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -220,8 +220,8 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
                 )
     if source.holds_frames:
         digests = list(dict.fromkeys(digests))
-    report.add_pictures(len(chosen), unreadable, digests)
-    report.add_share("boxes outside their picture", np.array(outside, bool))
+    report.add_images(len(chosen), unreadable, digests)
+    report.add_share("boxes outside their image", np.array(outside, bool))
     drops = Drops.from_dict(read_description(path).get("drops", {}))
     report.remarks += (f"note: {remark.strip()}" for remark in drops.told())
     if drops.total:
@@ -232,7 +232,7 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
 
 
 def _is_outside(box, shape):
-    """Whether a box does not touch its picture."""
+    """Whether a box does not touch its image."""
     x1, y1, x2, y2 = box
     return not (x2 > 0 and y2 > 0 and x1 < shape[1] and y1 < shape[0])
 
@@ -275,7 +275,7 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
         report.add_boxes(index)
     else:
         report.problems.append("not one target can be used")
-    report.add_pictures(len(digests), [], digests)
+    report.add_images(len(digests), [], digests)
     _judge_drops(report, drops, len(rows), len(chosen))
     return report
 
@@ -299,7 +299,7 @@ def _judge_drops(report: Report, drops: Drops, kept: int, clips: int) -> None:
     _judge_corners(report, drops, kept)
     hints = {
         LOOKS_NORMALISED: "they must be multiplied by the frame's width and height",
-        OTHER_SIZE: "if the pictures were resized or turned, do the same to their boxes",
+        OTHER_SIZE: "if the images were resized or turned, do the same to their boxes",
     }
     for reason, count in drops.counts.items():
         # of a file that cannot be read, nobody knows how many targets it has

@@ -3,7 +3,7 @@
 An ordinary baseline JPEG with a restart marker every few blocks: what lies between two
 markers is decoded on its own. A window needs the pieces that it touches; they are put
 behind the same header with another size in it, and are a smaller JPEG. The pixels are
-those of the whole picture, exactly. Any decoder reads the whole file.
+those of the whole image, exactly. Any decoder reads the whole file.
 """
 
 import struct
@@ -27,7 +27,7 @@ class TiledJpeg:
     """A JPEG with restart markers, and where its pieces are.
 
     Attributes:
-        width: of the whole picture, pixels.
+        width: of the whole image, pixels.
         height: likewise.
     """
 
@@ -36,7 +36,7 @@ class TiledJpeg:
         self._data = data
         self._frame_at = restart = 0
         if data[:2] != b"\xff\xd8" or data[-2:] != b"\xff\xd9":
-            raise InputError("a picture is no JPEG, is cut short, or goes on behind its end")
+            raise InputError("an image is no JPEG, is cut short, or goes on behind its end")
         for marker, place, length in jpeg_segments(data):
             if marker == _SOF0:
                 self._frame_at = place + 1
@@ -45,23 +45,23 @@ class TiledJpeg:
             elif marker == _DRI:
                 (restart,) = struct.unpack_from(">H", data, place)
             elif marker == _APP1:
-                raise InputError("a picture may have to be turned, which a part cannot be")
+                raise InputError("an image may have to be turned, which a part cannot be")
             self._scan = place + length
         if not (self._frame_at and restart):
-            raise InputError("a picture has no restart markers")
+            raise InputError("an image has no restart markers")
         self._piece_height = 8 * max(f & 15 for f in factors)
         block = 8 * max(f >> 4 for f in factors)
         self._piece_width = block * restart
         blocks = -(-self.width // block)
         if blocks % restart:
-            raise InputError("the pieces of a picture do not align")
+            raise InputError("the pieces of an image do not align")
         self._columns = blocks // restart
         rows = -(-self.height // self._piece_height)
         scan = np.frombuffer(data, np.uint8, offset=self._scan)
         marks = np.flatnonzero(scan[:-1] == 0xFF)
         marks = marks[(scan[marks + 1] & 0xF8) == 0xD0]
         if len(marks) != rows * self._columns - 1:
-            raise InputError("a picture is damaged")
+            raise InputError("an image is damaged")
         self._stops = np.empty(len(marks) + 1, np.int64)
         self._stops[:-1], self._stops[-1] = marks + self._scan, len(data) - 2
         self._starts = np.empty_like(self._stops)
@@ -71,7 +71,7 @@ class TiledJpeg:
         """The pixels from (x0, y0) to (x1, y1), inclusive, and some around them.
 
         Returns the part `[h, w, 3]` uint8 BGR and the place (x, y) of its first pixel in the
-        whole picture. Raises ValueError when it cannot be decoded.
+        whole image. Raises ValueError when it cannot be decoded.
         """
         pw, ph = self._piece_width, self._piece_height
         left = max(0, x0 - _MARGIN) // pw
@@ -97,9 +97,9 @@ class TiledJpeg:
         try:
             part = cv2.imdecode(content, cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise InputError("a picture cannot be decoded") from error
+            raise InputError("an image cannot be decoded") from error
         if part is None or part.shape[:2] != (height, width):
-            raise InputError("a picture cannot be decoded")
+            raise InputError("an image cannot be decoded")
         return part, left * pw, top * ph
 
 

@@ -194,7 +194,7 @@ class SemanticNegatives:
             place = int(rng.integers(others))
             place += (stop - start) * (place >= start)
             if self._table[0, place] == source and self._table[2, place] == video:
-                return None  # another object of the template's own picture
+                return None  # another object of the template's own image
         return int(self._table[0, place]), int(self._table[1, place])
 
 

@@ -5,7 +5,7 @@
     <folder>/index.npz                            where each record belongs, and its size
     <folder>/prepared.json                        how it was prepared, and what was left out
 
-The index lets pairs be drawn without decoding a picture. A set holds square crops, one for
+The index lets pairs be drawn without decoding an image. A set holds square crops, one for
 each target in each frame, or whole frames, which several targets may share.
 """
 
@@ -47,9 +47,9 @@ class Index(NamedTuple):
     track: np.ndarray  # [n] int64: which target in the video
     frame: np.ndarray  # [n] int64
     category: np.ndarray  # [n] int64, -1 where unknown
-    box_wh: np.ndarray  # [n, 2] float32, pixels of the picture
-    picture: np.ndarray  # [n] int64: which of the stored pictures shows it
-    box_xyxy: np.ndarray  # [n, 4] float32, pixels of the picture; NaN where not known
+    box_wh: np.ndarray  # [n, 2] float32, pixels of the image
+    picture: np.ndarray  # [n] int64: which of the stored images shows it
+    box_xyxy: np.ndarray  # [n, 4] float32, pixels of the image; NaN where not known
     frame_xywh: np.ndarray  # [n, 4] float32, pixels of the frame; NaN where not known
 
 
@@ -99,7 +99,7 @@ class RecordSource:
         )
 
     def read(self, record: int) -> Record:
-        """One record, its picture still encoded; raises `RecordError`."""
+        """One record, its image still encoded; raises `RecordError`."""
         try:
             image, *own = _parse(self._records[int(self.index.picture[record])])
             if not self.holds_frames:
@@ -118,10 +118,10 @@ class RecordSource:
 
 
 def _parse(content: bytes) -> tuple:
-    """What a stored record holds: its picture and then `_FIELDS`.
+    """What a stored record holds: its image and then `_FIELDS`.
 
     By hand, since TFDS's own way through its description of the features takes three times
-    as long, which is as long as decoding a small picture.
+    as long, which is as long as decoding a small image.
     """
     fields = tf_example_pb2.Example.FromString(content).features.feature
     box_xyxy = np.array(fields["box_xyxy"].float_list.value, np.float32)
@@ -180,7 +180,7 @@ def write_index(path: Path, index: Index) -> None:
 
 
 def _open_records(path: Path, index: Index):
-    """The pictures, once each of their files has shown that it can be read."""
+    """The images, once each of their files has shown that it can be read."""
     expected = int(index.picture.max()) + 1
     try:
         builder = tfds.builder_from_directory(path)

@@ -54,7 +54,7 @@ def test_splits_seeds_and_numbers_share_nothing():
 
 @pytest.mark.parametrize("index", range(8))
 def test_box_is_the_silhouette(index):
-    """Coverage measured from the picture itself, once over black and once over white."""
+    """Coverage measured from the image itself, once over black and once over white."""
     sequence = Sequence(SyntheticConfig(split="test"), index)
     target = sequence._actors[sequence._target]
     for frame in (0, 13, 37):

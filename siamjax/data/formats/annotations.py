@@ -1,4 +1,4 @@
-"""What every layout's reader gives: clips, and in them the sightings of targets.
+"""What every layout's reader gives: clips, and in them the annotations of targets.
 
 A clip is one video or one still image. Finding clips is quick; reading one is put off, so
 that processes can share the work. Boxes are regions (left, top, width, height), 0-based.
@@ -20,8 +20,8 @@ ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated
 CROWD, DIFFICULT = "crowd", "difficult"
 FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
 
-NO_IDENTITY = "a target of a video has no number of a track: taken as one of a single picture"
-NO_LINE = "the annotation ends before the picture"
+NO_IDENTITY = "a target of a video has no number of a track: taken as one of a single image"
+NO_LINE = "the annotation ends before the image"
 _KEPT = 2**53  # the index of a set is made in floating point
 
 Box = tuple[float, float, float, float]
@@ -31,7 +31,7 @@ class LayoutError(InputError):
     """A folder is not in the layout it is said to be in, or one of its files is damaged."""
 
 
-class Sighting(NamedTuple):
+class Annotation(NamedTuple):
     """One target in one frame, as annotated."""
 
     image: Path
@@ -43,14 +43,14 @@ class Sighting(NamedTuple):
     is_fraction: bool = False  # the box is in fractions of the frame's sides
     excluded: str = ""  # why the annotation itself leaves it out, or has no box for it
     remark: str = ""  # how the annotation was taken, where that is not plain
-    annotated_size: tuple[float, float] | None = None  # of the picture, where it is told
+    annotated_size: tuple[float, float] | None = None  # of the image, where it is told
 
 
 class Clip(NamedTuple):
     """One video or still image, and how to read what was annotated in it."""
 
     name: str
-    read: Callable[[], Sequence[Sighting]]  # picklable; raises InputError
+    read: Callable[[], Sequence[Annotation]]  # picklable; raises InputError
 
 
 def corners(x1: float, y1: float, x2: float, y2: float) -> Box:
@@ -98,7 +98,7 @@ def as_box(value: Any) -> Box | None:
 
 
 def as_size(width: Any, height: Any) -> tuple[float, float] | None:
-    """The size of a picture as its annotation tells it; None where it is none, or 0 by 0."""
+    """The size of an image as its annotation tells it; None where it is none, or 0 by 0."""
     try:
         size = as_number(width), as_number(height)
     except TextError:
@@ -164,13 +164,13 @@ def along_frames(
     flags: Callable[[int], tuple[str, ...]] = lambda place: (),
     first: float = 0.0,
     size: tuple[float, float] | None = None,
-) -> list[Sighting]:
-    """One target along a video: the n-th region (a box or polygon) is in the n-th picture.
+) -> list[Annotation]:
+    """One target along a video: the n-th region (a box or polygon) is in the n-th image.
 
-    `first` is the number of the first pixel in the file, `size` that of the pictures as
-    annotated. Regions of pictures that are missing, at the end or where their numbers have a
-    gap, are sightings in a picture that does not exist; pictures beyond the last region are
-    excluded. Raises `LayoutError` where it is not to be told which pictures are missing.
+    `first` is the number of the first pixel in the file, `size` that of the images as
+    annotated. Regions of images that are missing, at the end or where their numbers have a
+    gap, are annotations in an image that does not exist; images beyond the last region are
+    excluded. Raises `LayoutError` where it is not to be told which images are missing.
     """
     found = []
     placed = _in_places(images, len(regions))
@@ -178,24 +178,24 @@ def along_frames(
         missing = images[0].with_name(f"(frame {place + 1})") if images else Path("(none)")
         image = placed.get(place, missing)
         if place >= len(regions):
-            found.append(Sighting(image, place, 0, None, category, excluded=NO_LINE))
+            found.append(Annotation(image, place, 0, None, category, excluded=NO_LINE))
             continue
         box = bounding_box(regions[place])
         if box is not None:
             box = (box[0] - first, box[1] - first, *box[2:])
-        sighting = Sighting(image, place, 0, box, category, flags(place))
-        found.append(sighting._replace(annotated_size=size))
+        annotation = Annotation(image, place, 0, box, category, flags(place))
+        found.append(annotation._replace(annotated_size=size))
     return found
 
 
 def number_of(image: Path) -> int | None:
-    """The last number in a picture's name; None where there is none."""
+    """The last number in an image's name; None where there is none."""
     digits = re.findall(r"\d+", image.stem, re.ASCII)
     return int(digits[-1]) if digits else None
 
 
 def _in_places(images: Sequence[Path], regions: int) -> dict[int, Path]:
-    """The pictures by their places among the regions, by number where some are missing."""
+    """The images by their places among the regions, by number where some are missing."""
     numbers = [number_of(image) for image in images]
     counts = None not in numbers and all(a < b for a, b in itertools.pairwise(numbers))
     if not images or len(images) >= regions or not counts:
@@ -203,7 +203,7 @@ def _in_places(images: Sequence[Path], regions: int) -> dict[int, Path]:
     start, span = numbers[0], numbers[-1] - numbers[0] + 1
     if not (span <= regions if start in (0, 1) else span == regions):
         raise LayoutError(
-            f"{str(images[0].parent)!r} holds {len(images)} pictures, {start} to "
+            f"{str(images[0].parent)!r} holds {len(images)} images, {start} to "
             f"{numbers[-1]}, and {regions} are annotated: which are missing? Count from 1, or "
             "fetch them"
         )

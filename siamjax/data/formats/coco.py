@@ -3,13 +3,13 @@
     annotations/instances_train2017.json, ..._val2017.json    or any *.json with the same keys
     train2017/<file_name>, val2017/...                        or images/<...>, or beside
 
-Pictures with a `video_id` (and `frame_id` or `frame_index`, as in CocoVID's and TAO's files)
+Images with a `video_id` (and `frame_id` or `frame_index`, as in CocoVID's and TAO's files)
 are frames of a video, and `track_id` (or `instance_id`) says which of its targets a box is. A
-box in a video without one is a target of a single picture.
+box in a video without one is a target of a single image.
 
 YouTube-VIS's own form is read as well: `videos` with their `file_names`, and annotations that
 are tracks, with `video_id` and a box (or null) for each of the file names in `bboxes`. Its
-pictures lie in `JPEGImages` inside of the folders above.
+images lie in `JPEGImages` inside of the folders above.
 """
 
 import functools
@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from siamjax.data.formats.annotations import (
     CROWD,
     NO_IDENTITY,
+    Annotation,
     Box,
     Clip,
     LayoutError,
-    Sighting,
     as_box,
     as_index,
     as_size,
@@ -48,7 +48,7 @@ class _Target(NamedTuple):
 
 
 def find(root: Path) -> list[Clip]:
-    """Every picture (or video) of the instance files of train and val, or of all files."""
+    """Every image (or video) of the instance files of train and val, or of all files."""
     folders = (folder for folder in (root / "annotations", root) if files_in(folder, "*.json"))
     files = sorted(files_in(next(folders, root), "*.json"))
     # COCO's own folder has captions and keypoints of the same images, too
@@ -72,13 +72,13 @@ def _clips_of(root, file):
     else:
         clips = _images(root, file.stem, content, names)
     return [
-        Clip(f"{file.stem}/{key}", functools.partial(_sightings, rows))
+        Clip(f"{file.stem}/{key}", functools.partial(_annotations_of, rows))
         for key, rows in clips.items()
     ]
 
 
 def _images(root, stem, content, names):
-    """The rows of clips by name: picture, frame and targets."""
+    """The rows of clips by name: image, frame and targets."""
     annotations = defaultdict(list)
     for item in _list(content, "annotations"):
         annotations[_id(item, "image_id")].append(_target(item, names))
@@ -100,7 +100,7 @@ def _images(root, stem, content, names):
 
 
 def _in_frames(video, rows):
-    """The pictures of a video with their frames' numbers; raises `TextError`."""
+    """The images of a video with their frames' numbers; raises `TextError`."""
     key = next((k for k in _FRAMES if rows[0][1].get(k) is not None), None)
     if key is None:
         pictures = [picture for picture, *_ in rows]
@@ -176,7 +176,7 @@ def _around(segmentation) -> Box | None:
 
 
 def _picture(root, stem, file_name):
-    """Where the picture is; the folder that carries the split's name, if nothing else is."""
+    """Where the image is; the folder that carries the split's name, if nothing else is."""
     split = stem.removeprefix("instances_")
     places = [root / split, root / "images" / split, root / "images", root]
     places += [root / split / "JPEGImages", root / "JPEGImages"]
@@ -191,7 +191,7 @@ def _size(item: dict) -> tuple[float, float] | None:
     return as_size(item.get("width"), item.get("height"))
 
 
-def _sightings(rows) -> list[Sighting]:
+def _annotations_of(rows) -> list[Annotation]:
     tracks = [target.track for _, _, targets, _ in rows for target in targets]
     whole = {track for track in tracks if isinstance(track, int) and abs(track) < 2**40}
     # others, such as names, and targets without a track get numbers that nothing else has
@@ -209,7 +209,7 @@ def _sightings(rows) -> list[Sighting]:
                 numbers[track] = number
             flags = (CROWD,) if is_crowd else ()
             found.append(
-                Sighting(
+                Annotation(
                     picture,
                     frame,
                     number,

@@ -15,8 +15,8 @@ from siamjax.data.formats.annotations import (
     ABSENT,
     HIDDEN,
     OCCLUDED,
+    Annotation,
     Clip,
-    Sighting,
     along_frames,
     as_size,
     flags_along,
@@ -37,7 +37,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     boxes = read_boxes(folder / "groundtruth.txt")
     absent = flags_along(folder / "absence.label", len(boxes))
     cover = flags_along(folder / "cover.label", len(boxes), otherwise=8)

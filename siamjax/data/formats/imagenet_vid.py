@@ -2,7 +2,7 @@
 
     Annotations/VID/train/ILSVRC2015_VID_train_0000/<video>/000000.xml
     Annotations/VID/val/<video>/000000.xml
-    Data/VID/...                                             the pictures, .JPEG
+    Data/VID/...                                             the images, .JPEG
     devkit/data/map_vid.txt                                  what the categories are called
 
 Both splits are training data here, as in the reference preparation. That one cuts a track
@@ -15,7 +15,7 @@ import functools
 import re
 from pathlib import Path
 
-from siamjax.data.formats.annotations import NO_IDENTITY, Clip, Sighting, pixel_corners
+from siamjax.data.formats.annotations import NO_IDENTITY, Annotation, Clip, pixel_corners
 from siamjax.data.formats.voc_xml import read_objects
 from siamjax.data.formats.wordnet import category_names
 from siamjax.folders import files_in, folders_in
@@ -34,7 +34,7 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sighting]:
+def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Annotation]:
     files = files_in(annotations, "*.xml")
     are_numbers = all(re.fullmatch(r"\d+", file.stem, re.ASCII) for file in files)
     found, loose = [], -1
@@ -44,7 +44,7 @@ def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sigh
             if target.track is None:  # its place in the file is no identity: a track of its own
                 loose -= 1
             found.append(
-                Sighting(
+                Annotation(
                     pictures / f"{file.stem}.JPEG",
                     int(file.stem) if are_numbers else place,
                     loose if target.track is None else target.track,

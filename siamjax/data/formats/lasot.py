@@ -12,8 +12,8 @@ from pathlib import Path
 from siamjax.data.formats.annotations import (
     ABSENT,
     HIDDEN,
+    Annotation,
     Clip,
-    Sighting,
     along_frames,
     flags_along,
 )
@@ -34,7 +34,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     boxes = read_boxes(folder / "groundtruth.txt")
     hidden = flags_along(folder / "full_occlusion.txt", len(boxes))
     absent = flags_along(folder / "out_of_view.txt", len(boxes))

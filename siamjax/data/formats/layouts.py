@@ -127,7 +127,7 @@ def _read_moved(read, shift):
     def moved(box):
         return box and (box[0] + shift, box[1] + shift, *box[2:])
 
-    return [sighting._replace(box_xywh=moved(sighting.box_xywh)) for sighting in read()]
+    return [annotation._replace(box_xywh=moved(annotation.box_xywh)) for annotation in read()]
 
 
 def detect(root: Path) -> str | None:

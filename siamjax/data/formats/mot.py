@@ -2,7 +2,7 @@
 
     [train/]<name>/img1/000001.jpg ...
     [train/]<name>/gt/gt.txt       frame, track, x, y, w, h, and more
-    [train/]<name>/seqinfo.ini     imWidth and imHeight, of the pictures that were annotated
+    [train/]<name>/seqinfo.ini     imWidth and imHeight, of the images that were annotated
     [train/]<name>/gt/labels.txt   what the classes are called, one a line (CVAT writes it)
 
 The first pixel is 1, 1. What the columns behind the box are is known by how many there are:
@@ -14,7 +14,7 @@ The first pixel is 1, 1. What the columns behind the box are is known by how man
 In MOT's own videos (known by their names, MOT17-02) the classes that stand for no target are
 left out. A track below 0 is a detection that nobody followed, and is left out as well.
 
-Frames count from 1, and so do the pictures' names. Where those begin with another number, the
+Frames count from 1, and so do the images' names. Where those begin with another number, the
 frames are matched with names or with places, whichever is the only one that fits.
 """
 
@@ -26,9 +26,9 @@ from pathlib import Path
 from siamjax.data.formats.annotations import (
     HIDDEN,
     OCCLUDED,
+    Annotation,
     Clip,
     LayoutError,
-    Sighting,
     as_index,
     as_size,
     number_of,
@@ -64,7 +64,7 @@ _OWN_NAME = re.compile(r"MOT(16|17|20)-\d+(-\w+)?", re.ASCII)
 NOT_CONSIDERED = "the annotation says not to consider the target"
 NO_TARGET = "the class stands for no target"
 NO_TRACK = "the track is below 0: a detection that nobody followed"
-PLACED = "frames are matched with pictures by their places, since the names count otherwise"
+PLACED = "frames are matched with images by their places, since the names count otherwise"
 _HALF = 0.5
 
 
@@ -81,7 +81,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     truth = folder / "gt" / "gt.txt"
     rows = list(read_rows(truth))
     columns = _columns(truth, rows)
@@ -105,17 +105,17 @@ def _read(folder: Path) -> list[Sighting]:
         if track < 0:
             excluded = NO_TRACK
         box = (x - 1, y - 1, w, h)
-        found.append(Sighting(truth, frame, track, box, category, flags, excluded=excluded))
+        found.append(Annotation(truth, frame, track, box, category, flags, excluded=excluded))
     images = _by_frame(folder, images_in(folder / "img1"), [s.frame for s in found], names)
     about = folder / "seqinfo.ini"
     told = read_settings(about) if about.is_file() else {}
     size = as_size(told.get("imWidth"), told.get("imHeight"))
     missing, placed = folder / "img1", []
-    for sighting in found:
-        image = images.get(sighting.frame, missing / f"{sighting.frame:06d}.jpg")
-        is_called_so = number_of(image) in (sighting.frame, None)
+    for annotation in found:
+        image = images.get(annotation.frame, missing / f"{annotation.frame:06d}.jpg")
+        is_called_so = number_of(image) in (annotation.frame, None)
         remark = "" if is_called_so else PLACED
-        placed.append(sighting._replace(image=image, remark=remark, annotated_size=size))
+        placed.append(annotation._replace(image=image, remark=remark, annotated_size=size))
     return placed
 
 
@@ -141,13 +141,13 @@ def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
 def _by_frame(
     folder: Path, images: list[Path], frames: list[int], names: list[str]
 ) -> dict[int, Path]:
-    """The pictures by the numbers of frames; raises `LayoutError` where these do not tell."""
+    """The images by the numbers of frames; raises `LayoutError` where these do not tell."""
     if not images or not frames:
         return {}
     by_name = {number_of(image): image for image in images}
     if set(by_name) != {None} and (None in by_name or len(by_name) < len(images)):
         raise LayoutError(
-            f"{str(folder)!r}: pictures in img1/ have no number, or the same one as others; "
+            f"{str(folder)!r}: images in img1/ have no number, or the same one as others; "
             "call them 000001.jpg and so on"
         )
     by_name.pop(None, None)
@@ -157,7 +157,7 @@ def _by_frame(
     first, last = min(frames), max(frames)
     ways = [from_one] if first >= 1 and last <= len(images) else []
     if numbers and numbers[0] == 1 and first >= 1:
-        # MOT's own way: what is missing is missing; but with gaps between the pictures it may
+        # MOT's own way: what is missing is missing; but with gaps between the images it may
         # as well be the places that are counted
         has_gaps = numbers[-1] > len(images)
         if not (has_gaps and ways and any(frame not in by_name for frame in frames)):
@@ -167,12 +167,12 @@ def _by_frame(
     if numbers and first >= numbers[0] and last <= numbers[-1] and by_name not in ways:
         ways.append(by_name)
     if len(ways) == 2 and names and ways[0] is from_one and numbers[0] == 0:
-        ways.pop()  # CVAT's frames count from 1 whatever the pictures are called
+        ways.pop()  # CVAT's frames count from 1 whatever the images are called
     if len(ways) != 1:
         why = "nothing fits" if not ways else "they fit by name and by order, differently"
         called = f" called {numbers[0]} to {numbers[-1]}" if numbers else ""
         raise LayoutError(
-            f"{str(folder)!r}: frames {first} to {last} in gt.txt for {len(images)} pictures"
+            f"{str(folder)!r}: frames {first} to {last} in gt.txt for {len(images)} images"
             f"{called}: {why}; count both from 1"
         )
     return ways[0]

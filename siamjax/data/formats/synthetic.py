@@ -13,7 +13,7 @@ from siamjax.config import SyntheticConfig
 from siamjax.data import synthetic
 from siamjax.data.crops import crop_target
 from siamjax.data.formats.drops import Drops
-from siamjax.data.formats.writer import Picture, Shard, finish, write_parts
+from siamjax.data.formats.writer import Shard, StoredImage, finish, write_parts
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
@@ -21,7 +21,7 @@ from siamjax.data.schema import Record
 from siamjax.data.sources import INDEX_FILE
 from siamjax.files import scratch_folder
 
-_FORMAT = 3  # raise it when the same pictures are stored as other bytes
+_FORMAT = 3  # raise it when the same images are stored as other bytes
 
 
 def render_records(
@@ -85,7 +85,7 @@ def prepare_synthetic(
     return folder
 
 
-def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[Picture]:
+def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[StoredImage]:
     for record in render_records(config, crop_size, template_size):
-        yield Picture(record.pop("image"), [record])
+        yield StoredImage(record.pop("image"), [record])
         bar.update()

@@ -6,7 +6,7 @@ A line is x, y, w, h, 0-based. A folder that is one part itself will do as well.
 import functools
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting, along_frames
+from siamjax.data.formats.annotations import Annotation, Clip, along_frames
 from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes
 
@@ -26,6 +26,6 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _read(part: Path, name: str) -> list[Sighting]:
+def _read(part: Path, name: str) -> list[Annotation]:
     boxes = read_boxes(part / "anno" / f"{name}.txt")
     return along_frames(images_in(part / "frames" / name), boxes)

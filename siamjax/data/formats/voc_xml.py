@@ -29,7 +29,7 @@ class XmlObject(NamedTuple):
 
 
 def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
-    """The picture's file name ("" where it is missing) and the objects.
+    """The image's file name ("" where it is missing) and the objects.
 
     Raises `LayoutError`, also for an object whose numbers are none.
     """

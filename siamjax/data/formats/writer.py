@@ -44,8 +44,8 @@ _COLUMNS = ("video", "track", "frame", "category")
 _UNKNOWN = (np.nan,) * 4
 
 
-class Picture(NamedTuple):
-    """One encoded picture and the targets in it: a crop shows one, a frame may show more."""
+class StoredImage(NamedTuple):
+    """One encoded image and the targets in it: a crop shows one, a frame may show more."""
 
     image: bytes
     targets: Sequence[Record]  # without their image
@@ -57,12 +57,12 @@ class Shard(NamedTuple):
 
     Attributes:
         name: of its files in the folder of parts.
-        pictures: gives them in order, and counts into a `Drops` what it leaves out.
+        images: gives them in order, and counts into a `Drops` what it leaves out.
         steps: how far the progress bar moves when it is done.
     """
 
     name: str
-    pictures: Callable[[Drops], Iterable[Picture]]
+    pictures: Callable[[Drops], Iterable[StoredImage]]
     steps: int
 
 

@@ -1,6 +1,6 @@
 """YOLO's layout: `images/<...>/<name>.jpg` and `labels/<...>/<name>.txt`, or side by side.
 
-A line is class, centre x, centre y, width, height in fractions of the picture; or these and a
+A line is class, centre x, centre y, width, height in fractions of the image; or these and a
 confidence, a track's number, or both; or class and a polygon of three corners or more.
 `classes.txt` (also `obj.names`) names the classes, one a line.
 """
@@ -9,17 +9,17 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting, bounding_box
+from siamjax.data.formats.annotations import Annotation, Clip, bounding_box
 from siamjax.folders import IMAGE_SUFFIXES, files_below
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
-PIXELS = "the box is in pixels, where fractions of the picture are expected"
+PIXELS = "the box is in pixels, where fractions of the image are expected"
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 _ROUNDING = 1e-3
 
 
 def find(root: Path) -> list[Clip]:
-    """Every picture below a folder, and every label without a picture."""
+    """Every image below a folder, and every label without an image."""
     names = _class_names(root)
     pictures = [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
     clips, used = [], set()
@@ -58,9 +58,9 @@ def _class_names(root):
     return ()
 
 
-def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Sighting]:
+def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Annotation]:
     if not labels.is_file():
-        return [Sighting(picture, 0, 0, None)]
+        return [Annotation(picture, 0, 0, None)]
     rows = list(read_rows(labels))
     # of files of polygons, seven numbers are one as well
     polygons = any(len(row) > 7 for _, row in rows)
@@ -70,7 +70,7 @@ def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Sighting]
         kind, box = in_line(labels, line, read, row)
         excluded = PIXELS if max(map(abs, box)) > 2 else ""
         category = names[kind] if names else f"class {kind}"
-        found.append(Sighting(picture, 0, number, box, category, (), True, excluded))
+        found.append(Annotation(picture, 0, number, box, category, (), True, excluded))
     return found
 
 

@@ -7,9 +7,9 @@
 
 A line: video, time in ms, class number, class, object, present or absent, xmin, xmax, ymin,
 ymax (in this order; -1 where absent). There is no line of titles, and the lines of a video
-need not stand together. The first pictures are those that youtube-bb-utility saves and PySOT
+need not stand together. The first images are those that youtube-bb-utility saves and PySOT
 reads, the second those of its conversion to Pascal VOC; in folders of a clip, the last number
-of a picture's name is its time in milliseconds or in seconds. The frame number is the time in
+of an image's name is its time in milliseconds or in seconds. The frame number is the time in
 seconds, and a track is one clip of one object.
 """
 
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from siamjax.data.formats.annotations import (
     ABSENT,
+    Annotation,
     Clip,
-    Sighting,
     as_index,
     corners,
 )
@@ -53,7 +53,7 @@ def _lines(file):
     return {video: "\n".join(found) for video, found in lines.items()}
 
 
-def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
+def _read(folder: Path, video: str, lines: str) -> list[Annotation]:
     folders: dict[tuple, dict[int, Path]] = {}
     found, numbers = [], {}
     for line in lines.split("\n"):
@@ -65,7 +65,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
                 raise TextError(f"{quote(presence)} is neither present nor absent")
         except ValueError:  # another number of cells, or another kind of them
             nowhere = folder / video / "(malformed line)"
-            found.append(Sighting(nowhere, 0, 0, None, excluded=_MALFORMED))
+            found.append(Annotation(nowhere, 0, 0, None, excluded=_MALFORMED))
             continue
         track = numbers.setdefault((kind, number), len(numbers))
         image = _picture(folder, video, kind, number, milliseconds)
@@ -77,7 +77,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
             image = frames.get(milliseconds) or frames.get(milliseconds // 1000)
         image = image or folder / kind / video / f"(time {milliseconds})"
         found.append(
-            Sighting(
+            Annotation(
                 image,
                 milliseconds // 1000,
                 track,
@@ -91,7 +91,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
 
 
 def _picture(folder, video, kind, number, milliseconds):
-    """The picture of a line where all of a class lie in one folder, or in one of all."""
+    """The image of a line where all of a class lie in one folder, or in one of all."""
     names = (
         f"{video}_{milliseconds}_{kind}_{number}.jpg",
         f"{video}+{kind}+{number}+{milliseconds}.jpg",
@@ -101,7 +101,7 @@ def _picture(folder, video, kind, number, milliseconds):
 
 
 def _frames(folder, video, kind, number):
-    """The pictures of a clip by the last number of their names."""
+    """The images of a clip by the last number of their names."""
     names = (f"{video}+{kind}+{number}", video)
     for place in [folder / kind / name for name in names] + [folder / name for name in names]:
         images = images_in(place)

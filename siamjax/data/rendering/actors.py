@@ -1,4 +1,4 @@
-"""Actors: objects on their way, and how they are laid over a picture."""
+"""Actors: objects on their way, and how they are laid over an image."""
 
 import dataclasses
 import math
@@ -56,7 +56,7 @@ class Actor:
 
         The box is `_xywh`, whole pixels, clipped to the image, around what is covered by
         more than half while the actor stands still, or around its `region` where it has one;
-        the picture itself is blurred by the actor's motion during `exposure` (share of the
+        the image itself is blurred by the actor's motion during `exposure` (share of the
         time between frames). `shake` `[2]` is added to the position, pixels.
         """
         matrix = self.matrix(frame)

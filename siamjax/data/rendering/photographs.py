@@ -5,11 +5,11 @@ A folder of sprites has an index, a line an object:
     index.jsonl     {"file": "sheets/fox.webp", "views": 16, "cell": 128, "kind": "animated"}
                     {"file": "cup_01.jpg", "mask": "cup_01_mask.png", "category": "cup"}
 
-or none, and then every picture in it is an object: `<name>.jpg` beside `<name>_mask.png`, or
-a picture with an alpha channel. A sheet is a grid of square cells of `cell` pixels that show
+or none, and then every image in it is an object: `<name>.jpg` beside `<name>_mask.png`, or
+an image with an alpha channel. A sheet is a grid of square cells of `cell` pixels that show
 one object in one scale, its `views` row by row along one smooth path. `kind` groups objects
 that shall be chosen equally often, `category` (else `source` and `kind`, or the name without
-its number) those that are alike. Backgrounds are all pictures of a folder but masks.
+its number) those that are alike. Backgrounds are all images of a folder but masks.
 """
 
 import functools
@@ -45,9 +45,9 @@ class SpriteFile(NamedTuple):
     """An object on disk."""
 
     path: Path
-    mask: Path | None  # None where the picture has its own alpha
+    mask: Path | None  # None where the image has its own alpha
     views: int
-    cell: int  # side of a view, pixels; 0 where the whole picture is the view
+    cell: int  # side of a view, pixels; 0 where the whole image is the view
     kind: str
     category: str
 
@@ -78,18 +78,18 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
 
 @functools.lru_cache(maxsize=64)
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
-    """The pictures of a folder and the folders in it that belong to a split; `InputError`."""
+    """The images of a folder and the folders in it that belong to a split; `InputError`."""
     root = _existing(folder, "backgrounds")
     return _part([p for p in pictures_in(root) if not _is_mask(p)], split, root, "backgrounds")
 
 
 def pictures_in(root: Path) -> list[Path]:
-    """Every picture of a folder and the folders in it, in order of their paths."""
+    """Every image of a folder and the folders in it, in order of their paths."""
     return sorted(p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folder_digest(folder: str | Path, what: str) -> str:
-    """A number of a folder's content: names below it and sizes of pictures and the index.
+    """A number of a folder's content: names below it and sizes of images and the index.
 
     `what` names the option in the error of a folder that is missing.
     """
@@ -108,7 +108,7 @@ def forget() -> None:
 def check_folders(
     sprites: Sequence[str | Path], backgrounds: Sequence[str | Path], split: str
 ) -> None:
-    """Reads everything once, before work starts that one bad picture would end.
+    """Reads everything once, before work starts that one bad image would end.
 
     Raises `InputError` as the functions that list and read them.
     """
@@ -132,7 +132,7 @@ def read_views(sprite: SpriteFile) -> tuple[View, ...]:
         if not (cell[..., 3] > 127).any():
             raise InputError(
                 f"{sprite.path}: view {number + 1} of {sprite.views} is empty: no pixel has "
-                "an alpha above 127; mend the picture, or `views` in its index"
+                "an alpha above 127; mend the image, or `views` in its index"
             )
         views.append(_cut(cell))
     return tuple(views)
@@ -140,10 +140,10 @@ def read_views(sprite: SpriteFile) -> tuple[View, ...]:
 
 @functools.lru_cache(maxsize=64)
 def read_background(path: Path) -> np.ndarray:
-    """A picture `[h, w, 3]` uint8 BGR, at most 1024 pixels long, without plain borders.
+    """An image `[h, w, 3]` uint8 BGR, at most 1024 pixels long, without plain borders.
 
-    Crops are padded with one colour where they reach out of their picture, and films have
-    black bars; neither is part of a scene. Raises `InputError` for what is no picture.
+    Crops are padded with one colour where they reach out of their image, and films have
+    black bars; neither is part of a scene. Raises `InputError` for what is no image.
     """
     image = read_image(path)
     zoom = _WIDEST / max(image.shape[:2])
@@ -170,15 +170,15 @@ def _existing(folder, what):
 def _part(found, split, root, what):
     if not found:
         raise InputError(
-            f"`synthetic.{what}`: {str(root)!r} holds no picture "
+            f"`synthetic.{what}`: {str(root)!r} holds no image "
             f"({' '.join(sorted(IMAGE_SUFFIXES))})"
         )
     chosen = [f for i, f in enumerate(found) if (i % _TEST == _TEST - 1) == (split == "test")]
     if not chosen:
         raise InputError(
             f"`synthetic.{what}`: {str(root)!r} has nothing for the split {split!r}: its "
-            f"{len(found)} pictures are fewer than {_TEST}, of which every tenth belongs to "
-            "the test split; add pictures or render the split 'train'"
+            f"{len(found)} images are fewer than {_TEST}, of which every tenth belongs to "
+            "the test split; add images or render the split 'train'"
         )
     return tuple(chosen)
 
@@ -239,12 +239,12 @@ def _read_sheet(sprite):
 
 
 def _read_cutout(sprite):
-    """A picture and its mask, which is drawn in by a pixel: rims show the old surroundings."""
+    """An image and its mask, which is drawn in by a pixel: rims show the old surroundings."""
     image, mask = read_image(sprite.path), read_image(sprite.mask)[..., 0]
     if image.shape[:2] != mask.shape:
         raise InputError(
             f"{sprite.mask}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels and its "
-            f"picture {image.shape[1]} x {image.shape[0]}; they must be of one size"
+            f"image {image.shape[1]} x {image.shape[0]}; they must be of one size"
         )
     mask = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     mask = cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (3, 3), 0.7)

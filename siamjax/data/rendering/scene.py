@@ -155,7 +155,7 @@ class Sequence:
         self._level = float(np.clip(level, 0.6, 3)) ** 0.7
 
     def render(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """The picture `[h, w, 3]` uint8 BGR and the true box `[4]` `_xywh` float32."""
+        """The image `[h, w, 3]` uint8 BGR and the true box `[4]` `_xywh` float32."""
         image = self._render_background(frame)
         shake = self._shake(frame)
         box = None

@@ -28,7 +28,7 @@ from siamjax.evaluation.metrics.regions import Regions, box_corners
 
 Convention = Literal["pysot", "vot-toolkit"]
 
-# No picture is this tall; masks without bounds that are would only take time.
+# No image is this tall; masks without bounds that are would only take time.
 _MAX_ROWS = 1_000_000
 _MIN_AREA_RATIO = 1e-10
 

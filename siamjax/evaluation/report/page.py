@@ -39,7 +39,7 @@ _HOW = {
     "one-pass": _ONE_PASS,
     "repeated": f"{_ONE_PASS} Every frame weighs the same.",
     "supervised": "Supervised: a tracker that loses the target is started again.",
-    "long-term": "Long-term: the target may leave the picture, and each box has a confidence.",
+    "long-term": "Long-term: the target may leave the image, and each box has a confidence.",
 }
 
 
