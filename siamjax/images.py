@@ -133,7 +133,7 @@ def _what_is_wrong(content: bytes) -> str:
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """The segments of a JPEG's header up to its scan: marker, place of the payload, length.
 
-    Raises `ValueError`, `IndexError` or `struct.error` where the header ends too early.
+    Raises `InputError`, `IndexError` or `struct.error` where the header ends too early.
     """
     place, marker = 2, 0
     while marker != _SOS:

@@ -306,7 +306,7 @@ def test_a_video_cut_without_encoding_has_the_frames_that_are_shown(tmp_path, su
 
 
 def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
-    """A broadcast that was joined in the midst of a group of pictures."""
+    """A broadcast that was joined in the middle of a group of pictures."""
     whole = encode(tmp_path / "whole.ts", numbered(48), options={"g": "12", "bf": "0"})
     content = whole.read_bytes()
     with av.open(str(whole)) as file:

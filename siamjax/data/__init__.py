@@ -1,1 +1,1 @@
-"""From records on disk, or rendered ones, to batches of training pairs. NumPy only."""
+"""Training data: prepared or rendered records in, batches of training pairs out. NumPy only."""

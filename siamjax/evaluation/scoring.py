@@ -35,7 +35,7 @@ from siamjax.text import TextError
 # The tracker's first update of a sequence may compile; it is left out of its speed.
 UNTIMED_FRAMES = 2
 
-_WITH_SERVER = "its truth is with the benchmark's server"
+_WITH_SERVER = "its ground truth is with the benchmark's server"
 
 Scores = dict[str, float]
 
@@ -53,7 +53,7 @@ class TrackerScores:
       curves: what plots show, whichever the benchmark has: "success", "precision",
         "norm_precision", "eao", and "lt_precision" over "lt_recall".
       problems: sequences that are missing or wrong, and what else to know.
-      fps: frames a second, None where no times were kept.
+      fps: frames per second, None where no times were kept.
       missing: sequences that should have been scored and were not: the overall numbers are
         means without them.
     """
@@ -113,13 +113,13 @@ def score_tracker(
     skipped: Iterable[Problem] = (),
     convention: str = "",
 ) -> TrackerScores:
-    """Scores the result files in a folder against the truth.
+    """Scores the result files in a folder against the ground truth.
 
     A sequence without a result, with one that cannot be read, or with another number of
     boxes than frames is named in `problems` and left out of every mean. Boxes that are not
     finite count as misses and are named as well. `refused` are sequences that the tracker
     could not run on, with the reason, and `skipped` are those of the benchmark that have no
-    usable truth or frames: all of them are `missing`. Where a server has the truth, a
+    usable truth or frames: all of them are `missing`. Where a server has the ground truth, a
     sequence that has a result is not.
     """
     truths = list(truths)
@@ -290,7 +290,7 @@ def _not_finite(name: str, *runs: np.ndarray) -> list[Problem]:
 
 
 def frames_per_second(seconds: list[np.ndarray]) -> float | None:
-    """Speed over sequences, frames a second without start and first update; or None.
+    """Speed over sequences, frames per second without start and first update; or None.
 
     `seconds` are the times by frame of each sequence, NaN where nothing was tracked.
     """

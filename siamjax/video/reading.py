@@ -156,7 +156,7 @@ class VideoFile:
         # An AVI file without its index has entries for what was read alone.
         if kind == "avi" and max((e.pos for e in entries), default=0) < container.size / 2:
             return None
-        # One that begins in the midst is read for it; there is no other way.
+        # One that begins in the middle is read for it; there is no other way.
         if not any(entry.is_keyframe for entry in entries[1:]) or entries[0].is_keyframe:
             return sum(not entry.is_discard for entry in entries) or None
         packets = (packet for packet in container.demux(stream) if packet.size)

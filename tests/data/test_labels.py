@@ -251,7 +251,7 @@ def test_frames_that_may_be_others_are_refused(pictures, frames, ranges, tmp_pat
 
 
 def test_cvats_frames_count_from_one(tmp_path):
-    """Its list of labels beside the truth says whose file it is, and what the classes are."""
+    """The list of labels beside the ground truth says who wrote it and names the classes."""
     rows = [moved(n + 1, n + 2, 1, 2, 1.0) for n in range(2)]
     mot(tmp_path / "a", rows, range(0, 4), "frame_{:06d}.PNG")
     trees.text(tmp_path / "a" / "gt" / "labels.txt", ["car", "fox"])
@@ -395,7 +395,7 @@ def test_frames_without_numbers_go_by_their_names(tmp_path):
 
 
 def test_youtube_vis_own_form(tmp_path):
-    """Videos with names of files, and annotations that are tracks with a box a frame."""
+    """Videos with names of files, and annotations that are tracks with a box per frame."""
     names = [f"v1/{n:05d}.jpg" for n in range(3)]
     for name in names:
         trees.picture(tmp_path / "train" / "JPEGImages" / name)

@@ -238,7 +238,7 @@ def test_three_forms_of_sprites(tmp_path):
     (view,) = photographs.read_views(cup)
     # one pixel off each side of 8..38 x 5..25, about the middle 20, 15
     np.testing.assert_array_equal(view.box_xyxy, [9 - 20, 6 - 15, 37 - 20, 24 - 15])
-    assert np.all(view.levels[0][..., :3] <= view.levels[0][..., 3:])  # alpha-multiplied
+    assert np.all(view.levels[0][..., :3] <= view.levels[0][..., 3:])  # premultiplied
 
     sheet(tmp_path / "c/deep/ball.webp", views=1)
     sheet(tmp_path / "c/deep/0001.png", views=1)

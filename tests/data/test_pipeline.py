@@ -359,7 +359,7 @@ def test_prepared_crops_and_frames_give_the_same_pairs(config, tmp_path):
 
 
 def test_still_images_make_positive_pairs(config, tmp_path):
-    """Template and search image of an image are the same record, disturbed differently."""
+    """Template and search image of an image are the same record, augmented differently."""
     trees.coco(tmp_path / "in")
     prepare(
         "coco", tmp_path / "in", tmp_path / "out", Settings(crop_size=255, template_size=63)

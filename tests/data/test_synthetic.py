@@ -147,7 +147,7 @@ def test_other_contents_are_not_mixed_in(tmp_path):
         write_otb(dataclasses.replace(CONFIG, sequences=1, frames=5), tmp_path / "set")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="something else"):
+    with pytest.raises(ValueError, match="is no rendered set"):
         write_otb(CONFIG, tmp_path / "other")
 
 

@@ -1,4 +1,4 @@
-"""From a clip's annotations to images at rest: what is kept, what is left out, and why."""
+"""From a clip's annotations to stored images: what is kept, what is left out, and why."""
 
 import dataclasses
 import functools
@@ -29,29 +29,30 @@ from siamjax.images import ImageError, read_image
 
 UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
 REACHES_FAR = "most of the box is outside the frame"
-OTHER_SIZE = "the image is not of the size that was annotated"
+OTHER_SIZE = "the image size differs from the annotated one"
 LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
-# Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
-# they are away from the top left, and many end beyond the frame. True ones are seldom either.
+# If boxes are corners (x1, y1, x2, y2) where sizes are expected, nearly all seem wider and
+# taller than their distance from the top left, and many seem to end beyond the frame. Correct
+# boxes rarely do either.
 _LARGE, _BEYOND, _BOXES = "larger than left and top", "ends beyond the frame", "boxes"
 _ENOUGH, _NEARLY_ALL, _MANY = 20, 0.98, 0.2
-_ROUNDED = 2  # pixels by which a size that was annotated may be off
-# The longer side of the largest image that a box of at most this size is odd in.
+_ROUNDED = 2  # pixels that an annotated image size may be off by
+# Boxes of at most this size, pixels, look like fractions of the frame.
 _FRACTION = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a set is prepared; part of what decides its bytes.
+    """How a set is prepared; these settings are part of its identity.
 
     Attributes:
-        keep: `crops` around each target, or whole `frames`, of which crops are cut later.
+        keep: `crops` around each target, or whole `frames`, cropped while training.
         crop_size: side of a stored crop, pixels.
-        template_size: side of the template that the model will have, pixels.
+        template_size: the model's template size, pixels.
         frame_step: keep every n-th frame of a video.
-        drop: targets that the annotators flagged so are left out.
-        min_side: shorter sides of a box are too small, pixels of the frame.
-        max_aspect: larger ratios of a box's sides are too flat.
+        drop: targets with these flags are left out.
+        min_side: minimum side of a box, pixels of the frame.
+        max_aspect: maximum aspect ratio of a box.
     """
 
     keep: Literal["crops", "frames"] = "crops"
@@ -64,7 +65,7 @@ class Settings:
 
     def __post_init__(self):
         unknown = sorted(set(self.drop) - set(FLAGS))
-        # OpenCV cuts no crops of 32768 pixels.
+        # OpenCV cannot make crops of 32768 pixels.
         require_between("crop_size", self.crop_size, 1, 8192)
         require_between("frame_step", self.frame_step, 1, 1_000_000)
         require_between("min_side", self.min_side, 1e-3, 1e6)
@@ -80,9 +81,9 @@ class Settings:
 
 
 def category_number(name: str) -> int:
-    """A number for a category, the same in every set; -1 for none.
+    """A number for a category name, the same in every set; -1 for no name.
 
-    Sets thereby agree on a category that they call alike, in whatever case.
+    Case does not matter, so that sets agree on categories of the same name.
     """
     if not name:
         return -1
@@ -92,7 +93,7 @@ def category_number(name: str) -> int:
 def cut_clips(
     clips: Sequence[Clip], first_video: int, settings: Settings, drops: Drops
 ) -> Iterator[StoredImage]:
-    """The images of some clips, which are videos `first_video` and on."""
+    """The stored images of some clips, whose video numbers start at `first_video`."""
     for video, clip in enumerate(clips, first_video):
         try:
             annotations = clip.read()
@@ -105,7 +106,7 @@ def cut_clips(
 
 
 def _cut_clip(name, annotations, video, settings, drops):
-    # one number a track and a frame
+    # one annotation per track and frame
     unique: dict[tuple[int, int], Annotation] = {}
     for annotation in annotations:
         if annotation.frame % settings.frame_step:
@@ -129,7 +130,7 @@ def _cut_frame(name, image, annotations, video, frame, settings, drops):
     try:
         picture = read_image(image)
     except ImageError as error:
-        missing = not os.path.isfile(image)  # also where no file can be called so
+        missing = not os.path.isfile(image)  # also for names that no file can have
         reason = "the image is missing" if missing else "the image cannot be read"
         drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(annotations))
         return
@@ -185,7 +186,7 @@ def _note_shape(box, width, height, drops):
 
 
 def look_like_corners(drops: Drops, kept: int) -> bool:
-    """Whether boxes seem to be corners where sizes are expected, `kept` of them being used."""
+    """Whether boxes seem to be corners where sizes are expected; `kept` boxes were used."""
     far = drops.counts.get(REACHES_FAR, 0)
     if far > _MANY * (far + kept):
         return True
@@ -198,7 +199,7 @@ def _say(box):
 
 
 def _reason_without_picture(annotation, settings):
-    """Why an annotation is left out, as far as it can be told from the annotation alone."""
+    """Why an annotation is left out, judged without its image; None to keep it."""
     for flag in annotation.flags:
         if flag in settings.drop:
             return f"the target is flagged {flag}"
@@ -213,7 +214,7 @@ def _reason_without_picture(annotation, settings):
 
 
 def _reason(box, is_fraction, width, height, settings):
-    """Why a box is left out in an image of this size."""
+    """Why a box is left out of an image of this size; None to keep it."""
     x, y, w, h = box
     small_numbers = max(x, y, w, h) <= _FRACTION and min(x, y) >= 0
     if not is_fraction and small_numbers and min(width, height) > 16:

@@ -1,9 +1,9 @@
 """GOT-10k's layout, train and val.
 
 [train/]<name>/00000001.jpg ...
-[train/]<name>/groundtruth.txt    x, y, w, h a line; the first pixel is 1, 1
-[train/]<name>/absence.label      1: the target is not in the frame
-[train/]<name>/cover.label        0 to 8: how much of it is to be seen
+[train/]<name>/groundtruth.txt    x, y, w, h per line; the first pixel is 1, 1
+[train/]<name>/absence.label      1: the target is absent
+[train/]<name>/cover.label        visibility, 0 to 8
 [train/]<name>/meta_info.ini      object_class
 """
 

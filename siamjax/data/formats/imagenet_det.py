@@ -1,10 +1,10 @@
-"""ImageNet DET (ILSVRC2015): still images, an XML file each.
+"""ImageNet DET (ILSVRC2015): still images with one XML file each.
 
 Annotations/DET/train/ILSVRC2013_train/<category>/<name>.xml
 Annotations/DET/train/ILSVRC2014_train_0000/<name>.xml ...
 Annotations/DET/val/<name>.xml
 Data/DET/...                                     the images, .JPEG
-devkit/data/map_det.txt                          what the categories are called, if there
+devkit/data/map_det.txt                          category names, optional
 """
 
 import functools

@@ -1,14 +1,14 @@
-"""ImageNet VID (ILSVRC2015): video, with an XML file a frame.
+"""ImageNet VID (ILSVRC2015): video, with one XML file per frame.
 
     Annotations/VID/train/ILSVRC2015_VID_train_0000/<video>/000000.xml
     Annotations/VID/val/<video>/000000.xml
     Data/VID/...                                             the images, .JPEG
-    devkit/data/map_vid.txt                                  what the categories are called
+    devkit/data/map_vid.txt                                  category names, optional
 
-Both splits are training data here, as in the reference preparation. That one cuts a track
-where the target is away, and a later part then replaces an earlier one of the same number;
-here a track keeps all its frames, and their numbers say how far apart they are. An object
-without `trackid` is a track of one frame.
+Both splits are training data here, as in PySOT's preparation. That one splits a track where
+the target is absent, and a later part then overwrites an earlier one of the same id; here a
+track keeps all its frames, with their numbers. An object without `trackid` is a track of one
+frame.
 """
 
 import functools
@@ -41,7 +41,9 @@ def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Anno
     for place, file in enumerate(files):
         _, objects = read_objects(file)
         for target in objects:
-            if target.track is None:  # its place in the file is no identity: a track of its own
+            if (
+                target.track is None
+            ):  # its position in the file is no identity: a track of its own
                 loose -= 1
             found.append(
                 Annotation(

@@ -1,7 +1,7 @@
 """LaSOT's layout.
 
 [<category>/]<category>-<n>/img/00000001.jpg ...
-.../groundtruth.txt       x, y, w, h a line
+.../groundtruth.txt       x, y, w, h per line
 .../full_occlusion.txt    0 or 1 for every frame, in one line
 .../out_of_view.txt       likewise
 """
@@ -22,7 +22,7 @@ from siamjax.text import read_boxes
 
 
 def find(root: Path) -> list[Clip]:
-    """Every sequence, in folders of their category or not."""
+    """Every sequence, with or without folders of categories."""
     folders = []
     for folder in [root, *folders_in(root)]:
         own = (folder / "img").is_dir() or (folder / "groundtruth.txt").is_file()

@@ -1,11 +1,11 @@
-"""OTB's layout, and that of many people's own videos.
+"""OTB's layout, also common for users' own videos.
 
 <name>/img/0001.jpg ...             or the images beside the boxes
-<name>/groundtruth_rect.txt         x, y, w, h a line; the first pixel is 1, 1
-<name>/groundtruth_rect.1.txt ...   where there are several targets; an empty file is none
+<name>/groundtruth_rect.txt         x, y, w, h per line; the first pixel is 1, 1
+<name>/groundtruth_rect.1.txt ...   for several targets; an empty file counts as none
 
-Where there are more images than boxes, the first ones are meant, as in Football1; but
-OTB's own David has 770 images, and its 471 boxes begin with number 300.
+With more images than boxes, the boxes belong to the first images, as in Football1; but
+OTB's own David has 770 images, and its 471 boxes begin at number 300.
 """
 
 import functools
@@ -20,7 +20,7 @@ _LATER = {("David", 770, 471): 299}  # name, images, boxes: images before the fi
 
 
 def find(root: Path) -> list[Clip]:
-    """Every sequence of a folder, or the folder itself when it is one."""
+    """Every sequence of a folder, or the folder itself if it is one."""
     folders = [root] if files_in(root, _TRUTH) else folders_in(root)
     return [
         Clip(folder.name, functools.partial(_read, folder))

@@ -1,7 +1,7 @@
 """Pascal VOC's layout: `Annotations/<name>.xml` and `JPEGImages/<name>.jpg`.
 
-Files beside each other, and folders of them, will do as well. The first pixel is 1, 1, and
-a box reaches from its first pixel to its last.
+Images and XML files in one folder, and folders of such, are accepted too. The first pixel is
+1, 1, and a box includes its last pixel.
 """
 
 import functools
@@ -37,14 +37,14 @@ def _read(file: Path) -> list[Annotation]:
 
 
 def _picture(file, name):
-    """The file of the same name, or the one that the XML names, here or in JPEGImages."""
+    """The image of the same name, or the one the XML names, beside it or in JPEGImages."""
     folder = file.parent
     places = [folder, folder.parent / "JPEGImages", folder.parent / "images"]
     for place in places:
         for suffix in (".jpg", *sorted(IMAGE_SUFFIXES), ".JPG", ".JPEG", ".PNG"):
             if os.path.isfile(place / f"{file.stem}{suffix}"):
                 return place / f"{file.stem}{suffix}"
-    # the last part alone: a file must not lead out of its folder
+    # the last component only: no name may lead out of the folder
     last = Path(name.replace("\\", "/")).name
     for place in places:
         if last and os.path.isfile(place / last):

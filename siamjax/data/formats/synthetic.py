@@ -21,7 +21,7 @@ from siamjax.data.schema import Record
 from siamjax.data.sources import INDEX_FILE
 from siamjax.files import scratch_folder
 
-_FORMAT = 3  # raise it when the same images are stored as other bytes
+_FORMAT = 3  # increase it when the same images are stored as other bytes
 
 
 def render_records(
@@ -48,8 +48,8 @@ def prepare_synthetic(
 ) -> Path:
     """Renders a set once; returns its folder under `cache_dir`.
 
-    The folder is named after everything that decides its content, and appears only when it
-    is complete: what an interrupted run left is removed and done again. Raises OSError when
+    The folder is named after a digest of everything that determines its content, and appears
+    when it is complete; an interrupted run starts again. Raises OSError when
     the disk is full, and `InputError` for photographs that cannot be used.
     """
     described = synthetic.describe(config)
@@ -79,7 +79,7 @@ def prepare_synthetic(
         try:
             finish(shards, scratch, description, folder)
         except OSError:
-            # another process that renders the same set was faster
+            # another process finished the same set first
             if not (folder / INDEX_FILE).is_file():
                 raise
     return folder

@@ -1,6 +1,6 @@
 """TrackingNet's layout: `TRAIN_<n>/frames/<name>/0.jpg ...` and `TRAIN_<n>/anno/<name>.txt`.
 
-A line is x, y, w, h, 0-based. A folder that is one part itself will do as well.
+A line is x, y, w, h, 0-based. The folder of a single part is accepted too.
 """
 
 import functools
@@ -12,7 +12,7 @@ from siamjax.text import read_boxes
 
 
 def find(root: Path) -> list[Clip]:
-    """Every video with frames or annotations; the hidden test part has one box each."""
+    """Every video with frames or annotations, but of TEST, which has one box per video."""
     parts = [root] if (root / "frames").is_dir() else folders_in(root)
     clips = []
     for part in parts:

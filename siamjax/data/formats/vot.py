@@ -1,10 +1,10 @@
 """VOT's layout.
 
     <name>/color/00000001.jpg ...   or the images beside the boxes
-    <name>/groundtruth.txt          x, y, w, h or a polygon a line, 0-based; NaN for none
-    <name>/occlusion.tag            optional, 0 or 1 a line (also .label)
+    <name>/groundtruth.txt          x, y, w, h or a polygon per line, 0-based; NaN for none
+    <name>/occlusion.tag            optional, 0 or 1 per line (also .label)
 
-Masks (VOT2020 and later, lines that begin with m) are taken by their box.
+Of masks (VOT2020 and later, lines that begin with m) the bounding box is used.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Ground truth of VOT's challenges: their own folders, and PySOT's json files.
 
-    <root>/<sequence>/groundtruth.txt              a box or a polygon a line
+    <root>/<sequence>/groundtruth.txt              a box or a polygon per line
     <root>/<sequence>/color/00000001.jpg           or without color/
-    <root>/<sequence>/camera_motion.tag, ...       0 or 1 a line; .label in older challenges
+    <root>/<sequence>/camera_motion.tag, ...       0 or 1 per line; .label in older challenges
     <root>/list.txt                                the names in order, where there is one
 
 A json file is `{name: {gt_rect, img_names, camera_motion, ..., width, height}}`.

@@ -161,7 +161,7 @@ LASOT_ATTRIBUTES = (
 # cut as well. Source: LaSOT's toolkit (calc_seq_err_robust.m), and PySOT's.
 LASOT_LONGER_RESULTS = frozenset({"monkey-17"})
 
-# Real time: frames a second that a simulated camera gives, and how many slow frames a
+# Real time: frames per second that a simulated camera gives, and how many slow frames a
 # tracker is forgiven. Source: vot-toolkit's real-time experiment.
 REAL_TIME_FPS = 20.0
 REAL_TIME_GRACE = 3
@@ -199,8 +199,8 @@ def get_benchmark(name: str, experiment: Literal["", "one-pass"] = "") -> Benchm
     if experiment == "one-pass" and found.experiment != "one-pass":
         if found.hidden_truth:
             raise InputError(
-                f"`experiment` (=one-pass) needs the truth of {found.name}, which its server "
-                "keeps; leave it out"
+                f"`experiment` (=one-pass) needs the ground truth of {found.name}, which only "
+                "its server has; leave it out"
             )
         return dataclasses.replace(found, experiment="one-pass", challenge="")
     return found

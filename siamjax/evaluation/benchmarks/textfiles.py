@@ -18,7 +18,7 @@ def read_boxes(path: Path) -> np.ndarray:
 
 
 def read_regions(path: Path) -> Regions:
-    """The regions of a text file, one a line, as written; `nan` and `inf` are numbers.
+    """The regions of a text file, one per line, as written; `nan` and `inf` are numbers.
 
     Raises `TextError` naming the file, the line and the rule, see `text.read_regions`.
     """

@@ -146,7 +146,7 @@ def read_truth(target: Target, benchmark: Benchmark) -> Truth:
 def _read_corners(target: Target) -> np.ndarray:
     """VATIC's columns: a number, xmin, ymin, xmax, ymax, frame, three flags, a quoted label.
 
-    The 30 frames a second of NFS are every eighth of its 240; its annotations may be of
+    The 30 frames per second of NFS are every eighth of its 240; its annotations may be of
     either. Reference: the GOT-10k toolkit.
     """
     corners = []

@@ -37,7 +37,7 @@ def frame_overlaps(
     """Overlaps in the frames that count, those of all repetitions after each other.
 
     `gt_xywh` `[t, 4]` and each run `[t, 4]` are cut to `frame_size` (width, height) where it
-    is known. A prediction that is not finite is a miss. Raises `ValueError` when a run has
+    is known. A prediction that is not finite is a miss. Raises `InputError` when a run has
     another length or no frame counts.
     """
     counted = np.isfinite(gt_xywh).all(axis=1)

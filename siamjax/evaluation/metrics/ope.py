@@ -168,7 +168,7 @@ def curves(
     """The three curves of one sequence.
 
     Success is strict (overlap > threshold), precision is not (error <= threshold). `visible`
-    `[t]` bool is False where the target is absent. Raises `ValueError` when the lengths
+    `[t]` bool is False where the target is absent. Raises `InputError` when the lengths
     differ or no frame counts.
     """
     if len(gt_xywh) != len(predicted_xywh):

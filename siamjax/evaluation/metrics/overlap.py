@@ -45,7 +45,7 @@ def raster_overlap(
     `bounds` is the frame's (width, height), one for all or `[n, 2]`; infinite where only the
     frame's origin is known; None leaves regions whole. NaN where a region is a code or not
     finite, and, by PySOT's convention, where neither region covers a pixel; 0 where a mask
-    without bounds would have more than a million rows. Raises `ValueError` for different
+    without bounds would have more than a million rows. Raises `InputError` for different
     lengths or an unknown convention.
     """
     if len(first) != len(second):

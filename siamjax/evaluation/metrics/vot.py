@@ -1,7 +1,7 @@
 """VOT's supervised measures: accuracy, robustness, expected average overlap. NumPy only.
 
-A supervised run is started from the truth, stopped where it no longer overlaps with it, and
-started again some frames later. Two conventions, by name:
+A supervised run is initialised from the ground truth, stopped where it no longer overlaps
+with it, and re-initialised some frames later. Two conventions, by name:
 
 `"pysot"`, the default: what VOT2016 to VOT2019 are published with. Accuracy is the mean over
 all frames of all sequences, repetitions averaged first; robustness is failures per hundred
@@ -66,7 +66,7 @@ VOT_PROTOCOLS = (
 
 
 class MeasuredRun(NamedTuple):
-    """One run of t frames, compared with the truth."""
+    """One run of t frames, compared with the ground truth."""
 
     counted: np.ndarray  # [t] overlap in the frames that accuracy counts, else NaN
     overlap: np.ndarray  # [t] overlap in 0..1, 0 in frames without a region
@@ -170,7 +170,7 @@ def measure(
     protocol: VotProtocol,
     convention: Convention = "pysot",
 ) -> MeasuredSequence:
-    """Compares the runs that count with the truth.
+    """Compares the runs that count with the ground truth.
 
     Without a frame size regions are cut at the frame's first row and column only. Raises
     `ValueError` where a run is not as long as the sequence.

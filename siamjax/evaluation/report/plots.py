@@ -138,7 +138,7 @@ def speed_plot(trackers: list[TrackerScores]) -> str:
     return _plot(
         HEADINGS.get(leading, "score"),
         points,
-        x_label="speed, frames a second",
+        x_label="speed, frames per second",
         decorate=_speeds,
         name="speed",
     )

@@ -1,8 +1,8 @@
 """Result files, written in each toolkit's own form and safe to stop and to come back to.
 
-    <root>/<tracker>/<sequence>.txt                           one-pass: x,y,w,h a line
-    <root>/<tracker>/times/<sequence>_time.txt                seconds a line
-    <root>/<tracker>/<sequence>/<sequence>_001.txt            GOT-10k, one a repetition
+    <root>/<tracker>/<sequence>.txt                           one-pass: x,y,w,h per line
+    <root>/<tracker>/times/<sequence>_time.txt                seconds per line
+    <root>/<tracker>/<sequence>/<sequence>_001.txt            GOT-10k, one per repetition
     <root>/<tracker>/<sequence>/<sequence>_time.txt           and a column for each
     <root>/<tracker>/baseline/<sequence>/<sequence>_001.txt   VOT, see `vot_results`; also
                                                               realtime/ and longterm/

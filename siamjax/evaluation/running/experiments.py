@@ -62,7 +62,7 @@ class Clock:
     """
 
     def __init__(self, fps: float, grace: int, speed: float | None = None):
-        """`speed` in frames a second stands for the measured one where it is given."""
+        """`speed` in frames per second stands for the measured one where it is given."""
         if fps <= 0 or (speed is not None and speed <= 0):
             raise InputError(f"`fps` (={fps}) and `speed` (={speed}) must be positive")
         self._interval = 1 / fps
@@ -189,8 +189,8 @@ def supervised(
     """A run that is started again `protocol.skip` frames after each failure.
 
     A failure is a frame whose region, a polygon where the tracker gives one, shares no pixel
-    with the truth (PySOT's overlap, cut at the frame). A start on a frame without a region or
-    that cannot be read waits for the next.
+    with the ground truth (PySOT's overlap, clipped to the frame). A start on a frame without
+    a region, or on an unreadable one, is postponed to the next.
     """
     asked = _Asked(sequence, clock)
     truth = sequence.truth.ground_truth

@@ -108,7 +108,7 @@ class RealTime(NamedTuple):
     """A camera that does not wait."""
 
     fps: float = REAL_TIME_FPS
-    speed: float | None = None  # the tracker's, frames a second; measured where None
+    speed: float | None = None  # the tracker's, frames per second; measured where None
     grace: int = REAL_TIME_GRACE
 
 
@@ -194,7 +194,7 @@ class _Work:
 
             def on_frame(held=held):
                 held.beat()
-                with self._counting:  # frames of several sequences are read side by side
+                with self._counting:  # frames of several sequences are read concurrently
                     self._bar.update()
 
             self._bar.set_postfix_str(sequence.name, refresh=False)

@@ -63,7 +63,7 @@ class Proposer(Protocol):
 def make_proposer(method: Method, space: Space, seed: int, total: int) -> Proposer:
     """A proposer of `total` settings, the same ones for the same seed.
 
-    Raises `ValueError` for an unknown method, or where the optimiser is not installed.
+    Raises `InputError` for an unknown method, or where the optimiser is not installed.
     """
     if method == "grid":
         return _Listed(_grid(space, total))
