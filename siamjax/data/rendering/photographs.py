@@ -260,8 +260,8 @@ def _cells(sprite, image):
         return [image]
     if height % side or width % side or (height // side) * (width // side) < sprite.views:
         raise InputError(
-            f"{sprite.path}: {width} x {height} pixels are not a grid of {sprite.views} cells of "
-            f"{side} x {side}; correct `views` and `cell` in the index"
+            f"{sprite.path}: {width} x {height} pixels are not a grid of {sprite.views} cells "
+            f"of {side} x {side}; correct `views` and `cell` in the index"
         )
     corners = [(y, x) for y in range(0, height, side) for x in range(0, width, side)]
     return [image[y : y + side, x : x + side] for y, x in corners[: sprite.views]]

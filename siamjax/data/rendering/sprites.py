@@ -104,7 +104,7 @@ def draw_look(rng: np.random.Generator, palette: np.ndarray | None = None) -> Lo
 
 
 def similar_look(rng: np.random.Generator, look: Look) -> Look:
-    """A similar but different look: other colours, another shape, or a bit of both."""
+    """A similar look: other colours, another shape, or small changes of both."""
     palette = look.palette + rng.normal(0, 12, look.palette.shape)
     match rng.integers(3):
         case 0:  # the same shape in other colours
@@ -122,7 +122,7 @@ def similar_look(rng: np.random.Generator, look: Look) -> Look:
 
 
 def make_sprite(look: Look) -> list[np.ndarray]:
-    """Renders the sprite of a look: `[s, s, 4]` uint8 BGRA, premultiplied, s = SIDE, SIDE/2 ..."""
+    """Renders a look: `[s, s, 4]` uint8 BGRA, premultiplied, s = SIDE, SIDE/2 ..."""
     alpha = silhouette(outline(np.random.default_rng(look.shape_seed), look.shape))
     rng = np.random.default_rng(look.texture_seed)
     image = textures.texture(rng, SIDE, SIDE, look.palette, look.kind, look.period)
