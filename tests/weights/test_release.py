@@ -162,7 +162,7 @@ def test_a_training_may_take_the_backbone_alone(release, config):
     start = read_start(starting_from(wider, release, parts=("backbone",)), abstract)
     assert list(start.variables["params"]) == ["backbone"]
     assert all(norm.startswith("backbone/") for norm in start.folded)
-    with pytest.raises(CheckpointError, match="is another network's"):
+    with pytest.raises(CheckpointError, match="belongs to another network"):
         read_start(starting_from(wider, release), abstract)
 
 
