@@ -23,13 +23,12 @@ import numpy as np
 from harness import print_table, time_call
 from toolkits import got10k_one_pass, got10k_supervised, vot_toolkit_overlaps
 
-from siamjax.evaluation.benchmarks.annotations import VotSequence
 from siamjax.evaluation.benchmarks.protocols import Benchmark, find_vot_protocol, get_benchmark
+from siamjax.evaluation.benchmarks.textfiles import read_boxes
 from siamjax.evaluation.benchmarks.truths import read_truths
 from siamjax.evaluation.metrics.overlap import raster_overlap
-from siamjax.evaluation.metrics.regions import Regions
+from siamjax.evaluation.metrics.regions import Regions, VotSequence
 from siamjax.evaluation.metrics.vot import eao_curve, measure, score_supervised
-from siamjax.evaluation.results.boxes import read_boxes
 from siamjax.evaluation.results.files import find_results, find_trackers
 from siamjax.evaluation.results.vot import read_supervised, write_supervised
 from siamjax.evaluation.scoring import score_tracker

@@ -27,8 +27,8 @@ import siamjax
 from siamjax.evaluation.benchmarks.protocols import get_benchmark
 from siamjax.evaluation.benchmarks.sequences import Sequence, load_sequences
 from siamjax.evaluation.metrics import ope
+from siamjax.images import ImageError
 from siamjax.tracking.tracker import Tracker
-from siamjax.video import ImageError
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ON_TARGET = 0.3  # overlap from which a box counts as on the target

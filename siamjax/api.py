@@ -1,6 +1,5 @@
 """The public entry points: load a model or a tracker from a configuration and weights."""
 
-import dataclasses
 import logging
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from jax import Array
 
 from siamjax import compile_cache, shipped
-from siamjax.config import Config, ConfigError, LongTermConfig
+from siamjax.config import Config, ConfigError
 from siamjax.config_files import load_config
 from siamjax.errors import InputError
 from siamjax.models.build import abstract_variables, build_network, init_variables
@@ -174,35 +173,6 @@ def resolve(
     elif not isinstance(config, Config):
         config = load_config(config)
     return config, path or _shipped_for(config)
-
-
-def with_long_term(config: Config) -> Config:
-    """The configuration with a long-term tracker: its own, or else its reference's.
-
-    PySOT's search of a lost target is as much larger than the usual one as 831 is than 255;
-    DaSiamRPN's grows in constant steps, as from 271 to 767 by 128, and asks less of a target
-    that is found. Raises `ConfigError` for SiamFC, whose response tells nothing about loss.
-    """
-    if config.tracker.long_term is not None:
-        return config
-    stride, template_size = config.model.anchors.stride, config.model.template_size
-
-    def scaled(pixels: float) -> int:
-        return stride * round(pixels / stride)
-
-    usual = config.tracker.search_size
-    if config.tracker.arithmetic == "dasiamrpn":
-        rules = LongTermConfig(
-            search_size=template_size + scaled(usual * 767 / 271 - template_size),
-            search_step=scaled(usual * 128 / 271),
-            confidence_high=0.95,
-        )
-    else:
-        size = template_size + scaled(usual * 831 / 255 - template_size)
-        rules = LongTermConfig(search_size=size)
-    return dataclasses.replace(
-        config, tracker=dataclasses.replace(config.tracker, long_term=rules)
-    )
 
 
 @partial(jax.jit, static_argnames="network")

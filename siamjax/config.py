@@ -11,7 +11,7 @@ import math
 import re
 import types
 import typing
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from siamjax.errors import InputError
 
@@ -738,6 +738,13 @@ class ValidationConfig(_Checked):
             self.max_frames != 1,
             "`validation.max_frames` (=1) leaves nothing to track; use 2 or more, or 0 for all",
         )
+
+
+class TrackingConfig(NamedTuple):
+    """The part of a configuration that a tracking step is compiled for."""
+
+    model: ModelConfig
+    tracker: TrackerConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,16 +64,16 @@ FENCES = {
         "evaluation/report/strips.py",
         "images.py",
         "tracking/outline.py",
-        "video.py",
+        "video/sources.py",
     ],
-    "av": ["video.py"],
+    "av": ["video/"],
     "safetensors": ["weights/safetensors_file.py"],
     "tyro": ["cli.py", "commands/"],
     "torch": [],
     "tensorflow": [],
 }
 # NumPy is all that metrics and the data room compute with.
-WITHOUT_JAX = ["config.py", "config_files.py", "geometry/", "data/", "evaluation/", "video.py"]
+WITHOUT_JAX = ["config.py", "config_files.py", "geometry/", "data/", "evaluation/", "video/"]
 
 
 def imports_of(path):

@@ -12,8 +12,7 @@ from siamjax.cli import main
 from siamjax.commands import evaluate as command
 from siamjax.evaluation.benchmarks.protocols import get_benchmark
 from siamjax.evaluation.results.files import find_trackers
-from siamjax.evaluation.running.controls import StaticTracker
-from siamjax.evaluation.running.runner import Entrant
+from siamjax.evaluation.running.runner import Entrant, StaticTracker
 from siamjax.files import file_name
 from tests.conftest import ROOT
 from tests.evaluation.conftest import boxes_along

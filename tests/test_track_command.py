@@ -501,7 +501,7 @@ def test_a_camera_is_followed_until_it_stops(weights, tmp_path, monkeypatch, cap
         def release(self):
             pass
 
-    monkeypatch.setattr("siamjax.video.cv2.VideoCapture", Capture)
+    monkeypatch.setattr("siamjax.video.sources.cv2.VideoCapture", Capture)
     monkeypatch.chdir(tmp_path)
     assert run("3", weights) == 0
     report = capsys.readouterr().out
@@ -540,7 +540,7 @@ def test_a_file_that_was_cut_off_is_tracked_as_far_as_it_goes(weights, tmp_path,
 def test_a_stream_that_stops_half_way_is_told_and_the_output_finished(
     weights, tmp_path, monkeypatch, capsys, then
 ):
-    monkeypatch.setattr("siamjax.video.PATIENCE", 1.0)
+    monkeypatch.setattr("siamjax.video.reading.PATIENCE", 1.0)
     cut_video(tmp_path / "whole.mp4", 1)
     content = (tmp_path / "whole.mp4").read_bytes()
     is_over = threading.Event()

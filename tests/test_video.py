@@ -9,10 +9,18 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax import video as video_module
 from siamjax.errors import InputError
 from siamjax.images import ImageError, read_image
-from siamjax.video import ImageFolder, SourceStopped, VideoFile, VideoWriter, open_frames
+from siamjax.video import (
+    ImageFolder,
+    SourceStopped,
+    VideoFile,
+    VideoWriter,
+    is_live,
+    open_frames,
+    reading,
+    sources,
+)
 
 
 @pytest.fixture
@@ -445,7 +453,7 @@ def test_a_camera_without_a_sensible_rate_gets_one(monkeypatch, rate):
         def get(self, name):
             return rate
 
-    monkeypatch.setattr(video_module.cv2, "VideoCapture", Fake)
+    monkeypatch.setattr(sources.cv2, "VideoCapture", Fake)
     assert open_frames("7").frame_rate == 30
 
 
@@ -461,7 +469,7 @@ def test_no_video_is_written_at_a_rate_that_none_has(tmp_path, rate):
 @pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
 def test_any_other_rate_can_be_written(tmp_path, suffix, rate, codec, monkeypatch):
     if codec == "mpeg4":
-        monkeypatch.setattr(video_module.av, "codecs_available", {"mpeg4"})
+        monkeypatch.setattr(reading.av, "codecs_available", {"mpeg4"})
     path = write_video(tmp_path / f"out{suffix}", numbered(4), frame_rate=rate)
     assert abs(open_frames(path).frame_rate / Fraction(rate) - 1) < 0.02
     assert len(list(open_frames(path))) == 4
@@ -608,7 +616,7 @@ def test_frames_of_other_sizes_within_a_video_come_as_they_are(tmp_path):
 
 def test_a_video_that_claims_frames_too_large_is_refused(tmp_path, monkeypatch):
     path = encode(tmp_path / "large.mp4", numbered(3))
-    monkeypatch.setattr(video_module, "MAX_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr(reading, "MAX_PIXELS", 48 * 64 - 1)
     with pytest.raises(ImageError, match=r"large\.mp4: claims frames of 64 x 48 pixels"):
         open_frames(path)
 
@@ -745,7 +753,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, rng):
     noise = rng.integers(0, 256, (40, 200, 200, 3), dtype=np.uint8)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(OSError, match=r"cannot be written.*out\.mp4"):
+        with pytest.raises(OSError, match=r"cannot write.*out\.mp4"):
             write_video(tmp_path / "out.mp4", noise)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -791,17 +799,17 @@ def test_a_camera_that_is_not_there_is_an_error(monkeypatch):
         def isOpened(self):
             return False
 
-    monkeypatch.setattr(video_module.cv2, "VideoCapture", Absent)
+    monkeypatch.setattr(sources.cv2, "VideoCapture", Absent)
     with pytest.raises(ImageError, match="camera 7 cannot be opened"):
         open_frames("7")
 
 
 def test_what_is_live_is_told_from_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert video_module.is_live("0") and video_module.is_live("rtsp://host/path")
-    assert not video_module.is_live("clip.mp4") and not video_module.is_live(tmp_path)
+    assert is_live("0") and is_live("rtsp://host/path")
+    assert not is_live("clip.mp4") and not is_live(tmp_path)
     (tmp_path / "0").mkdir()
-    assert not video_module.is_live("0")
+    assert not is_live("0")
 
 
 def test_long_names_and_places_that_cannot_be_written(tmp_path, picture):

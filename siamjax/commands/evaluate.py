@@ -137,9 +137,8 @@ def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
     import jax
 
     import siamjax
-    from siamjax.evaluation.running.controls import StaticTracker
-    from siamjax.evaluation.running.fingerprint import fingerprint
-    from siamjax.evaluation.running.runner import Entrant
+    from siamjax.evaluation.results.files import fingerprint
+    from siamjax.evaluation.running.runner import Entrant, StaticTracker
     from siamjax.models.build import init_variables
     from siamjax.models.folding import fold_batch_norm
     from siamjax.tracking.batch import BatchTracker

@@ -28,7 +28,7 @@ def score(
         results: one tracker's folder, or a folder of such folders
         json: print JSON instead of a table
         convention: whose rules for frames without boxes: pysot (default), matlab, got10k,
-            pytracking or visible for one pass; pysot (default) or vot-toolkit for VOT
+            or pytracking for one pass; pysot (default) or vot-toolkit for VOT
         experiment: the folder of results within a tracker's, such as `realtime`, if not the
             benchmark's own; or `one-pass`, for VOT's benchmarks run without restarts
         report: also write a report (HTML, Markdown, LaTeX) into this folder, with frames if

@@ -59,7 +59,7 @@ def search(
     from siamjax.api import resolve
     from siamjax.evaluation.benchmarks.protocols import get_benchmark
     from siamjax.evaluation.benchmarks.sequences import load_sequences
-    from siamjax.evaluation.running.fingerprint import fingerprint
+    from siamjax.evaluation.results.files import fingerprint
     from siamjax.evaluation.search.proposals import Space, make_proposer
     from siamjax.evaluation.search.search import search as searching
     from siamjax.locks import held

@@ -195,15 +195,17 @@ def _window(stack: contextlib.ExitStack):
 
 def _load_tracker(config, weights, long_term: bool, lost_below: float | None):
     print("loading the network", file=sys.stderr)
-    from siamjax.api import load_model, with_long_term
+    from siamjax.api import load_model
+    from siamjax.config import TrackingConfig
     from siamjax.tracking.batch import MultiTracker
+    from siamjax.tracking.step import with_long_term
 
     model = load_model(config, weights).folded()
     settings = with_long_term(model.config) if long_term else model.config
     _check_lost_below(lost_below, settings.tracker.long_term is not None)
     if lost_below is not None:
         rules = dataclasses.replace(settings.tracker, lost_score=lost_below)
-        settings = dataclasses.replace(settings, tracker=rules)
+        settings = TrackingConfig(settings.model, rules)
     return MultiTracker(model.network, model.variables, settings)
 
 

@@ -8,23 +8,20 @@ from typing import Any, get_args
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import VotSequence
 from siamjax.evaluation.benchmarks.protocols import (
     LASOT_LONGER_RESULTS,
-    OPE_CONVENTIONS,
-    PYSOT,
     Benchmark,
-    OpeConvention,
     find_vot_protocol,
 )
+from siamjax.evaluation.benchmarks.textfiles import read_boxes
 from siamjax.evaluation.benchmarks.truths import AnyTruth, Truth
 from siamjax.evaluation.metrics import got10k, ope
 from siamjax.evaluation.metrics.longterm import score_long_term
+from siamjax.evaluation.metrics.ope import OPE_CONVENTIONS, PYSOT, OpeConvention
 from siamjax.evaluation.metrics.overlap import Convention
-from siamjax.evaluation.metrics.regions import enclosing_boxes
+from siamjax.evaluation.metrics.regions import VotSequence, enclosing_boxes
 from siamjax.evaluation.metrics.vot import score_supervised
 from siamjax.evaluation.problems import Problem, as_problems
-from siamjax.evaluation.results.boxes import read_boxes
 from siamjax.evaluation.results.files import (
     ResultsError,
     find_results,

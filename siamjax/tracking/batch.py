@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamjax.config import Config
+from siamjax.config import Config, TrackingConfig
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
@@ -38,7 +38,7 @@ def update_batch(
     frame_sizes: Array,
     *,
     network: SiameseRPN | SiamFC,
-    config: Config,
+    config: TrackingConfig,
     search_size: int | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
     """`tracker.update` for n targets: every array of `states` and of what comes back has a
@@ -108,21 +108,25 @@ class _Target(NamedTuple):
     result: Result  # the last one
 
     @classmethod
-    def begin(cls, box_xywh: np.ndarray, shape: tuple[int, int], config: Config) -> "_Target":
+    def begin(
+        cls, box_xywh: np.ndarray, shape: tuple[int, int], config: TrackingConfig
+    ) -> "_Target":
         height, width = shape
         size = step.first_search_size(config, box_xywh, width, height)
         return cls(shape, size, first_result(box_xywh, shape, config))
 
-    def search_size(self, config: Config) -> int:
+    def search_size(self, config: TrackingConfig) -> int:
         """That of the next frame."""
         return step.search_size_of(config, self.first_search_size, self.result.steps_lost)
 
-    def moved(self, fetched: Fetched, number: int, config: Config) -> "_Target":
+    def moved(self, fetched: Fetched, number: int, config: TrackingConfig) -> "_Target":
         """The target after a step in which it was number `number`."""
         return self._replace(result=Result.of(fetched, self.shape, config, number))
 
 
-def _by_search_size(targets: Mapping[int, _Target], config: Config) -> dict[int, list[int]]:
+def _by_search_size(
+    targets: Mapping[int, _Target], config: TrackingConfig
+) -> dict[int, list[int]]:
     """The numbers of the targets that the next step sees at each search size."""
     found: dict[int, list[int]] = {}
     for number, target in targets.items():
@@ -157,13 +161,17 @@ class BatchTracker:
     """
 
     def __init__(
-        self, network: SiameseRPN | SiamFC, variables: dict, config: Config, slots: int
+        self,
+        network: SiameseRPN | SiamFC,
+        variables: dict,
+        config: Config | TrackingConfig,
+        slots: int,
     ):
         if not 1 <= slots <= MAX_SLOTS:
             raise InputError(f"`slots` (={slots}) must lie between 1 and {MAX_SLOTS}")
         self.network = network
         self.variables = jax.device_put(variables)
-        self.config = config
+        self.config = TrackingConfig(config.model, config.tracker)
         self.slots = slots
         self._states: TrackerState | None = None
         self._targets: dict[int, _Target] = {}
@@ -244,10 +252,12 @@ class MultiTracker:
         network, variables, config: as those of `Tracker`.
     """
 
-    def __init__(self, network: SiameseRPN | SiamFC, variables: dict, config: Config):
+    def __init__(
+        self, network: SiameseRPN | SiamFC, variables: dict, config: Config | TrackingConfig
+    ):
         self.network = network
         self.variables = jax.device_put(variables)
-        self.config = config
+        self.config = TrackingConfig(config.model, config.tracker)
         self._states: TrackerState | None = None
         self._targets: dict[int, _Target] = {}
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamjax.config import Config, TrackerConfig
+from siamjax.config import Config, TrackerConfig, TrackingConfig
 from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import SiameseRPN
@@ -52,7 +52,7 @@ class CandidateTracker:
         self,
         network: SiameseRPN,
         variables: dict,
-        config: Config,
+        config: Config | TrackingConfig,
         candidates: Sequence[TrackerConfig],
         *,
         tolerance: float = 0.0,
@@ -163,7 +163,9 @@ def _update(
     return jax.vmap(follow)(shared, sizes, hyper)
 
 
-def share(where: np.ndarray, config: Config, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
+def share(
+    where: np.ndarray, config: TrackingConfig, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Which of n states, centre and size `[n, 4]`, are looked at, and by whom.
 
     Returns some of the states, `[m, 4]`, and for each candidate the number of the one that it
@@ -190,7 +192,9 @@ def share(where: np.ndarray, config: Config, tolerance: float) -> tuple[np.ndarr
     return where[looked_at], shared
 
 
-def _without_numbers(config: Config, candidates: tuple[TrackerConfig, ...]) -> Config:
+def _without_numbers(
+    config: Config | TrackingConfig, candidates: tuple[TrackerConfig, ...]
+) -> TrackingConfig:
     """The configuration with the three numbers set to nothing in particular.
 
     Everything else is the candidates', so that it alone decides what is compiled.
@@ -208,7 +212,7 @@ def _without_numbers(config: Config, candidates: tuple[TrackerConfig, ...]) -> C
     (common,) = rest
     if config.model.correlation == "plain" or common.long_term or common.distractors:
         raise InputError(
-            f"the candidates of `{config.name}` cannot be searched: neither SiamFC's tracker "
-            "nor a long-term or distractor-aware one can be followed by many settings at once"
+            "these candidates cannot be searched: neither SiamFC's tracker nor a long-term or "
+            "distractor-aware one can be followed by many settings at once"
         )
-    return Config(name="candidates", model=config.model, tracker=common)
+    return TrackingConfig(config.model, common)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamjax.config import Config, DistractorConfig
+from siamjax.config import DistractorConfig, TrackingConfig
 from siamjax.geometry.anchors import decode
 from siamjax.geometry.boxes import cxcywh_to_xyxy, iou_xyxy
 from siamjax.geometry.crops import context_side
@@ -78,7 +78,7 @@ def remember(
     *,
     anchors,
     network: SiameseRPN,
-    config: Config,
+    config: TrackingConfig,
 ) -> TrackerState:
     """The state `after` a frame with that frame's distractors, the oldest forgotten.
 

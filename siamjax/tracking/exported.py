@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax import export
 
-from siamjax.config import Config
+from siamjax.config import Config, TrackingConfig
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
@@ -43,7 +43,10 @@ def write_export(
     `frame` is `[H, W, 3]` uint8 BGR, H and W those of the bucket that holds `width` x `height`.
     """
     frame_shape = (*padded_shape((height, width)), 3)
-    options = {"network": network, "config": config}
+    options = {
+        "network": network,
+        "config": TrackingConfig(config.model, config.tracker),
+    }
 
     def init(variables, frame, frame_size, box_xywh):
         state = step.init(variables, frame, frame_size, box_xywh, **options)
@@ -128,7 +131,10 @@ def check_export(
     frames = pad_frames(_moving_picture(width - width // 8, height - height // 8))
     frame_size = np.float32([width - width // 8, height - height // 8])
     box = np.float32([width * 0.3, height * 0.3, width * 0.2, height * 0.25])
-    options = {"network": network, "config": config}
+    options = {
+        "network": network,
+        "config": TrackingConfig(config.model, config.tracker),
+    }
     state = step.init(variables, frames[0], frame_size, box, **options)
     ours = init(stored, frames[0], frame_size, box)
     worst = 0.0

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamjax.config import Config
+from siamjax.config import TrackingConfig
 from siamjax.models.siamese import MaskFeatures
 from siamjax.tracking.state import Mask, TrackerState
 
@@ -21,7 +21,7 @@ def mask_at(
     state: TrackerState,
     scale: Array,
     *,
-    config: Config,
+    config: TrackingConfig,
     search_size: int | None = None,
 ) -> Mask:
     """The mask at `cell` `[2]` (row, column) of one search image (b = 1).

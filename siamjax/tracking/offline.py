@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax import Array, lax
 
-from siamjax.config import Config
+from siamjax.config import TrackingConfig
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
@@ -32,7 +32,7 @@ def update_all(
     frame_size: Array,
     *,
     network: SiameseRPN | SiamFC,
-    config: Config,
+    config: TrackingConfig,
     search_size: int | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
     """`tracker.update` on one frame after the other of `frames` `[t, H, W, 3]` uint8.
@@ -67,7 +67,7 @@ def update_all(
 def track_video(
     network: SiameseRPN | SiamFC,
     variables: dict,
-    config: Config,
+    config: TrackingConfig,
     frames: Sequence | np.ndarray | Array,
     box_xywh,
     *,

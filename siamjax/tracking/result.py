@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from siamjax.config import Config
+from siamjax.config import TrackingConfig
 from siamjax.tracking.outline import paste, polygon_of
 from siamjax.tracking.state import Mask, TrackOutput
 
@@ -60,7 +60,11 @@ class Result:
 
     @classmethod
     def of(
-        cls, fetched: Fetched, shape: tuple[int, int], config: Config, number: int | None = None
+        cls,
+        fetched: Fetched,
+        shape: tuple[int, int],
+        config: TrackingConfig,
+        number: int | None = None,
     ) -> "Result":
         """The result of target `number` in a frame of `shape` (height, width)."""
         threshold = config.tracker.mask_threshold if config.model.mask else None
@@ -149,7 +153,9 @@ class Result:
         return Result, parts
 
 
-def first_result(box_xywh: np.ndarray, shape: tuple[int, int], config: Config) -> Result:
+def first_result(
+    box_xywh: np.ndarray, shape: tuple[int, int], config: TrackingConfig
+) -> Result:
     """What is known before any update: the given box `[4]`, with a score of 1."""
     steps = None if config.tracker.long_term is None else np.int32(0)
     box_xywh = _read_only(np.array(box_xywh, np.float32))

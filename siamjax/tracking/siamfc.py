@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from siamjax.config import Config
+from siamjax.config import TrackingConfig
 from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import Prediction, SiamFC
 from siamjax.tracking.crop import mean_color, subwindow
@@ -19,7 +19,7 @@ from siamjax.tracking.state import TrackerState, TrackOutput
 LEAST, MOST = 0.2, 5.0
 
 
-def is_siamfc(config: Config) -> bool:
+def is_siamfc(config: TrackingConfig) -> bool:
     """Whether the network gives one response and no boxes."""
     return config.model.correlation == "plain"
 
@@ -31,7 +31,7 @@ def init(
     box_xywh: Array,
     *,
     network: SiamFC,
-    config: Config,
+    config: TrackingConfig,
 ) -> TrackerState:
     """Remembers the target; arguments as those of `tracker.init`."""
     size = box_xywh[2:]
@@ -45,14 +45,14 @@ def init(
     return TrackerState(center, size, pad_color, template, memory=size)
 
 
-def scale_factors(config: Config) -> np.ndarray:
+def scale_factors(config: TrackingConfig) -> np.ndarray:
     """How much larger than the last frame's each search window is: `[n]` float32."""
     count = config.tracker.scale_count
     return (config.tracker.scale_step ** (np.arange(count) - count // 2)).astype(np.float32)
 
 
 def search_crops(
-    state: TrackerState, frame: Array, frame_size: Array, *, config: Config
+    state: TrackerState, frame: Array, frame_size: Array, *, config: TrackingConfig
 ) -> tuple[Array, Array]:
     """The middle crop's pixels for one of the frame's, and all search images `[n, s, s, 3]`."""
     context_pixels, search_size = config.model.context_pixels, config.tracker.search_size
@@ -73,7 +73,7 @@ def search_crops(
 
 
 def follow(
-    state: TrackerState, prediction: Prediction, scale: Array, *, config: Config
+    state: TrackerState, prediction: Prediction, scale: Array, *, config: TrackingConfig
 ) -> tuple[TrackerState, TrackOutput]:
     """From the responses of all scales to the new state and box.
 

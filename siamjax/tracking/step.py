@@ -5,13 +5,14 @@ choice, smoothing. Neither function brings anything to the host. The parts of `u
 public, so that many targets can share one call of the network, see `batch.py`.
 """
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamjax.config import Config
+from siamjax.config import Config, LongTermConfig, TrackingConfig
 from siamjax.errors import InputError
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.geometry.boxes import cxcywh_to_xywh
@@ -32,7 +33,7 @@ def init(
     box_xywh: Array,
     *,
     network: SiameseRPN | SiamFC,
-    config: Config,
+    config: TrackingConfig,
 ) -> TrackerState:
     """Remembers the target in `box_xywh` `[4]` of `frame`.
 
@@ -86,7 +87,7 @@ def update(
     frame_size: Array,
     *,
     network: SiameseRPN | SiamFC,
-    config: Config,
+    config: TrackingConfig,
     search_size: int | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
     """Finds the target of `state` in the next frame; frames as in `init`.
@@ -120,7 +121,7 @@ def update(
     return follow(state, prediction, scale, frame_size, refine=refine, **options)
 
 
-def first_search_size(config: Config, box_xywh, width: int, height: int) -> int:
+def first_search_size(config: TrackingConfig, box_xywh, width: int, height: int) -> int:
     """The search size for a target that begins as `box_xywh` in a frame of that size, pixels.
 
     Another than the configuration's for a small target, where it asks for that. Reference:
@@ -133,10 +134,37 @@ def first_search_size(config: Config, box_xywh, width: int, height: int) -> int:
     return config.tracker.search_size
 
 
-def search_size_of(config: Config, first: int, steps_lost: int) -> int:
+def search_size_of(config: TrackingConfig, first: int, steps_lost: int) -> int:
     """The search size of the next frame: `first` of `first_search_size`, larger while lost."""
     sizes = config.tracker.search_sizes(first)
     return sizes[min(steps_lost, len(sizes) - 1)]
+
+
+def with_long_term(config: Config | TrackingConfig) -> TrackingConfig:
+    """The configuration with a long-term tracker: its own, or else its reference's.
+
+    PySOT's search of a lost target is as much larger than the usual one as 831 is than 255;
+    DaSiamRPN's grows in constant steps, as from 271 to 767 by 128, and asks less of a target
+    that is found. Raises `ConfigError` for SiamFC, whose response tells nothing about loss.
+    """
+    if config.tracker.long_term is not None:
+        return TrackingConfig(config.model, config.tracker)
+    stride, template_size = config.model.anchors.stride, config.model.template_size
+
+    def scaled(pixels: float) -> int:
+        return stride * round(pixels / stride)
+
+    usual = config.tracker.search_size
+    if config.tracker.arithmetic == "dasiamrpn":
+        rules = LongTermConfig(
+            search_size=template_size + scaled(usual * 767 / 271 - template_size),
+            search_step=scaled(usual * 128 / 271),
+            confidence_high=0.95,
+        )
+    else:
+        size = template_size + scaled(usual * 831 / 255 - template_size)
+        rules = LongTermConfig(search_size=size)
+    return TrackingConfig(config.model, dataclasses.replace(config.tracker, long_term=rules))
 
 
 def search_crops(
@@ -144,7 +172,7 @@ def search_crops(
     frame: Array,
     frame_size: Array,
     *,
-    config: Config,
+    config: TrackingConfig,
     search_size: int | None = None,
 ) -> tuple[Array, Array]:
     """First part of `update`: the crop's pixels for one of the frame's, and search images.
@@ -169,7 +197,9 @@ def search_crops(
     return context_pixels / side, crop[None]
 
 
-def refiner(variables: dict, *, network: SiameseRPN | SiamFC, config: Config) -> Refine | None:
+def refiner(
+    variables: dict, *, network: SiameseRPN | SiamFC, config: TrackingConfig
+) -> Refine | None:
     """What `follow` makes masks with; None for a network that has none."""
     if not config.model.mask:
         return None
@@ -189,7 +219,7 @@ def follow(
     scale: Array,
     frame_size: Array,
     *,
-    config: Config,
+    config: TrackingConfig,
     search_size: int | None = None,
     hyper: Hyperparameters | None = None,
     refine: Refine | None = None,
@@ -229,7 +259,7 @@ def follow(
     return after, output
 
 
-def anchors_of(config: Config, prediction: Prediction, search_size: int | None):
+def anchors_of(config: TrackingConfig, prediction: Prediction, search_size: int | None):
     """The anchors `[h, w, a, 4]` of a search image; raises `ValueError` if they do not fit."""
     anchors = config.model.anchors
     grid = anchor_grid(
@@ -246,7 +276,7 @@ def anchors_of(config: Config, prediction: Prediction, search_size: int | None):
     return grid
 
 
-def hyperparameters(state: TrackerState, config: Config) -> Hyperparameters:
+def hyperparameters(state: TrackerState, config: TrackingConfig) -> Hyperparameters:
     """The configuration's; while the target is lost, with hardly any window."""
     hyper = Hyperparameters(
         config.tracker.penalty_k, config.tracker.window_influence, config.tracker.size_lr
@@ -259,7 +289,7 @@ def hyperparameters(state: TrackerState, config: Config) -> Hyperparameters:
 
 
 def settle(
-    state: TrackerState, chosen: Selection, frame_size: Array, *, config: Config
+    state: TrackerState, chosen: Selection, frame_size: Array, *, config: TrackingConfig
 ) -> tuple[TrackerState, TrackOutput]:
     """Takes a choice over into the state, held within the frame.
 

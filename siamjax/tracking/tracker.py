@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from siamjax.config import Config
+from siamjax.config import Config, TrackingConfig
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
 from siamjax.tracking.ahead import compile_ahead
@@ -35,13 +35,15 @@ class Tracker:
     Attributes:
         network: as `build_network` gives it.
         variables: `{"params": ..., "batch_stats": ...}`.
-        config: the experiment's, for its `model` and `tracker`.
+        config: the `model` and `tracker` of the configuration that it was made with.
     """
 
-    def __init__(self, network: SiameseRPN | SiamFC, variables: dict, config: Config):
+    def __init__(
+        self, network: SiameseRPN | SiamFC, variables: dict, config: Config | TrackingConfig
+    ):
         self.network = network
         self.variables = jax.device_put(variables)
-        self.config = config
+        self.config = TrackingConfig(config.model, config.tracker)
         self._state: TrackerState | None = None
         self._result: Result | None = None
         self._shape: tuple[int, int] = (0, 0)

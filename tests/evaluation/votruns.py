@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from siamjax.evaluation.benchmarks.annotations import VotSequence
-from siamjax.evaluation.metrics.regions import Regions
+from siamjax.evaluation.metrics.regions import Regions, VotSequence
 
 SIZE = (100, 90)
 

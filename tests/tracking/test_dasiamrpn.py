@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamjax.api import with_long_term
 from siamjax.config import Config
 from siamjax.config_files import load_config
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.tracking import crop, step
+from siamjax.tracking.step import with_long_term
 from siamjax.tracking.tracker import Tracker
 from tests.conftest import ROOT
 from tests.tracking.networks import SeesBrightness

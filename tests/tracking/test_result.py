@@ -58,7 +58,7 @@ def test_an_update_waits_for_nothing(monkeypatch):
     follower.init(scene(100, 80), START)
     box, score = Counted([1, 2, 30, 40]), Counted(0.25)
     step = follower._state, TrackOutput(box, score)
-    monkeypatch.setattr("siamjax.tracking.tracker.tracker.update", lambda *_, **__: step)
+    monkeypatch.setattr("siamjax.tracking.tracker.step.update", lambda *_, **__: step)
     first, second = (follower.update(scene(110, 80)) for _ in range(2))
     assert (box.fetched, score.fetched) == (0, 0)
     assert first.score == second.score == follower.score == 0.25

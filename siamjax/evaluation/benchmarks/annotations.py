@@ -8,7 +8,6 @@
 A json file is `{name: {gt_rect, img_names, camera_motion, ..., width, height}}`.
 """
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,8 @@ from siamjax.evaluation.benchmarks.entries import (
     words_of,
 )
 from siamjax.evaluation.benchmarks.protocols import VOT_ATTRIBUTES
-from siamjax.evaluation.metrics.regions import RegionError, Regions
-from siamjax.evaluation.results.regions import read_regions
+from siamjax.evaluation.benchmarks.textfiles import read_regions
+from siamjax.evaluation.metrics.regions import RegionError, Regions, VotSequence
 from siamjax.folders import folders_in, images_in
 from siamjax.images import read_image
 from siamjax.text import TextError, read_flags, read_lines, read_settings, refuse_no_region
@@ -33,43 +32,18 @@ class VotAnnotationError(InputError):
     """A folder or file holds no VOT ground truth that can be used."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class VotSequence:
-    """One sequence of t frames as annotated.
-
-    Attributes:
-      name: unique in its challenge.
-      ground_truth: of the t frames; a code, or NaN, where the target is absent.
-      tags: attribute -> [t] bool; an attribute that is not annotated is missing.
-      frame_size: width and height, pixels; None where not known.
-      frame_paths: the images, which need not exist; empty where their names are unknown.
-    """
-
-    name: str
-    ground_truth: Regions
-    tags: dict[str, np.ndarray]
-    frame_size: tuple[int, int] | None
-    frame_paths: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        return len(self.ground_truth)
-
-
-def read_vot_annotations(
-    path: Path, *, images: Path | None = None, stated_size: bool = False
-) -> tuple[list[VotSequence], list[str]]:
+def read_vot_annotations(path: Path) -> tuple[list[VotSequence], list[str]]:
     """The sequences of a VOT folder or of a json file, and what is wrong with others.
 
-    `images` is the folder that a json file's image names start from, by default the json
-    file's. Frame sizes come from the first image of each sequence, as in PySOT, or from a
-    folder's `sequence` file; with `stated_size` a json file's `width` and `height` serve
-    where the image is not there. Raises `VotAnnotationError` where nothing can be used.
+    The image names of a json file start from its folder. Frame sizes come from the first
+    image of each sequence, as in PySOT, or from a folder's `sequence` file. Raises
+    `VotAnnotationError` where nothing can be used.
     """
     path = Path(path)
     if path.is_dir():
         found, problems = _read_folder(path)
     else:
-        found, problems = _read_json(path, Path(images or path.parent), stated_size)
+        found, problems = _read_json(path)
     if not found:
         shown = f" ({'; '.join(problems[:3])})" if problems else ""
         raise VotAnnotationError(
@@ -146,9 +120,7 @@ def _add_tag(tags, attribute, values, name, frames, problems) -> None:
         )
 
 
-def _read_json(
-    path: Path, images: Path, stated_size: bool
-) -> tuple[list[VotSequence], list[str]]:
+def _read_json(path: Path) -> tuple[list[VotSequence], list[str]]:
     try:
         content = read_entries(path)
     except TextError as error:
@@ -156,13 +128,13 @@ def _read_json(
     found, problems = [], []
     for name, entry in content.items():
         try:
-            found.append(_from_entry(name, entry, images, stated_size, problems))
+            found.append(_from_entry(name, entry, path.parent, problems))
         except InputError as error:
             problems.append(f"{name}: skipped: {error}")
     return found, problems
 
 
-def _from_entry(name, entry, images, stated_size, problems) -> VotSequence:
+def _from_entry(name, entry, images, problems) -> VotSequence:
     rows = rows_of(entry)
     for number, row in enumerate(rows, 1):
         try:
@@ -177,10 +149,7 @@ def _from_entry(name, entry, images, stated_size, problems) -> VotSequence:
         if values := flags_of(entry, attribute):
             _add_tag(tags, attribute, values, name, len(ground_truth), problems)
     frames = _json_frames(entry, images)
-    size = _size_of(frames)
-    if size is None and stated_size:
-        size = size_of(entry)
-    return VotSequence(name, ground_truth, tags, size, frames)
+    return VotSequence(name, ground_truth, tags, _size_of(frames), frames)
 
 
 def _json_frames(entry: dict, images: Path) -> tuple[Path, ...]:

@@ -12,17 +12,8 @@ import numpy as np
 
 from siamjax.errors import InputError
 from siamjax.evaluation.benchmarks.names import plain_name
-
-# Success: share of frames whose overlap exceeds each of these. Reference: PySOT's OPE
-# benchmark. The comparison is strict, so that nothing exceeds the last one and a perfect
-# tracker's area under the curve is 20/21 = 0.952, not 1.
-SUCCESS_THRESHOLDS = np.arange(21) * 0.05
-# Precision: share of frames whose centre is at most this far off, pixels; reported at 20.
-PRECISION_THRESHOLDS = np.arange(51.0)
-PRECISION_REPORTED = 20
-# The same with the distance divided by the true width and height; reported at 0.20.
-NORM_PRECISION_THRESHOLDS = np.arange(51) / 100
-NORM_PRECISION_REPORTED = 20
+from siamjax.evaluation.metrics.longterm import LONG_TERM_PROTOCOLS, LongTermProtocol
+from siamjax.evaluation.metrics.vot import VOT_PROTOCOLS, VotProtocol
 
 # MATLAB numbers pixels from 1, and so do the benchmarks with a toolkit in it: OTB in
 # `groundtruth_rect.txt`, PySOT's json files and every published result file alike.
@@ -43,82 +34,6 @@ OTB_ANNOTATED_FRAMES = {
 class UnknownBenchmarkError(InputError):
     """No benchmark has this name."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class OpeConvention:
-    """How one toolkit of one-pass evaluation treats what is not a box.
-
-    Attributes:
-      name: what it is called here.
-      first_from_truth: the first prediction is replaced by the true box.
-      repeat_invalid: a prediction that is not finite or has no area is replaced by the one
-        before it.
-      absent_in_denominator: frames in which the target is absent count as misses; they are
-        left out altogether otherwise.
-      valid_truth: which true boxes a centre is compared with: those whose "center" is
-        positive, whose four numbers are "positive", or that are "finite".
-      invalid_truth: what the centre in a frame without a valid true box is: a "hit" at every
-        threshold, a "miss", or the frame is "left out".
-      invalid_truth_norm: the same for normalised precision.
-    """
-
-    name: str
-    first_from_truth: bool
-    repeat_invalid: bool
-    absent_in_denominator: bool
-    valid_truth: Literal["center", "positive", "finite"]
-    invalid_truth: Literal["hit", "miss", "left out"]
-    invalid_truth_norm: Literal["hit", "miss", "left out"]
-
-
-PYSOT = OpeConvention(
-    # Source: PySOT, toolkit/utils/statistics.py and toolkit/evaluation/ope_benchmark.py,
-    # which published tables of this family use.
-    name="pysot",
-    first_from_truth=False,
-    repeat_invalid=False,
-    absent_in_denominator=True,
-    valid_truth="center",
-    invalid_truth="hit",
-    invalid_truth_norm="hit",
-)
-OPE_CONVENTIONS = (
-    PYSOT,
-    # Source: HengLan/LaSOT_Evaluation_Toolkit, utils/calc_seq_err_robust.m and
-    # utils/eval_tracker.m, whose like OTB's and UAV123's toolkits have.
-    OpeConvention(
-        name="matlab",
-        first_from_truth=True,
-        repeat_invalid=True,
-        absent_in_denominator=True,
-        valid_truth="positive",
-        invalid_truth="hit",
-        invalid_truth_norm="hit",
-    ),
-    # Source: got10k 0.1.3, experiments/otb.py and experiments/uav123.py.
-    OpeConvention(
-        name="got10k",
-        first_from_truth=True,
-        repeat_invalid=False,
-        absent_in_denominator=False,
-        valid_truth="finite",
-        invalid_truth="left out",
-        invalid_truth_norm="left out",
-    ),
-    # Source: visionml/pytracking, pytracking/analysis/extract_results.py (for UAV123 alone
-    # it counts a centre without a valid true box as a hit).
-    OpeConvention(
-        name="pytracking",
-        first_from_truth=True,
-        repeat_invalid=True,
-        absent_in_denominator=True,
-        valid_truth="positive",
-        invalid_truth="miss",
-        invalid_truth_norm="hit",
-    ),
-    # PySOT's, with the share taken of the frames in which there is something to find.
-    dataclasses.replace(PYSOT, name="visible", absent_in_denominator=False),
-)
 
 Layout = Literal[
     "otb", "vot", "got10k", "lasot", "uav123", "uav20l", "trackingnet", "nfs", "tcolor128"
@@ -231,13 +146,6 @@ BENCHMARKS = (
     ),
 )
 
-# GOT-10k: share of frames above these overlaps, and runs of a tracker that is not
-# deterministic. Frames with `cover` 0 and the first one do not count. Source: got10k 0.1.3,
-# experiments/got10k.py.
-GOT10K_SUCCESS_AT = (0.50, 0.75)
-GOT10K_THRESHOLDS = np.linspace(0, 1, 101)
-GOT10K_REPETITIONS = 3
-
 # Attributes of whole sequences in the order of their files, one 0 or 1 each. Source:
 # perfPlot.m of OTB's toolkit (whose page lists them in another order) and of UAV123's,
 # run_tracker_performance_evaluation.m of LaSOT's. TColor-128's files say no order.
@@ -268,59 +176,6 @@ VOT_ATTRIBUTES = (
     "size_change",
     "occlusion",
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class VotProtocol:
-    """A VOT challenge of supervised runs: a tracker that fails is started again.
-
-    Attributes:
-      name: the challenge.
-      aliases: challenges with the same constants.
-      eao_low: shortest sequence length that the expected average overlap averages over.
-      eao_high: longest such length.
-      eao_peak: the most typical length, for plots.
-      burnin: frames from each start that accuracy leaves out.
-      skip: how many frames after a failure a tracker starts again.
-      repetitions: runs on each sequence of a tracker that is not deterministic.
-      sensitivity: S of the reliability exp(-S failures / frames).
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    eao_low: int
-    eao_high: int
-    eao_peak: int
-    burnin: int = 10
-    skip: int = 5
-    repetitions: int = 15
-    sensitivity: float = 30.0
-
-
-# Source: PySOT's EAO benchmark and vot-toolkit's stacks, which agree.
-VOT_PROTOCOLS = (
-    VotProtocol(name="VOT2016", eao_low=108, eao_high=371, eao_peak=168),
-    VotProtocol(name="VOT2018", aliases=("VOT2017",), eao_low=100, eao_high=356, eao_peak=160),
-    VotProtocol(name="VOT2019", eao_low=46, eao_high=291, eao_peak=128),
-)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LongTermProtocol:
-    """A VOT long-term challenge: no restarts, a confidence in every frame.
-
-    Attributes:
-      name: the challenge.
-      aliases: challenges with the same constants.
-      thresholds: how many confidences precision and recall are taken at.
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    thresholds: int = 100
-
-
-LONG_TERM_PROTOCOLS = (LongTermProtocol(name="VOT2018-LT", aliases=("VOT2019-LT",)),)
 
 
 def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import VotSequence
 from siamjax.evaluation.benchmarks.entries import words_of
 from siamjax.evaluation.benchmarks.layouts import (
     SequenceError,
@@ -19,10 +18,7 @@ from siamjax.evaluation.benchmarks.layouts import (
 )
 from siamjax.evaluation.benchmarks.members import belongs
 from siamjax.evaluation.benchmarks.names import match_names, plain_name
-from siamjax.evaluation.benchmarks.protocols import (
-    OTB_ANNOTATED_FRAMES,
-    Benchmark,
-)
+from siamjax.evaluation.benchmarks.protocols import OTB_ANNOTATED_FRAMES, Benchmark
 from siamjax.evaluation.benchmarks.truths import (
     AnyTruth,
     Truth,
@@ -32,7 +28,7 @@ from siamjax.evaluation.benchmarks.truths import (
     read_vot_truths,
     truth_of_entry,
 )
-from siamjax.evaluation.metrics.regions import enclosing_boxes, initial_box
+from siamjax.evaluation.metrics.regions import VotSequence, enclosing_boxes, initial_box
 from siamjax.evaluation.problems import Problem
 from siamjax.images import ImageError, read_image
 

@@ -8,11 +8,7 @@ from typing import Any
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import (
-    VotAnnotationError,
-    VotSequence,
-    read_vot_annotations,
-)
+from siamjax.evaluation.benchmarks.annotations import VotAnnotationError, read_vot_annotations
 from siamjax.evaluation.benchmarks.entries import flags_of, read_entries, rows_of, words_of
 from siamjax.evaluation.benchmarks.layouts import (
     SequenceError,
@@ -28,9 +24,9 @@ from siamjax.evaluation.benchmarks.protocols import (
     UAV_ATTRIBUTES,
     Benchmark,
 )
-from siamjax.evaluation.metrics.regions import enclosing_boxes
+from siamjax.evaluation.benchmarks.textfiles import read_boxes
+from siamjax.evaluation.metrics.regions import VotSequence, enclosing_boxes
 from siamjax.evaluation.problems import Problem, as_problems
-from siamjax.evaluation.results.boxes import read_boxes
 from siamjax.text import TextError, parse_number, quote, read_flags, read_lines, read_settings
 
 _ATTRIBUTES = {

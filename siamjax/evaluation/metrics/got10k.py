@@ -11,8 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.protocols import GOT10K_SUCCESS_AT, GOT10K_THRESHOLDS
 from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
+
+# Overlaps that success rates are given at, and those of the success curve. Source: got10k
+# 0.1.3, experiments/got10k.py.
+SUCCESS_AT = (0.50, 0.75)
+THRESHOLDS = np.linspace(0, 1, 101)
 
 
 class Got10kScores(NamedTuple):
@@ -62,11 +66,11 @@ def _cut(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.ndarray:
 
 def scores(overlap: np.ndarray) -> Got10kScores:
     """Average overlap, and the shares of frames above 0.50 and 0.75."""
-    rates = (float((overlap > least).mean()) for least in GOT10K_SUCCESS_AT)
+    rates = (float((overlap > least).mean()) for least in SUCCESS_AT)
     return Got10kScores(float(overlap.mean()), *rates)
 
 
 def success_curve(overlap: np.ndarray) -> np.ndarray:
     """Share of frames above each of 101 overlaps, `[101]`."""
     ordered = np.sort(overlap)
-    return 1 - np.searchsorted(ordered, GOT10K_THRESHOLDS, side="right") / len(ordered)
+    return 1 - np.searchsorted(ordered, THRESHOLDS, side="right") / len(ordered)

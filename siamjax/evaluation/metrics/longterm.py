@@ -21,10 +21,33 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import VotSequence
-from siamjax.evaluation.benchmarks.protocols import LongTermProtocol
 from siamjax.evaluation.metrics.overlap import Convention, raster_overlap
-from siamjax.evaluation.results.vot import LongTermRun
+from siamjax.evaluation.metrics.regions import Regions, VotSequence
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LongTermProtocol:
+    """A VOT long-term challenge: no restarts, a confidence in every frame.
+
+    Attributes:
+      name: the challenge.
+      aliases: challenges with the same constants.
+      thresholds: how many confidences precision and recall are taken at.
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    thresholds: int = 100
+
+
+LONG_TERM_PROTOCOLS = (LongTermProtocol(name="VOT2018-LT", aliases=("VOT2019-LT",)),)
+
+
+class LongTermRun(NamedTuple):
+    """One tracker on one sequence of t frames."""
+
+    regions: Regions
+    confidence: np.ndarray  # [t]; NaN where none was given
 
 
 class LongTermScores(NamedTuple):

@@ -3,25 +3,103 @@
 Boxes are `[t, 4]` `_xywh` in pixels, ground truth and prediction in the same index base.
 Everything translates with the boxes but one quirk (see `center_errors`), for which the
 numbers should be those of the benchmark's own files. Conventions go by name, see
-`protocols.OPE_CONVENTIONS`; PySOT's is the default. Reference: PySOT's OPE benchmark.
+`OPE_CONVENTIONS`; PySOT's is the default. Reference: PySOT's OPE benchmark.
 """
 
+import dataclasses
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from siamjax.errors import InputError, RefusedError
-from siamjax.evaluation.benchmarks.protocols import (
-    NORM_PRECISION_REPORTED,
-    NORM_PRECISION_THRESHOLDS,
-    PRECISION_REPORTED,
-    PRECISION_THRESHOLDS,
-    PYSOT,
-    SUCCESS_THRESHOLDS,
-    OpeConvention,
-)
 from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
+
+# Success: share of frames whose overlap exceeds each of these. Reference: PySOT's OPE
+# benchmark. The comparison is strict, so that nothing exceeds the last one and a perfect
+# tracker's area under the curve is 20/21 = 0.952, not 1.
+SUCCESS_THRESHOLDS = np.arange(21) * 0.05
+# Precision: share of frames whose centre is at most this far off, pixels; reported at 20.
+PRECISION_THRESHOLDS = np.arange(51.0)
+PRECISION_REPORTED = 20
+# The same with the distance divided by the true width and height; reported at 0.20.
+NORM_PRECISION_THRESHOLDS = np.arange(51) / 100
+NORM_PRECISION_REPORTED = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpeConvention:
+    """How one toolkit of one-pass evaluation treats what is not a box.
+
+    Attributes:
+      name: what it is called here.
+      first_from_truth: the first prediction is replaced by the true box.
+      repeat_invalid: a prediction that is not finite or has no area is replaced by the one
+        before it.
+      absent_in_denominator: frames in which the target is absent count as misses; they are
+        left out altogether otherwise.
+      valid_truth: which true boxes a centre is compared with: those whose "center" is
+        positive, whose four numbers are "positive", or that are "finite".
+      invalid_truth: what the centre in a frame without a valid true box is: a "hit" at every
+        threshold, a "miss", or the frame is "left out".
+      invalid_truth_norm: the same for normalised precision.
+    """
+
+    name: str
+    first_from_truth: bool
+    repeat_invalid: bool
+    absent_in_denominator: bool
+    valid_truth: Literal["center", "positive", "finite"]
+    invalid_truth: Literal["hit", "miss", "left out"]
+    invalid_truth_norm: Literal["hit", "miss", "left out"]
+
+
+PYSOT = OpeConvention(
+    # Source: PySOT, toolkit/utils/statistics.py and toolkit/evaluation/ope_benchmark.py,
+    # which published tables of this family use.
+    name="pysot",
+    first_from_truth=False,
+    repeat_invalid=False,
+    absent_in_denominator=True,
+    valid_truth="center",
+    invalid_truth="hit",
+    invalid_truth_norm="hit",
+)
+OPE_CONVENTIONS = (
+    PYSOT,
+    # Source: HengLan/LaSOT_Evaluation_Toolkit, utils/calc_seq_err_robust.m and
+    # utils/eval_tracker.m, whose like OTB's and UAV123's toolkits have.
+    OpeConvention(
+        name="matlab",
+        first_from_truth=True,
+        repeat_invalid=True,
+        absent_in_denominator=True,
+        valid_truth="positive",
+        invalid_truth="hit",
+        invalid_truth_norm="hit",
+    ),
+    # Source: got10k 0.1.3, experiments/otb.py and experiments/uav123.py.
+    OpeConvention(
+        name="got10k",
+        first_from_truth=True,
+        repeat_invalid=False,
+        absent_in_denominator=False,
+        valid_truth="finite",
+        invalid_truth="left out",
+        invalid_truth_norm="left out",
+    ),
+    # Source: visionml/pytracking, pytracking/analysis/extract_results.py (for UAV123 alone
+    # it counts a centre without a valid true box as a hit).
+    OpeConvention(
+        name="pytracking",
+        first_from_truth=True,
+        repeat_invalid=True,
+        absent_in_denominator=True,
+        valid_truth="positive",
+        invalid_truth="miss",
+        invalid_truth_norm="hit",
+    ),
+)
 
 
 class Curves(NamedTuple):

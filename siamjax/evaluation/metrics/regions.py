@@ -6,6 +6,7 @@ from six on (the corners x1, y1, x2, y2, ...). Pixels are 0-based.
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -115,6 +116,28 @@ class Regions:
         repeated = np.minimum(np.arange(corners.shape[1]), 3)
         polygons[is_box] = four[:, repeated]
         return polygons
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class VotSequence:
+    """One sequence of t frames as annotated.
+
+    Attributes:
+      name: unique in its challenge.
+      ground_truth: of the t frames; a code, or NaN, where the target is absent.
+      tags: attribute -> [t] bool; an attribute that is not annotated is missing.
+      frame_size: width and height, pixels; None where not known.
+      frame_paths: the images, which need not exist; empty where their names are unknown.
+    """
+
+    name: str
+    ground_truth: Regions
+    tags: dict[str, np.ndarray]
+    frame_size: tuple[int, int] | None
+    frame_paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.ground_truth)
 
 
 def box_corners(boxes_xywh: np.ndarray, *, to_last_pixel: bool = False) -> np.ndarray:

@@ -25,13 +25,44 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import VotSequence
-from siamjax.evaluation.benchmarks.protocols import VotProtocol
 from siamjax.evaluation.metrics.overlap import Convention, raster_overlap
-from siamjax.evaluation.metrics.regions import FAILED, INITIALISED, Regions
+from siamjax.evaluation.metrics.regions import FAILED, INITIALISED, Regions, VotSequence
 
 # The tag of frames that have none of the annotated attributes.
 UNTAGGED = "empty"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VotProtocol:
+    """A VOT challenge of supervised runs: a tracker that fails is started again.
+
+    Attributes:
+      name: the challenge.
+      aliases: challenges with the same constants.
+      eao_low: shortest sequence length that the expected average overlap averages over.
+      eao_high: longest such length.
+      burnin: frames from each start that accuracy leaves out.
+      skip: how many frames after a failure a tracker starts again.
+      repetitions: runs on each sequence of a tracker that is not deterministic.
+      sensitivity: S of the reliability exp(-S failures / frames).
+    """
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    eao_low: int
+    eao_high: int
+    burnin: int = 10
+    skip: int = 5
+    repetitions: int = 15
+    sensitivity: float = 30.0
+
+
+# Source: PySOT's EAO benchmark and vot-toolkit's stacks, which agree.
+VOT_PROTOCOLS = (
+    VotProtocol(name="VOT2016", eao_low=108, eao_high=371),
+    VotProtocol(name="VOT2018", aliases=("VOT2017",), eao_low=100, eao_high=356),
+    VotProtocol(name="VOT2019", eao_low=46, eao_high=291),
+)
 
 
 class MeasuredRun(NamedTuple):
@@ -220,7 +251,7 @@ def _mean(values, axis=None) -> np.ndarray:
     return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
 
 
-def reliability(lost_number: float, frames: int, sensitivity: float = 30.0) -> float:
+def reliability(lost_number: float, frames: int, sensitivity: float) -> float:
     """The share of runs that survive `sensitivity` frames, for accuracy-robustness plots."""
     return float(np.exp(-sensitivity * lost_number / frames))
 

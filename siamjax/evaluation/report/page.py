@@ -7,9 +7,10 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from siamjax.evaluation.benchmarks.protocols import Benchmark, VotProtocol, find_vot_protocol
+from siamjax.evaluation.benchmarks.protocols import Benchmark, find_vot_protocol
 from siamjax.evaluation.benchmarks.sequences import Sequence
 from siamjax.evaluation.metrics.ope import counted_frames, overlaps
+from siamjax.evaluation.metrics.vot import VotProtocol
 from siamjax.evaluation.problems import Problem
 from siamjax.evaluation.report.plots import color_of, leading_key, plots_of
 from siamjax.evaluation.report.strips import TRUE_COLOR, strip

@@ -11,14 +11,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from siamjax.evaluation.benchmarks.protocols import (
-    GOT10K_THRESHOLDS,
+from siamjax.evaluation.metrics import got10k
+from siamjax.evaluation.metrics.ope import (
     NORM_PRECISION_THRESHOLDS,
     PRECISION_THRESHOLDS,
     SUCCESS_THRESHOLDS,
-    VotProtocol,
 )
-from siamjax.evaluation.metrics.vot import reliability
+from siamjax.evaluation.metrics.vot import VotProtocol, reliability
 from siamjax.evaluation.report.tables import HEADINGS
 from siamjax.evaluation.scoring import TrackerScores
 
@@ -55,8 +54,8 @@ def success_plot(trackers: list[TrackerScores]) -> str:
     """Share of frames by overlap threshold; the legend gives the area under each curve."""
 
     def thresholds(curve):
-        is_got10k = len(curve) == len(GOT10K_THRESHOLDS)
-        return GOT10K_THRESHOLDS if is_got10k else SUCCESS_THRESHOLDS
+        is_got10k = len(curve) == len(got10k.THRESHOLDS)
+        return got10k.THRESHOLDS if is_got10k else SUCCESS_THRESHOLDS
 
     lines = _lines(trackers, "success", ("success_auc", "ao"), thresholds)
     return _plot("success", lines, x_label="overlap threshold", x_limits=(0, 1))

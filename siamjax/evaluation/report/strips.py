@@ -42,9 +42,7 @@ def worst_moments(overlap: np.ndarray, counted: np.ndarray, count: int = FRAMES)
     return chosen
 
 
-def strip(
-    sequence: Sequence, predicted: list[tuple[np.ndarray, str]], count: int = FRAMES
-) -> list[Moment]:
+def strip(sequence: Sequence, predicted: list[tuple[np.ndarray, str]]) -> list[Moment]:
     """The worst moments of the first of several trackers, with everybody's boxes drawn.
 
     `predicted` holds boxes `[t, 4]` 0-based and a colour `#rrggbb` for each tracker. Frames
@@ -56,7 +54,7 @@ def strip(
     # frames in which VOT's runs have no box, unless there is nothing else
     has_box = np.isfinite(predicted[0][0]).all(axis=1)
     counted &= has_box | ~has_box.any()
-    for index in worst_moments(overlap, counted, count):
+    for index in worst_moments(overlap, counted):
         try:
             frame = sequence.read_frame(index)
         except ImageError:

@@ -15,6 +15,7 @@ Boxes are in the benchmark's index base; the first line of a one-pass result is 
 the tracker was given, as in PySOT's files. A time is nan where nothing was tracked.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -23,19 +24,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from siamjax.config_files import flatten
+from siamjax.config import Config
+from siamjax.config_files import config_to_dict, flatten
 from siamjax.errors import InputError
 from siamjax.evaluation.benchmarks.names import match_files, plain_name
 from siamjax.evaluation.benchmarks.protocols import Benchmark
 from siamjax.evaluation.benchmarks.sequences import Sequence
+from siamjax.evaluation.benchmarks.textfiles import read_boxes, read_regions
+from siamjax.evaluation.metrics.longterm import LongTermRun
 from siamjax.evaluation.metrics.regions import INITIALISED, Regions
 from siamjax.evaluation.problems import Problem
-from siamjax.evaluation.results.boxes import read_boxes
-from siamjax.evaluation.results.regions import read_regions
 from siamjax.evaluation.results.vot import (
     LONG_TERM,
     SUPERVISED,
-    LongTermRun,
     write_long_term,
     write_supervised,
 )
@@ -64,6 +65,27 @@ class Run(NamedTuple):
     scores: np.ndarray | None = None  # [t] confidence
     codes: np.ndarray | None = None  # [t] what a supervised run notes; -1 for a region
     regions: list[np.ndarray | None] | None = None  # then, a box [4] or corners [8]
+
+
+def fingerprint(config: Config, variables: dict[str, Any], version: str) -> dict[str, Any]:
+    """Everything that decides a tracker's boxes, as JSON-ready values.
+
+    The model's and the tracker's settings, the package's version and a digest of the
+    variables (a tree of arrays), so that the same weights are the same tracker from
+    wherever they were read.
+    """
+    settings = config_to_dict(config)
+    del settings["tracker"]["lost_score"]  # it says what a box is worth, and moves none
+    digest = hashlib.sha256()
+    for name, value in sorted(flatten(variables).items()):
+        array = np.asarray(value)
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return {
+        "version": version,
+        "weights": digest.hexdigest()[:16],
+        "config": {"model": settings["model"], "tracker": settings["tracker"]},
+    }
 
 
 def experiment_folder(benchmark: Benchmark, real_time: bool = False) -> str:
@@ -159,12 +181,8 @@ class ResultFolder:
             return self.folder / "times" / f"{safe}_time.txt"
         return self.folder / safe / f"{safe}_time.txt"
 
-    def is_complete(self, sequence: Sequence) -> bool:
-        """Whether a sequence has all its results: as many lines as frames, from its start."""
-        return all(map(lambda r: self.has(sequence, r + 1), range(self.repetitions)))
-
-    def has(self, sequence: Sequence, repetition: int) -> bool:
-        """Whether one repetition of a sequence has its result."""
+    def has(self, sequence: Sequence, repetition: int = 1) -> bool:
+        """Whether a repetition has its result: as many lines as frames, from its start."""
         file = self.box_file(sequence.name, repetition)
         if self.benchmark.experiment in ("supervised", "long-term"):
             return _is_whole_run(file, len(sequence))

@@ -9,8 +9,8 @@ import numpy as np
 
 from siamjax.errors import InputError
 from siamjax.evaluation.benchmarks.protocols import Benchmark
+from siamjax.evaluation.benchmarks.textfiles import read_boxes
 from siamjax.evaluation.benchmarks.truths import AnyTruth
-from siamjax.evaluation.results.boxes import read_boxes
 from siamjax.evaluation.results.files import find_results, read_times, refuse_two_layouts
 from siamjax.files import file_name, replacing
 

@@ -11,62 +11,27 @@ and else a box or a polygon. A confidence file has a blank first line.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import VotSequence
 from siamjax.evaluation.benchmarks.names import match_files, plain_name
-from siamjax.evaluation.benchmarks.protocols import VotProtocol
+from siamjax.evaluation.benchmarks.textfiles import format_regions, read_regions
+from siamjax.evaluation.metrics.longterm import LongTermRun
 from siamjax.evaluation.metrics.regions import (
     FAILED,
     INITIALISED,
     SKIPPED,
     RegionError,
     Regions,
+    VotSequence,
 )
-from siamjax.evaluation.results.regions import format_regions, read_regions
+from siamjax.evaluation.metrics.vot import VotProtocol
 from siamjax.files import file_name, keep_name, write_whole
-from siamjax.folders import files_in, folders_in, has_match
+from siamjax.folders import files_in, folders_in
 from siamjax.text import in_line, parse_number, read_lines
 
 SUPERVISED, LONG_TERM = "baseline", "longterm"
-
-
-class VotResultsError(InputError):
-    """There are no results in VOT's layout where they were looked for."""
-
-
-class LongTermRun(NamedTuple):
-    """One tracker on one sequence of t frames."""
-
-    regions: Regions
-    confidence: np.ndarray  # [t]; NaN where none was given
-
-
-def find_vot_trackers(root: Path, experiment: str = SUPERVISED) -> dict[str, Path]:
-    """Results below `root`: tracker name -> the folder of its sequences.
-
-    `root` is one tracker's folder or holds several. Raises `VotResultsError` when there is
-    nothing for the experiment, and says where there is something else.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise VotResultsError(f"results folder {str(root)!r} does not exist")
-    if (root / experiment).is_dir():
-        return {root.resolve().name: root / experiment}
-    inside = sorted(folders_in(root))
-    found = {p.name: p / experiment for p in inside if (p / experiment).is_dir()}
-    if not found:
-        hint = ""
-        if has_match(root, "*.txt") or has_match(root, "*/*.txt"):
-            hint = "; the text files there look like one-pass results"
-        raise VotResultsError(
-            f"{str(root)!r} holds no results: neither {experiment}/<sequence>/ nor "
-            f"<tracker>/{experiment}/<sequence>/{hint}"
-        )
-    return found
 
 
 def read_supervised(
@@ -146,9 +111,7 @@ def write_supervised(folder: Path, name: str, regions: Regions, repetition: int 
     return file
 
 
-def write_long_term(
-    folder: Path, name: str, run: LongTermRun, seconds: np.ndarray | None = None
-) -> Path:
+def write_long_term(folder: Path, name: str, run: LongTermRun, seconds: np.ndarray) -> Path:
     """Writes one long-term run, the regions last; returns their file.
 
     The first frame, where the tracker is started, gets the code 1 and no confidence.
@@ -160,9 +123,8 @@ def write_long_term(
     keep_name(folder, name)
     safe = file_name(name)
     file = Path(folder) / safe / f"{safe}_001.txt"
-    if seconds is not None:
-        times = "".join(f"{value:.6f}\n" for value in seconds)
-        write_whole(file.with_name(f"{safe}_time.txt"), times)
+    times = "".join(f"{value:.6f}\n" for value in seconds)
+    write_whole(file.with_name(f"{safe}_time.txt"), times)
     lines = "\n" + "".join(f"{value:.6f}\n" for value in run.confidence[1:])
     write_whole(file.with_name(f"{safe}_001_confidence.value"), lines)
     write_whole(file, format_regions(Regions(values, count)))

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from siamjax.errors import InputError, RefusedError
-from siamjax.evaluation.benchmarks.protocols import VotProtocol
 from siamjax.evaluation.benchmarks.sequences import Sequence
 from siamjax.evaluation.metrics.overlap import raster_overlap
 from siamjax.evaluation.metrics.regions import (
@@ -22,6 +21,7 @@ from siamjax.evaluation.metrics.regions import (
     box_corners,
     initial_box,
 )
+from siamjax.evaluation.metrics.vot import VotProtocol
 from siamjax.evaluation.results.files import Run
 from siamjax.images import ImageError
 

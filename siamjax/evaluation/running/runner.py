@@ -76,6 +76,25 @@ class BatchTrackerLike(Protocol):
         """The result of each slot that got a frame; the others stand still."""
 
 
+class StaticTracker:
+    """A tracker that never moves: it answers the first box for ever."""
+
+    is_timed = False  # a speed of doing nothing would say nothing
+
+    def __init__(self):
+        self.box_xywh = np.zeros(4)
+        self.score = 1.0
+
+    def init(self, frame: np.ndarray, box_xywh) -> None:
+        """Takes the box; looks at nothing."""
+        del frame
+        self.box_xywh = np.array(box_xywh, dtype=np.float64)
+
+    def update(self, frame: np.ndarray) -> None:
+        """Stays where it is."""
+        del frame
+
+
 class Entrant(NamedTuple):
     """A tracker that takes part."""
 
@@ -96,7 +115,6 @@ class RealTime(NamedTuple):
 def run_sequence(
     tracker: TrackerLike,
     sequence: Sequence,
-    on_frame: Callable[[], None] = lambda: None,
     experiment: Experiment | None = None,
 ) -> Run:
     """One tracker in one experiment, by default one pass from the first true box.
@@ -104,7 +122,7 @@ def run_sequence(
     Times run from the frame in memory to the box as numbers. Raises `RefusedError` when the
     tracker refuses to start.
     """
-    experiment = experiment or one_pass(sequence, on_frame)
+    experiment = experiment or one_pass(sequence)
     return _finish(experiment, lambda request: _ask(tracker, request))
 
 

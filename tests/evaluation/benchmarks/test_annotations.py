@@ -90,16 +90,14 @@ def test_reads_a_json_file(tmp_path):
     assert bag.frame_size is None  # there is no image to take it from
     assert bag.tags["occlusion"].tolist() == [False, True, False, False, False]
     assert set(bag.tags) == {"occlusion"}
-    (bag,), _ = read_vot_annotations(file, stated_size=True)
-    assert bag.frame_size == (640, 480)
 
 
 def test_images_are_found_where_the_json_file_forgets_their_folder(tmp_path):
-    write_sequence(tmp_path / "images", "bag", frames=5)
+    write_sequence(tmp_path, "bag", frames=5)
     file = tmp_path / "VOT2019.json"
     file.write_text(json.dumps({"bag": entry()}))
-    (bag,), _ = read_vot_annotations(file, images=tmp_path / "images")
-    assert bag.frame_paths[0] == tmp_path / "images" / "bag" / "color" / "00000001.jpg"
+    (bag,), _ = read_vot_annotations(file)
+    assert bag.frame_paths[0] == tmp_path / "bag" / "color" / "00000001.jpg"
     assert bag.frame_size == (64, 48)
 
 

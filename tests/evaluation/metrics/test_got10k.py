@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from siamjax.commands import evaluate as command
-from siamjax.evaluation.benchmarks.protocols import OPE_CONVENTIONS, get_benchmark
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
 from siamjax.evaluation.benchmarks.sequences import load_sequences
 from siamjax.evaluation.benchmarks.truths import read_truths
 from siamjax.evaluation.metrics import got10k, ope
+from siamjax.evaluation.metrics.ope import OPE_CONVENTIONS
 from siamjax.evaluation.results.files import ResultFolder, Run
 from siamjax.evaluation.results.packing import PackError, pack
 from siamjax.evaluation.running import runner
-from siamjax.evaluation.running.controls import StaticTracker
+from siamjax.evaluation.running.runner import StaticTracker
 from siamjax.evaluation.scoring import score_tracker
 from tests.conftest import ROOT
 from tests.evaluation.conftest import boxes_along

@@ -5,13 +5,13 @@ import pytest
 
 from siamjax.evaluation.benchmarks.protocols import find_vot_protocol
 from siamjax.evaluation.metrics.longterm import (
+    LongTermRun,
     best_f_score,
     choose_thresholds,
     precision_recall,
     score_long_term,
 )
 from siamjax.evaluation.metrics.regions import Regions
-from siamjax.evaluation.results.vot import LongTermRun
 from tests.evaluation.scanline import pysot_overlap
 from tests.evaluation.toolkit import import_vot_toolkit
 from tests.evaluation.votruns import SIZE, random_box, random_truth, sequence

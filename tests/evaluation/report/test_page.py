@@ -14,8 +14,7 @@ from siamjax.evaluation.benchmarks.sequences import Problem, load_sequences
 from siamjax.evaluation.report.page import write_report
 from siamjax.evaluation.report.strips import strip, worst_moments
 from siamjax.evaluation.running import runner
-from siamjax.evaluation.running.controls import StaticTracker
-from siamjax.evaluation.running.runner import Entrant
+from siamjax.evaluation.running.runner import Entrant, StaticTracker
 from tests.evaluation.conftest import Scripted, boxes_along
 
 VOID = {"meta", "img", "link", "br", "input", "hr"}
@@ -143,7 +142,7 @@ def test_boxes_are_drawn_where_they_are(write_sequence, tmp_path, otb):
     write_sequence("A", 6, boxes, size=(330, 240))
     ((sequence,), _) = load_sequences(tmp_path / "data", otb)
     predicted = boxes + np.array([200, 100, 0, 0])
-    moment = strip(sequence, [(predicted, "#ff0000")], count=1)[0]
+    moment = strip(sequence, [(predicted, "#ff0000")])[0]
     assert (moment.number, moment.overlap) == (2, 0.0)
     jpeg = np.frombuffer(base64.b64decode(moment.jpeg), np.uint8)
     blue, green, red = np.moveaxis(cv2.imdecode(jpeg, cv2.IMREAD_COLOR).astype(int), 2, 0)
@@ -166,4 +165,4 @@ def test_boxes_of_other_trackers_that_are_missing_or_wild_do_not_matter(
     wild = sequence.gt_xywh.copy()
     wild[2:4] = np.nan
     wild[4:] = 1e12
-    assert len(strip(sequence, [(wild, "#ff0000")], count=6)) > 1
+    assert len(strip(sequence, [(wild, "#ff0000")])) > 1

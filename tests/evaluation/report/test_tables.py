@@ -20,7 +20,7 @@ from siamjax.evaluation.report.tables import (
     ranked,
 )
 from siamjax.evaluation.running import runner
-from siamjax.evaluation.running.controls import StaticTracker
+from siamjax.evaluation.running.runner import StaticTracker
 from siamjax.evaluation.scoring import (
     TrackerScores,
     UnknownConventionError,
@@ -73,10 +73,10 @@ def test_problems_follow_the_table():
 
 def test_conventions_are_chosen_by_name():
     assert get_convention("", get_benchmark("lasot")).name == "pysot"
-    assert get_convention("visible", get_benchmark("lasot")).name == "visible"
+    assert get_convention("matlab", get_benchmark("lasot")).name == "matlab"
     assert get_convention("", get_benchmark("vot2018")) == "pysot"
     with pytest.raises(UnknownConventionError, match="'vot-toolkit'"):
-        get_convention("visible", get_benchmark("vot2018"))
+        get_convention("matlab", get_benchmark("vot2018"))
 
 
 def test_attributes_are_means_over_the_sequences_that_have_them(tmp_path, otb):

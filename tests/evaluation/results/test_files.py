@@ -9,7 +9,7 @@ from siamjax.config import Config, TrackerConfig
 from siamjax.errors import InputError
 from siamjax.evaluation.benchmarks.names import match_names
 from siamjax.evaluation.benchmarks.sequences import load_sequences
-from siamjax.evaluation.results.boxes import read_boxes
+from siamjax.evaluation.benchmarks.textfiles import read_boxes
 from siamjax.evaluation.results.files import (
     ResultFolder,
     ResultsError,
@@ -17,10 +17,10 @@ from siamjax.evaluation.results.files import (
     StaleResultsError,
     find_results,
     find_trackers,
+    fingerprint,
     read_problems,
     read_seconds,
 )
-from siamjax.evaluation.running.fingerprint import fingerprint
 
 MARK = {"weights": "abc", "config": {"tracker": {"penalty_k": 0.04}, "levels": ["a", "b"]}}
 
@@ -58,15 +58,15 @@ def test_problems_travel_with_the_results_and_go_with_them(folder, ball):
 
 
 def test_complete_means_every_frame_from_the_box_that_was_given(folder, ball):
-    assert not folder.is_complete(ball)
+    assert not folder.has(ball)
     folder.write("Ball", run_of(ball.gt_xywh[:-1]))
-    assert not folder.is_complete(ball)
+    assert not folder.has(ball)
     folder.write("Ball", run_of(ball.gt_xywh + np.array([3.0, 0, 0, 0])))
-    assert not folder.is_complete(ball)
+    assert not folder.has(ball)
     folder.write("Ball", run_of(ball.gt_xywh + 1e-5))
-    assert folder.is_complete(ball)
+    assert folder.has(ball)
     folder.box_file("Ball").write_text("torn")
-    assert not folder.is_complete(ball)
+    assert not folder.has(ball)
 
 
 def test_the_same_tracker_may_come_back(folder, otb):

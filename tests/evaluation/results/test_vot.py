@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 
 from siamjax.evaluation.benchmarks.protocols import find_vot_protocol
+from siamjax.evaluation.benchmarks.textfiles import format_regions, read_regions
+from siamjax.evaluation.metrics.longterm import LongTermRun
 from siamjax.evaluation.metrics.regions import Regions
-from siamjax.evaluation.results.regions import format_regions, read_regions
 from siamjax.evaluation.results.vot import (
     LONG_TERM,
-    LongTermRun,
-    VotResultsError,
-    find_vot_trackers,
     read_long_term,
     read_supervised,
     write_long_term,
@@ -163,22 +161,6 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
         read_regions(tmp_path / "missing.txt")
 
 
-def test_trackers_are_found_from_their_folder_or_above(tracker):
-    folder, _ = tracker
-    assert find_vot_trackers(folder.parent) == {"ours": folder}
-    assert find_vot_trackers(folder.parents[1]) == {"ours": folder}
-
-
-def test_other_layouts_are_recognised(tmp_path):
-    with pytest.raises(VotResultsError, match="does not exist"):
-        find_vot_trackers(tmp_path / "nowhere")
-    with pytest.raises(VotResultsError, match="neither baseline/<sequence>/ nor"):
-        find_vot_trackers(tmp_path)
-    write(tmp_path / "ours" / "ants1.txt", "1,2,3,4\n")
-    with pytest.raises(VotResultsError, match="look like one-pass results"):
-        find_vot_trackers(tmp_path)
-
-
 def long_term_run(rng, truth):
     confidence = np.round(rng.random(len(truth)), 6)
     confidence[0] = np.nan
@@ -196,7 +178,6 @@ def test_long_term_runs_come_back(tmp_path, rng):
     assert lines[1] == f"{run.confidence[1]:.6f}"
     assert file.read_text().startswith("1\n")
     assert (file.parent / "ballet_time.txt").read_text().startswith("0.010000\n")
-    assert find_vot_trackers(tmp_path, LONG_TERM) == {"ours": folder}
     runs, problems = read_long_term(folder, [sequence("ballet", truth)])
     assert problems == []
     np.testing.assert_array_equal(runs["ballet"].confidence, run.confidence)
@@ -214,7 +195,7 @@ def test_long_term_runs_come_back(tmp_path, rng):
 )
 def test_confidences_that_do_not_fit_are_named(tmp_path, rng, confidence, message):
     truth = random_truth(rng, 15)
-    file = write_long_term(tmp_path, "ballet", long_term_run(rng, truth))
+    file = write_long_term(tmp_path, "ballet", long_term_run(rng, truth), np.zeros(len(truth)))
     scores = file.with_name("ballet_001_confidence.value")
     if confidence is None:
         scores.unlink()
@@ -231,7 +212,7 @@ def test_frames_without_a_confidence_are_counted(tmp_path, rng):
     truth = random_truth(rng, 15)
     run = long_term_run(rng, truth)
     run.confidence[[3, 9]] = np.nan
-    write_long_term(tmp_path, "ballet", run)
+    write_long_term(tmp_path, "ballet", run, np.zeros(len(truth)))
     runs, problems = read_long_term(tmp_path, [sequence("ballet", truth)])
     assert list(runs) == ["ballet"]
     assert problems == ["ballet: 2 frames have no confidence"]

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from siamjax.errors import RefusedError
-from siamjax.evaluation.benchmarks.protocols import VotProtocol, get_benchmark
+from siamjax.evaluation.benchmarks.protocols import get_benchmark
 from siamjax.evaluation.benchmarks.sequences import load_sequences
+from siamjax.evaluation.benchmarks.textfiles import read_boxes, read_regions
+from siamjax.evaluation.metrics.vot import VotProtocol
 from siamjax.evaluation.results import claims
-from siamjax.evaluation.results.boxes import read_boxes
 from siamjax.evaluation.results.files import ResultFolder, find_trackers, read_seconds
-from siamjax.evaluation.results.regions import read_regions
 from siamjax.evaluation.running import runner
-from siamjax.evaluation.running.controls import StaticTracker
 from siamjax.evaluation.running.experiments import Clock, one_pass, supervised
+from siamjax.evaluation.running.runner import StaticTracker
 from siamjax.evaluation.scoring import score_tracker
 from tests.evaluation.conftest import Scripted, boxes_along
 from tests.evaluation.toolkit import import_vot_toolkit
 
-PROTOCOL = VotProtocol(name="test", eao_low=2, eao_high=6, eao_peak=4)
+PROTOCOL = VotProtocol(name="test", eao_low=2, eao_high=6)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_long_term_files_have_confidences(load_vot, tmp_path):
     confidence = (folder / "A_001_confidence.value").read_text().splitlines()
     assert confidence == ["", *["0.500000"] * 15]
     assert len((folder / "A_time.txt").read_text().splitlines()) == 16
-    assert results.is_complete(sequences[0])
+    assert results.has(sequences[0])
     scores = score_tracker("ours", results.folder, [s.truth for s in sequences], lt)
     # the frame of the start has no region, and is a miss by both toolkits
     assert scores.overall["lt_precision"] == 1
@@ -321,7 +321,7 @@ def test_a_slot_whose_sequence_is_refused_takes_the_next(load_vot, tmp_path, vot
     results = ResultFolder(tmp_path / "many", vot, {})
     (problem,) = runner.evaluate(Picky(2), sequences, results, "many", slots=2)
     assert str(problem) == "A: not tracked: too small"
-    assert [results.is_complete(s) for s in sequences] == [False, True, True]
+    assert [results.has(s) for s in sequences] == [False, True, True]
 
 
 def test_a_batched_run_that_is_stopped_goes_on(load_vot, tmp_path, vot):
@@ -335,11 +335,11 @@ def test_a_batched_run_that_is_stopped_goes_on(load_vot, tmp_path, vot):
     results = ResultFolder(tmp_path / "many", vot, {})
     with pytest.raises(KeyboardInterrupt):
         runner.evaluate(Stops(2), sequences, results, "many", slots=2)
-    assert [results.is_complete(s) for s in sequences] == [True, True, False, False]
+    assert [results.has(s) for s in sequences] == [True, True, False, False]
     assert not any(results.claims.iterdir())
     tracker = Together(2)
     runner.evaluate(tracker, sequences, results, "many", slots=2)
-    assert all(map(results.is_complete, sequences)) and sum(tracker.calls) == 2 * 15
+    assert all(map(results.has, sequences)) and sum(tracker.calls) == 2 * 15
 
 
 def test_repetitions_have_files_and_columns_of_time(write_sequence, tmp_path):
@@ -361,7 +361,7 @@ def test_repetitions_have_files_and_columns_of_time(write_sequence, tmp_path):
     scores = score_tracker("ours", results.folder, [s.truth for s in sequences], benchmark)
     assert scores.overall == {"ao": 1, "sr_050": 1, "sr_075": 1} and not scores.problems
     results.box_file("A", 2).unlink()
-    assert not results.is_complete(sequences[0])
+    assert [results.has(sequences[0], r) for r in (1, 2, 3)] == [True, False, True]
 
 
 def _evaluate_in_a_process(data, out, seconds, queue):
@@ -390,7 +390,7 @@ def test_processes_share_the_sequences(write_sequence, tmp_path, otb):
     assert sum(started) == 6
     sequences, _ = load_sequences(tmp_path / "data", otb)
     results = ResultFolder(tmp_path / "ours", otb, {})
-    assert all(map(results.is_complete, sequences))
+    assert all(map(results.has, sequences))
     for name in "ABCDEF":
         np.testing.assert_allclose(read_boxes(results.box_file(name)) - [1, 1, 0, 0], path(8))
 

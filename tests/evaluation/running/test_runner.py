@@ -11,7 +11,7 @@ from siamjax.evaluation.benchmarks.sequences import load_sequences
 from siamjax.evaluation.metrics.regions import RegionError
 from siamjax.evaluation.results.files import ResultFolder, StaleResultsError, read_problems
 from siamjax.evaluation.running import runner
-from siamjax.evaluation.running.controls import StaticTracker
+from siamjax.evaluation.running.runner import StaticTracker
 from siamjax.images import ImageError
 from siamjax.tracking.frames import BoxError, FrameError
 from tests.evaluation.conftest import Scripted, boxes_along
@@ -97,12 +97,12 @@ def test_a_stopped_run_goes_on_where_it_was(load, results, kind):
     tracker.init, tracker.update = counted_init, update
     with pytest.raises(kind):
         runner.evaluate(tracker, sequences, results, "ours")
-    assert [results.is_complete(s) for s in sequences] == [True, False, False]
+    assert [results.has(s) for s in sequences] == [True, False, False]
     before = results.box_file("A").stat().st_mtime_ns
 
     tracker.update = real_update
     assert runner.evaluate(tracker, sequences, results, "ours") == []
-    assert all(results.is_complete(s) for s in sequences)
+    assert all(results.has(s) for s in sequences)
     assert results.box_file("A").stat().st_mtime_ns == before
     assert len(inits) == 4
     runner.evaluate(tracker, sequences, results, "ours")
@@ -127,7 +127,7 @@ def test_a_refused_sequence_is_reported_and_the_others_go_on(load, results):
     tracker.init = picky_init
     (problem,) = runner.evaluate(tracker, sequences, results, "ours")
     assert str(problem) == "A: not tracked: the box is too small"
-    assert [results.is_complete(s) for s in sequences] == [False, True]
+    assert [results.has(s) for s in sequences] == [False, True]
 
 
 @pytest.mark.parametrize("where", ["init", "update"])
@@ -150,7 +150,7 @@ def test_a_tracker_that_crashes_stops_the_run_and_what_is_done_stays(
     with pytest.raises(kind, match="do not fit") as error:
         runner.evaluate(tracker, sequences, results, "ours")
     assert error.value.__notes__ == ["while tracking 'B'"]
-    assert [results.is_complete(s) for s in sequences] == [True, False]
+    assert [results.has(s) for s in sequences] == [True, False]
     assert not any(results.claims.iterdir())
 
 
@@ -181,7 +181,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_whole(load, results, monkey
     monkeypatch.setattr(os, "fsync", full_after_a)
     with pytest.raises(OSError, match="No space left"):
         runner.evaluate(Scripted(boxes_along(8)), sequences, results, "ours")
-    assert [results.is_complete(s) for s in sequences] == [True, False]
+    assert [results.has(s) for s in sequences] == [True, False]
     assert not [p for p in results.folder.rglob("*") if p.name.endswith(".tmp")]
 
 

@@ -1,46 +1,28 @@
-"""Frames in and out: folders of images, video files, cameras, streams.
-
-Frames are `[h, w, 3]` uint8 BGR everywhere. What cannot be read is an `ImageError` that names
-the file, and inside a sequence it is one of its elements, so that the caller can skip it,
-count it and go on. Every source has
-
-    count       how many frames there are to come, or None where nothing sure is known
-    frame_rate  frames per second, a `Fraction` that makes sense, to write them at
-    time        seconds from the first frame to the one that came last
-    notes       what the user should know about the source, in words; may grow while reading
-"""
+"""Video files and network streams, read frame by frame with PyAV."""
 
 import collections
 import itertools
 import math
-import os
 import statistics
-import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideData
 from av.stream import Disposition
 
-from siamjax.errors import InputError
-from siamjax.files import require_writable
-from siamjax.folders import IMAGE_SUFFIXES, FolderError, files_in, folders_in, images_in
-from siamjax.images import MAX_PIXELS, ImageError, read_image
+from siamjax.images import MAX_PIXELS, ImageError
 from siamjax.signatures import HEAD, describe
 
 VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
-MAX_SIDE = 16384  # pixels of a frame that H.264 encoders take
 _FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _SLACK = 4096  # bytes: some programs count their own headers twice
-_LAST_CAMERA = 2**31 - 1  # that OpenCV can be asked for
 _LOOK_AHEAD = 100  # packets that tell a picture from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
 _JOINED = (
@@ -65,42 +47,6 @@ def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
         if rate is not None and math.isfinite(rate) and MIN_RATE <= rate <= MAX_RATE:
             return Fraction(rate)
     return None
-
-
-class ImageFolder:
-    """The images of a folder, in natural order of their names, or one image.
-
-    Iterating gives a frame, or an `ImageError` in the place of one that cannot be read.
-
-    Attributes:
-        paths: of the images.
-    """
-
-    def __init__(self, path: Path):
-        try:
-            self.paths = [path] if path.is_file() else images_in(path)
-        except FolderError as error:
-            raise ImageError(str(error)) from error
-        self.count = len(self.paths)
-        self.frame_rate = FOLDER_RATE
-        self.time = 0.0
-        self.notes: list[str] = []
-        if not self.paths:
-            inner = [folder for folder in folders_in(path) if images_in(folder)]
-            inner += [f for f in files_in(path, "*") if f.suffix.lower() in VIDEO_SUFFIXES]
-            hint = f"; did you mean {inner[0]}?" if inner else ""
-            raise ImageError(
-                f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
-            )
-
-    def __iter__(self) -> Iterator[np.ndarray | ImageError]:
-        for number, path in enumerate(self.paths):
-            try:
-                frame = read_image(path)
-            except ImageError as error:
-                frame = error
-            self.time = float(number / self.frame_rate)
-            yield frame
 
 
 class VideoFile:
@@ -363,174 +309,3 @@ def _reason(error: Exception) -> str:
     if isinstance(error, av.error.ExitError):  # FFmpeg's "Immediate exit requested"
         return f"nothing came for {PATIENCE:g} s"
     return getattr(error, "strerror", None) or str(error)
-
-
-class Camera:
-    """The frames of a camera, from now until it stops, which its last element says.
-
-    Attributes:
-        index: which one, as OpenCV counts them.
-    """
-
-    def __init__(self, index: int):
-        self.index = index
-        self.count = None
-        self.time = 0.0
-        self.notes: list[str] = []
-        if index > _LAST_CAMERA:
-            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
-        self._capture = cv2.VideoCapture(index)
-        if not self._capture.isOpened():
-            raise ImageError(f"camera {index} cannot be opened: is it there, and free?")
-        self.frame_rate = sane_rate(self._capture.get(cv2.CAP_PROP_FPS)) or FOLDER_RATE
-
-    def __iter__(self) -> Iterator[np.ndarray | ImageError]:
-        start = None
-        try:
-            while True:
-                is_read, frame = self._capture.read()
-                if not is_read:
-                    yield SourceStopped(f"camera {self.index} stopped")
-                    return
-                now = time.monotonic()
-                start = now if start is None else start
-                self.time = now - start
-                yield frame
-        finally:
-            self._capture.release()
-
-
-def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
-    """The frames of a video file, a folder of images, an image, a camera or a network stream.
-
-    A camera is its number, a stream an address such as rtsp://host/path. Files and folders
-    may be iterated as often as wanted. Raises `ImageError` when there is nothing to read.
-    """
-    if is_live(source):
-        text = str(source)
-        return Camera(int(text)) if text.isdecimal() else VideoFile(text)
-    path = Path(source)
-    if not path.exists():
-        raise ImageError(
-            f"{path}: does not exist; give a video file, a folder of images, the number of a "
-            "camera, or an address with ://"
-        )
-    if path.is_fifo() or path.is_socket():  # would be read more than once, or wait for ever
-        raise ImageError(f"{path}: is a pipe, not a file; save what comes through it first")
-    is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
-    return ImageFolder(path) if is_still else VideoFile(path)
-
-
-def is_live(source: str | Path) -> bool:
-    """Whether it is a camera's number or an address, and no file."""
-    text = str(source)
-    return "://" in text or (text.isdecimal() and not Path(text).exists())
-
-
-class VideoWriter:
-    """Writes frames to a video file, H.264 where the build of PyAV has it, else MPEG-4.
-
-        with VideoWriter("out.mp4", frame_rate=25) as writer:
-            writer.write(frame)
-
-    The file appears under its name only when it is complete: at the end of the `with` block,
-    or when Ctrl-C leaves it, with what was written until then. Any other exception removes
-    it. An odd width or height grows by one pixel, which repeats its neighbour.
-    """
-
-    def __init__(self, path: str | Path, frame_rate: float | Fraction = FOLDER_RATE):
-        self.path = Path(path)
-        if self.path.suffix.lower() not in VIDEO_SUFFIXES:
-            raise InputError(
-                f"a video cannot be written to {str(path)!r}: its name must end in one of "
-                f"{' '.join(sorted(VIDEO_SUFFIXES))}"
-            )
-        require_writable(self.path)
-        if sane_rate(frame_rate) is None:
-            raise InputError(
-                f"`frame_rate` (={frame_rate}) must lie between {MIN_RATE} and {MAX_RATE} "
-                "frames per second"
-            )
-        self._partial = self.path.with_name(
-            f".{self.path.stem[:40]}.{os.getpid()}.partial{self.path.suffix}"
-        )
-        self._shape: tuple[int, ...] | None = None
-        try:
-            self._container = av.open(f"file:{self._partial}", "w")
-        except av.FFmpegError as error:
-            raise self._failure(error) from error
-        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-        options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {}
-        # MPEG-4 keeps both numbers of the rate in 16 bits.
-        rate = Fraction(frame_rate).limit_denominator(min(1001, int(65535 / frame_rate)))
-        self._stream = self._container.add_stream(codec, rate=rate, options=options)
-        self._stream.pix_fmt = "yuv420p"
-
-    def write(self, frame: np.ndarray) -> None:
-        """Appends one frame; all must have the size of the first, else `ValueError`.
-
-        Raises `OSError` when the file cannot be written, as on a full disk.
-        """
-        if self._shape is None:
-            height, width = frame.shape[:2]
-            if max(height, width) > MAX_SIDE:
-                raise InputError(
-                    f"{self.path}: frames of {width} x {height} pixels cannot be written as a "
-                    f"video; a side may have {MAX_SIDE}"
-                )
-            self._shape = frame.shape
-            self._stream.height, self._stream.width = height + height % 2, width + width % 2
-        if frame.shape != self._shape:
-            raise InputError(
-                f"{self.path}: a frame of shape {frame.shape} does not fit a video of "
-                f"{self._shape}"
-            )
-        odd = [(0, side % 2) for side in frame.shape[:2]]
-        frame = np.pad(frame, [*odd, (0, 0)], mode="edge")
-        self._mux(av.VideoFrame.from_ndarray(frame, format="bgr24"))
-
-    def _mux(self, frame: av.VideoFrame | None) -> None:
-        try:
-            self._container.mux(self._stream.encode(frame))
-        except av.FFmpegError as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: av.FFmpegError) -> OSError:
-        return OSError(
-            error.errno, f"the video cannot be written: {error.strerror}", str(self.path)
-        )
-
-    def close(self) -> None:
-        """Finishes the file and gives it its name; without any frame, there is no file.
-
-        Raises `OSError`, and leaves nothing, when it cannot be written to the end.
-        """
-        if self._shape is None:
-            self.discard()
-            return
-        try:
-            self._mux(None)
-            self._container.close()
-        except av.FFmpegError as error:
-            raise self._failure(error) from error
-        else:
-            self._partial.replace(self.path)
-        finally:
-            self._partial.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        """Gives up: nothing is left on disk."""
-        try:
-            self._container.close()
-        except av.FFmpegError:
-            pass  # the reason for giving up may well be that nothing can be written
-        self._partial.unlink(missing_ok=True)
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(self, kind, error, traceback) -> None:
-        if kind is None or issubclass(kind, KeyboardInterrupt):
-            self.close()
-        else:
-            self.discard()

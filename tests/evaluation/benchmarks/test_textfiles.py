@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from siamjax.evaluation.results.boxes import read_boxes
+from siamjax.evaluation.benchmarks.textfiles import read_boxes
 from siamjax.text import TextError
 
 

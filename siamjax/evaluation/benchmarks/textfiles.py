@@ -1,9 +1,20 @@
-"""Regions as text, one line a frame: a code, a box, or a polygon's corners."""
+"""Text files with a box or a region in each line: ground truth and results alike."""
 
 from pathlib import Path
 
+import numpy as np
+
 from siamjax import text
 from siamjax.evaluation.metrics.regions import Regions
+
+
+def read_boxes(path: Path) -> np.ndarray:
+    """The boxes of a text file, `[t, 4]` float64, as written (no change of index base).
+
+    `nan` and `inf` are numbers. Raises `TextError` naming the file, the line and the rule, see
+    `text.read_boxes`.
+    """
+    return np.array(text.read_boxes(path), dtype=np.float64)
 
 
 def read_regions(path: Path) -> Regions:
