@@ -218,7 +218,7 @@ def train(
             checkpoints.wait()
             raise TrainingError(
                 f"reading the data failed in process {jax.process_index()} after step {done} "
-                f"of {total}, the last checkpoint is {checkpoints.latest() or 'none'}: {failure}"
+                f"of {total}: {failure}; last checkpoint: {checkpoints.latest() or 'none'}"
             ) from failure
 
         # --- End, for whatever reason: the last state is saved
