@@ -11,12 +11,10 @@ from pathlib import Path
 
 from absl import flags
 
-from siamjax.commands.ending import heeding_interrupts
-from siamjax.commands.evaluate import evaluate
 from siamjax.config_files import config_from_dict
 from siamjax.errors import InputError, SiamjaxError
 from siamjax.files import file_name, write_whole
-from siamjax.interrupts import Interrupted
+from siamjax.interrupts import Interrupted, heeding_interrupts
 from siamjax.locks import held
 from siamjax.studies.runs import OUTCOME_FILE, PLAN_FILE
 from siamjax.text import read_object
@@ -24,7 +22,7 @@ from siamjax.text import read_object
 
 def execute(folder: Path) -> None:
     """Executes the plan in the folder's `cell.json`; writes `outcome.json` at the end."""
-    import siamjax
+    from siamjax.api import evaluate, load_model
     from siamjax.studies import cost, probes
     from siamjax.training.loop import train
 
@@ -35,25 +33,19 @@ def execute(folder: Path) -> None:
     train(config, run)
 
     outcome = {"benchmarks": {}, "probes": {}}
+    model = load_model(config, run)
     for benchmark in plan["benchmarks"]:
-        out = folder / file_name(benchmark["name"])
-        code = evaluate(
-            config=run / "config.json",
-            weights=run,
-            benchmark=benchmark["name"],
-            data=Path(benchmark["data"]),
-            out=out,
-        )
-        summary = read_object(out / "summary.json", trackers=dict)
-        scores = summary["trackers"][config.name]
-        if code:
+        name = benchmark["name"]
+        report = evaluate(model, name, data=benchmark["data"], out=folder / file_name(name))
+        scores = report.trackers[0]
+        if scores.missing:
+            problems = ", ".join(map(str, [*report.problems, *scores.problems]))
             raise InputError(
-                f"benchmark {benchmark['name']!r} cannot be compared: {len(scores['missing'])} "
-                f"sequences are missing from its scores: {', '.join(scores['problems'])}"
+                f"benchmark {name!r} cannot be compared: {len(scores.missing)} sequences are "
+                f"missing from its scores: {problems}"
             )
-        outcome["benchmarks"][benchmark["name"]] = scores["overall"]
+        outcome["benchmarks"][name] = scores.overall
 
-    model = siamjax.load_model(config, run)
     if plan["probes"]:
         probed = config_from_dict(plan["probe_config"])
         pairs = probes.draw_pairs(probed, plan["probe_shift"], data)
