@@ -29,16 +29,16 @@ def convert(
     from siamjax.config_files import load_config
     from siamjax.training.checkpoints import save_variables
     from siamjax.weights.convert import load
-    from siamjax.weights.detect import recognise
+    from siamjax.weights.detect import detect
     from siamjax.weights.state_dict import read_state_dict
 
     if (config is None) != (out is None):
         raise InputError("`--config` and `--out` go together: the network, and where to write")
     if config is None or out is None:
-        recognition = recognise(read_state_dict(file))
-        fitting = " or ".join(f"configs/{name}.py" for name in recognition.configs)
-        use = "fits" if recognition.whole else "can start a training of"
-        print(f"{file}: {recognition}; {use} {fitting or 'no published configuration'}")
+        detected = detect(read_state_dict(file))
+        fitting = " or ".join(f"configs/{name}.py" for name in detected.configs)
+        use = "fits" if detected.whole else "can start a training of"
+        print(f"{file}: {detected}; {use} {fitting or 'no published configuration'}")
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"`--out` (={str(out)!r}) holds something already; choose another")
