@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from siamjax.cli import main
-from siamjax.commands.train import main as train
+from siamjax.commands.train import train
 from siamjax.locks import LOCK_FILE, BusyError, held, held_file
 from tests.conftest import ROOT
 from tests.data import trees
