@@ -30,7 +30,6 @@ def get_config() -> Config:
             correlation="up_channel",
             search_size=271,
             base_size=0,
-            score_size=19,
         ),
         tracker=TrackerConfig(
             search_size=271,

@@ -48,7 +48,6 @@ def get_config() -> Config:
             template_size=63,
             search_size=143,
             base_size=2,
-            score_size=13,
         ),
         tracker=TrackerConfig(
             search_size=143, penalty_k=0.3, window_influence=0.25, size_lr=0.12

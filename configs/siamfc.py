@@ -43,7 +43,6 @@ def get_config() -> Config:
             anchors=AnchorConfig(ratios=(1.0,)),
             search_size=239,
             base_size=0,
-            score_size=15,
         ),
         tracker=TrackerConfig(search_size=255, window_influence=0.176, size_lr=0.59),
         data=DataConfig(

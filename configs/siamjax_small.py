@@ -55,7 +55,6 @@ def get_config() -> Config:
             template_size=111,
             search_size=223,
             base_size=6,
-            score_size=21,
         ),
         tracker=TrackerConfig(
             search_size=223,

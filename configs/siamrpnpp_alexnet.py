@@ -39,7 +39,6 @@ def get_config() -> Config:
             template_crop=None,
             correlation="depthwise",
             base_size=0,
-            score_size=17,
         ),
         tracker=TrackerConfig(
             search_size=287, penalty_k=0.16, window_influence=0.40, size_lr=0.30

@@ -46,7 +46,6 @@ def get_config() -> Config:
             template_size=79,
             search_size=159,
             base_size=4,
-            score_size=15,
         ),
         tracker=TrackerConfig(
             search_size=159, penalty_k=0.1, window_influence=0.35, size_lr=0.3

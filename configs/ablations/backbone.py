@@ -43,7 +43,6 @@ def _small() -> Study:
         "model.anchors": AnchorConfig(stride=16, scales=(2.0,)),
         "model.template_crop": 3,
         "model.base_size": 0,
-        "model.score_size": 6,
     }
     variants = {
         "resnet18": base,
@@ -71,7 +70,6 @@ def _full() -> Study:
         "model.anchors": AnchorConfig(stride=16, scales=(4.0,)),
         "model.template_crop": 5,
         "model.base_size": 2,
-        "model.score_size": 11,
     }
     variants = {
         "resnet50": base,

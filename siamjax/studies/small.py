@@ -43,7 +43,6 @@ def on_alexnet(config: Config) -> Config:
             "model.template_size": 127,
             "model.search_size": 255,
             "model.base_size": 0,
-            "model.score_size": 17,
             "tracker.search_size": 255,
             "data.crop_size": 383,
             "data.template.shift": 4.0,

@@ -26,7 +26,6 @@ def plain(config: Config) -> Config:
     Labels, window and size rate are SiamFC's. (Bertinetto et al., ECCV 2016 workshops)
     """
     model = config.model
-    score_size = (model.search_size - model.template_size) // model.anchors.stride + 1
     return changed(
         config,
         {
@@ -37,7 +36,6 @@ def plain(config: Config) -> Config:
             "model.correlation": "plain",
             "model.anchors": AnchorConfig(stride=model.anchors.stride, ratios=(1.0,)),
             "model.base_size": 0,
-            "model.score_size": score_size,
             "tracker": TrackerConfig(
                 search_size=model.search_size, window_influence=0.176, size_lr=0.59
             ),

@@ -30,6 +30,7 @@ def dry_run(config: Config, workdir: str | Path) -> None:
     training; nothing else is written, and the directory stays anyone's. Raises what a
     training would raise before its first step.
     """
+    config.check_training()
     workdir = Path(workdir).resolve()
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.train, mesh.size)
