@@ -40,7 +40,7 @@ class ConfigError(InputError):
 
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
-    """The end of a message about `word`: the nearest of the known words, if one is near."""
+    """The end of an error about `word`: the closest known word, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -68,6 +68,11 @@ def _at_least(low: int) -> Range:
 
 _POSITIVE = Range(lambda value: value > 0, "must be positive")
 _NOT_NEGATIVE = Range(lambda value: value >= 0, "must not be negative")
+_DECAY = Range(lambda value: 0 <= value < 1, "must lie in [0, 1); 0 keeps no average")
+_BACKBONE_SCALE = Range(
+    _POSITIVE.holds,
+    "must be positive; to freeze the backbone, let `optim.backbone_train_stages` be empty",
+)
 Share = Annotated[float, _between(0, 1)]
 Positive = Annotated[float, _POSITIVE]
 NotNegative = Annotated[float, _NOT_NEGATIVE]
@@ -81,7 +86,7 @@ Seed = Annotated[int, _between(0, _LARGEST_SEED)]
 
 
 def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
-    """Raises `ConfigError` for a value of another type, or a number that is not finite."""
+    """Raises `ConfigError` for a value of the wrong type or a number that is not finite."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is not None or type(None) not in inner:
@@ -104,8 +109,9 @@ def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
 def _annotations(kind: type) -> dict[str, tuple[typing.Any, Range | None]]:
     """The type and the range of each field."""
     found = {}
+    hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
-        hint = typing.get_type_hints(kind, include_extras=True)[field.name]
+        hint = hints[field.name]
         is_ranged = typing.get_origin(hint) is Annotated
         found[field.name] = typing.get_args(hint)[:2] if is_ranged else (hint, None)
     return found
@@ -141,14 +147,14 @@ class _Checked:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneConfig(_Checked, place="model.backbone."):
-    """Which feature extractor, how wide, and what it does at its borders."""
+    """The feature extractor, its width and its padding."""
 
     name: str = "resnet50"  # BACKBONE.TYPE: the network
     width: Positive = 1.0  # multiplies every channel count but the image's three
     # ResNet, MobileNetV2: keep the last stages at stride 8 and dilate them instead
     dilated: bool = True
-    # "cropped" removes every output that zero padding has touched (a control: no position
-    # can be read off the border); "zeros" is the published network
+    # "zeros" is the published network; "cropped" crops every output that depends on zero
+    # padding (a control: the border reveals no position)
     padding: Literal["zeros", "cropped"] = "zeros"
 
     def _check(self):
@@ -161,7 +167,7 @@ class BackboneConfig(_Checked, place="model.backbone."):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnchorConfig(_Checked, place="anchors."):
-    """The boxes that regression starts from, one set at every cell of the score map."""
+    """The anchor boxes at every cell of the score map."""
 
     stride: Count = 8  # ANCHOR.STRIDE: pixels between cells
     ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)  # ANCHOR.RATIOS: h / w
@@ -191,26 +197,24 @@ class ModelConfig(_Checked, place="model."):
     # ADJUST, RPN: channels of neck and head, for each level
     channels: tuple[int, ...] = (256, 256, 256)
     neck: bool = True  # ADJUST.ADJUST: 1x1 convolution and batch norm on every level
-    template_crop: Annotated[int | None, _POSITIVE] = (
-        7  # the neck's centre crop of the template, in cells
-    )
+    # the neck's centre crop of the template, in cells
+    template_crop: Annotated[int | None, _POSITIVE] = 7
     # RPN.TYPE: of SiamRPN++, of SiamRPN, or of SiamFC
     correlation: Literal["depthwise", "up_channel", "plain"] = "depthwise"
-    # As shifted sums or as a grouped convolution; "auto" takes what suits the device
+    # Shifted sums or a grouped convolution; "auto" chooses by platform
     xcorr_implementation: Literal["auto", "shift", "conv"] = "auto"
-    # RPN.KWARGS.weighted: levels are added with learnt weights, or averaged
+    # RPN.KWARGS.weighted: levels are summed with learned weights, or averaged
     fusion: Literal["weighted", "mean"] = "weighted"
-    mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's branch, which outlines the target
+    mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's mask branch
     anchors: AnchorConfig = AnchorConfig()
     template_size: int = 127  # TRAIN.EXEMPLAR_SIZE: side of the template, pixels
-    # Pixels that the target with its context takes in both images; 0: the template's size.
-    # Less than that shows more of the surroundings at the same scale
+    # Side of the target with its context in both images, pixels; 0: the template's size.
+    # Smaller values show more background at the same scale
     context_size: int = 0
-    search_size: SearchSize = (
-        255  # TRAIN.SEARCH_SIZE, pixels; tracking has `tracker.search_size`
-    )
-    base_size: int = 8  # TRAIN.BASE_SIZE: cells that the template's centre crop adds
-    # Number type of the computation; parameters stay float32
+    # TRAIN.SEARCH_SIZE, pixels; tracking has `tracker.search_size`
+    search_size: SearchSize = 255
+    base_size: int = 8  # TRAIN.BASE_SIZE: cells added by the template's centre crop
+    # Of the computation; parameters stay float32
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False  # recompute the backbone's activations in the backward pass
 
@@ -274,7 +278,7 @@ class ModelConfig(_Checked, place="model."):
 
     @property
     def context_pixels(self) -> int:
-        """`context_size`, or what stands for it."""
+        """`context_size`, or the template's size where that is 0."""
         return self.context_size or self.template_size
 
     @property
@@ -299,13 +303,13 @@ class ModelConfig(_Checked, place="model."):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LongTermConfig(_Checked, place="long_term."):
-    """How a lost target is looked for: in a search image that grows until it is found."""
+    """How a lost target is searched: in a search image that grows until it is found."""
 
     search_size: SearchSize = 831  # TRACK.LOST_INSTANCE_SIZE: the largest search image
-    search_step: Natural = 0  # pixels it grows by in a frame; 0 grows to `search_size` at once
+    search_step: Natural = 0  # pixels it grows by per frame; 0 grows to `search_size` at once
     confidence_low: float = 0.8  # TRACK.CONFIDENCE_LOW: lost at a score below this
     confidence_high: Share = 0.998  # TRACK.CONFIDENCE_HIGH: found at a score above this
-    window_influence: Share = 0.001  # of the cosine window while lost
+    window_influence: Share = 0.001  # weight of the cosine window while lost
 
     def _check(self):
         require(
@@ -317,40 +321,38 @@ class LongTermConfig(_Checked, place="long_term."):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistractorConfig(_Checked, place="distractors."):
-    """DaSiamRPN's memory of what resembles the target, which ranks boxes down."""
+    """DaSiamRPN's distractor memory, which lowers the scores of similar boxes."""
 
-    count: Count = 3  # distractors that are remembered, and found in one frame, at most
-    weight: Share = 0.5  # alpha hat of the paper: of the distractors against the template
+    count: Count = 3  # distractors in memory, and found in one frame, at most
+    weight: Share = 0.5  # alpha hat of the paper: weight of distractors against the template
     min_score: Share = 0.5  # foreground score from which another box is a distractor
-    max_iou: Share = 0.2  # boxes that overlap by more are one object
-    rate: Annotated[float, _between(0, 0.49)] = (
-        0.01  # eta of the paper: how the weight of later frames grows
-    )
+    max_iou: Share = 0.2  # boxes with a higher IoU are one object
+    # eta of the paper: how the weight of later frames grows
+    rate: Annotated[float, _between(0, 0.49)] = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrackerConfig(_Checked, place="tracker."):
-    """How a score map becomes a box."""
+    """How score maps become boxes."""
 
     penalty_k: NotNegative = 0.04  # TRACK.PENALTY_K: penalty on changes of size and aspect
-    window_influence: Share = 0.44  # TRACK.WINDOW_INFLUENCE: share of the cosine window
+    window_influence: Share = 0.44  # TRACK.WINDOW_INFLUENCE: weight of the cosine window
     size_lr: Share = 0.4  # TRACK.LR: how fast the size follows
     search_size: SearchSize = 255  # TRACK.INSTANCE_SIZE: side of the search image, pixels
-    context_amount: Annotated[float, _between(0, 10)] = (
-        0.5  # TRACK.CONTEXT_AMOUNT: margin around the target
-    )
-    # Whose rounding: PySOT's, or that of DaSiamRPN's release, whose centre is x + w / 2
+    # TRACK.CONTEXT_AMOUNT: margin around the target
+    context_amount: Annotated[float, _between(0, 10)] = 0.5
+    # Rounding as in PySOT, or as in DaSiamRPN's release, whose centre is x + w / 2
     arithmetic: Literal["pysot", "dasiamrpn"] = "pysot"
     # DaSiamRPN's entry to VOT2018: the search size of a sequence whose target fills less than
     # `small_target` of the first frame; None keeps `search_size`
     small_target_search_size: int | None = None
     small_target: Share = 0.004  # share of the frame, see `small_target_search_size`
-    # A short-term tracker calls its target lost below this score; 0 turns that off
+    # A short-term tracker reports the target as lost below this score; 0: never
     lost_score: Share = 0.0
-    # How much of the network's error on the first frame, where the box is known, is taken off
-    # the boxes of later frames: 1 all of it, 0 none, as published
+    # Share of the regression error on the first frame, where the box is known, that is
+    # subtracted from the boxes of later frames; 0 as published
     calibration: Share = 0.0
-    mask_threshold: Share = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
+    mask_threshold: Share = 0.3  # TRACK.MASK_THERSHOLD: pixels above it belong to the target
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
     scale_count: int = 3  # SiamFC, scale_num: search images per frame
@@ -367,7 +369,7 @@ class TrackerConfig(_Checked, place="tracker."):
         self.search_sizes(self.search_size)  # which raises
 
     def search_sizes(self, first: int) -> tuple[int, ...]:
-        """Search sizes in the order in which a lost target is looked for, from `first` on."""
+        """Search sizes from `first` on, in the order in which a lost target is searched."""
         if self.long_term is None:
             return (first,)
         last = self.long_term.search_size
@@ -381,17 +383,17 @@ class TrackerConfig(_Checked, place="tracker."):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SyntheticConfig(_Checked, place="synthetic."):
-    """A rendered set: deterministic from these numbers, nothing to download."""
+    """A rendered set, determined by these fields; nothing to download."""
 
-    split: Literal["train", "test"] = "train"  # the splits share no object and no background
-    seed: Seed = 0  # another seed gives another set
+    split: Literal["train", "test"] = "train"  # splits share no objects and no backgrounds
+    seed: Seed = 0
     sequences: Million = 200  # how many
     frames: Million = 60  # frames in each sequence
     frame_step: Million = 1  # keep every n-th frame
     width: FrameSide = 320  # width of a frame, pixels
     height: FrameSide = 240  # height of a frame, pixels
     # Folders of objects with alpha or masks, instead of drawn ones (docs/data.md); relative
-    # to where the command runs
+    # to the current folder
     sprites: tuple[str, ...] = ()
     backgrounds: tuple[str, ...] = ()  # folders of photographs, instead of drawn scenes
     part_prob: float = 0.0  # share of sequences whose target is a part of an object
@@ -399,8 +401,8 @@ class SyntheticConfig(_Checked, place="synthetic."):
     def _check(self):
         require(
             0 <= self.part_prob <= 1 and (self.sprites or not self.part_prob),
-            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
-            f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
+            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1] and needs "
+            f"`synthetic.sprites` (={self.sprites}): give folders, or set it to 0",
         )
 
 
@@ -410,9 +412,8 @@ class SourceConfig(_Checked):
 
     path: str = ""  # a folder of prepared records; empty for a rendered set
     synthetic: SyntheticConfig | None = None
-    frame_range: Natural = (
-        100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
-    )
+    # DATASET.*.FRAME_RANGE: template and search at most this far apart
+    frame_range: Natural = 100
     weight: Positive = 1.0  # share of the pairs, relative to the other sources
     # DATASET.*.NUM_USE: how many of its videos (or images) one pass over the mix takes; the
     # share of the pairs is then weight * num_use. -1: each once; 0: weight alone decides
@@ -447,29 +448,28 @@ class AugmentConfig(_Checked):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig(_Checked, place="data."):
-    """Where pairs come from and how they are drawn."""
+    """Where training pairs come from and how they are sampled."""
 
     sources: tuple[SourceConfig, ...] = ()
-    crop_size: Annotated[int, _between(1, 8192)] = (
-        511  # side of a stored crop; the template's share of it is template_size
-    )
+    # side of a stored crop, pixels
+    crop_size: Annotated[int, _between(1, 8192)] = 511
     template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
     search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
     negative_prob: Share = 0.2  # DATASET.NEG: share of negative pairs
-    # DaSiamRPN's semantic negatives: share of the negative pairs whose search image shows
-    # another instance of the template's category
+    # DaSiamRPN's semantic negatives: share of negative pairs whose search image shows another
+    # instance of the template's category
     same_category_prob: Share = 0.0
-    other_category_prob: Share = 0.0  # the same with an object of another category
-    gray_prob: Share = 0.0  # DATASET.GRAY: share of pairs without colour
+    other_category_prob: Share = 0.0  # the same, with another category
+    gray_prob: Share = 0.0  # DATASET.GRAY: share of grey-level pairs
     positive_iou: float = 0.6  # TRAIN.THR_HIGH: anchors above this IoU are positive
     negative_iou: float = 0.3  # TRAIN.THR_LOW: anchors below this IoU are negative
-    positives: int = 16  # TRAIN.POS_NUM: anchors chosen in one pair, at most
-    anchors: int = 64  # TRAIN.TOTAL_NUM: positives and negatives
+    positives: int = 16  # TRAIN.POS_NUM: positive anchors per pair, at most
+    anchors: int = 64  # TRAIN.TOTAL_NUM: anchors per pair
     negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM: anchors of a negative pair
-    # Which anchors are chosen, where there are more than wanted: "drawn" one after the other,
-    # or those that come first in a random order, which a device can choose as well
+    # How anchors are sampled where there are too many: "drawn" one by one, or the first ones
+    # of a random ranking, which also runs on a device
     anchor_choice: Literal["drawn", "ranked"] = "drawn"
-    # SiamFC: no anchors, but cells at most `response_radius` pixels from the target's centre
+    # SiamFC: no anchors, but cells within `response_radius` pixels of the target's centre
     labels: Literal["anchors", "response"] = "anchors"
     response_radius: NotNegative = 16.0  # SiamFC: pixels
     # SiamFC: how the distance from the centre is measured
@@ -513,7 +513,7 @@ class DataConfig(_Checked, place="data."):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig(_Checked, place="loss."):
-    """Weights of the losses; `data.labels` of "response" have SiamFC's logistic loss alone."""
+    """Weights of the losses; with `data.labels` "response", only SiamFC's logistic loss."""
 
     cls_weight: NotNegative = 1.0  # TRAIN.CLS_WEIGHT: of the classification loss
     loc_weight: NotNegative = 1.2  # TRAIN.LOC_WEIGHT: of the box loss
@@ -521,8 +521,8 @@ class LossConfig(_Checked, place="loss."):
     loc_distance: Literal["l1", "smooth_l1"] = "l1"
     # Weight of a loss 1 - GIoU of the predicted boxes, beside `loc_distance`
     iou_weight: NotNegative = 0.0
-    # The classification target of a positive is the IoU of its predicted box, to this power;
-    # 0 is off: the target is 1
+    # The classification target of a positive is the IoU of its predicted box to this power;
+    # 0: the target is 1
     iou_aware: Share = 0.0
 
 
@@ -530,50 +530,43 @@ class LossConfig(_Checked, place="loss."):
 class OptimConfig(_Checked, place="optim."):
     """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then a decay to `end_lr`.
 
-    The neck and the heads are always trained. The backbone can be frozen at first, its batch
-    norm in inference mode; from then on, the stages that are chosen are trained.
+    Neck and heads are always trained. The backbone can be frozen for the first epochs, its
+    batch norms in inference mode; after that, the chosen stages are trained.
     """
 
     lr: Positive = 0.005  # learning rate after the warm-up
     end_lr: Positive = 0.0005  # learning rate of the last epoch
     warmup_lr: Positive = 0.001  # learning rate of the first epoch
     warmup_epochs: Natural = 5  # 0 for none
-    # After the warm-up, "log" decays log-linearly; "hold" keeps `lr` and decays in the last
+    # After the warm-up, "log" decays log-linearly; "hold" keeps `lr` and decays over the last
     # tenth of the epochs
     schedule: Literal["log", "hold"] = "log"
     momentum: Share = 0.9  # of SGD
-    weight_decay: NotNegative = 1e-4  # on every trained parameter
-    clip_norm: Annotated[float | None, _POSITIVE] = (
-        10.0  # largest norm of the whole gradient; None does not clip
-    )
-    # TRAIN.BATCH_SIZE, the pairs on each of PySOT's GPUs. It sums the GPUs' mean gradients:
-    # the mean over our whole batch is multiplied by batch_size / summed_batch. None: by one
+    weight_decay: NotNegative = 1e-4  # of every trained parameter
+    # largest global norm of the gradient; None: no clipping
+    clip_norm: Annotated[float | None, _POSITIVE] = 10.0
+    # TRAIN.BATCH_SIZE, the pairs per GPU in PySOT, which sums the GPUs' mean gradients: our
+    # mean gradient is multiplied by batch_size / summed_batch. None: by 1
     summed_batch: Annotated[int | None, _POSITIVE] = None
     backbone_train_epoch: Natural = 0  # BACKBONE.TRAIN_EPOCH: epochs with the backbone frozen
-    # BACKBONE.TRAIN_LAYERS: its stages that are trained from then on; None: all of them
+    # BACKBONE.TRAIN_LAYERS: stages trained after that; None: all
     backbone_train_stages: tuple[str, ...] | None = None
-    backbone_lr_scale: Annotated[
-        float,
-        Range(
-            lambda value: value > 0,
-            "must be positive; to freeze the backbone, let `optim.backbone_train_stages` be "
-            "empty",
-        ),
-    ] = 1.0  # BACKBONE.LAYERS_LR: their rate, relative to the heads'
-    # Batch norms of the backbone's trained stages: on the batch, or with "fixed" running
-    # statistics; scale and bias are trained either way
+    # BACKBONE.LAYERS_LR: learning rate of those stages, relative to the heads'
+    backbone_lr_scale: Annotated[float, _BACKBONE_SCALE] = 1.0
+    # Batch norms of the trained stages: batch statistics, or "fixed" running statistics;
+    # scale and bias are trained either way
     backbone_norm: Literal["batch", "fixed"] = "batch"
-    head_norm: Literal["batch", "fixed"] = "batch"  # the same of the neck and the heads
+    head_norm: Literal["batch", "fixed"] = "batch"  # the same for neck and heads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitConfig(_Checked):
-    """What a run starts from; one that is resumed never reads it again."""
+    """The weights that a new run starts from; a resumed run ignores them."""
 
-    # The name of a tracker that ships, a checkpoint or work directory of ours, a release file,
-    # or a file that `siamjax convert` takes; empty starts from random numbers
+    # A tracker that ships (by name), a checkpoint, a work directory, a release file, or a file
+    # that `siamjax convert` reads; empty: random initialisation
     path: str = ""
-    # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
+    # Parts to load; empty: all that the weights have
     parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()
 
     def _check(self):
@@ -586,44 +579,38 @@ class InitConfig(_Checked):
             )
         require(
             bool(self.path) or not self.parts,
-            f"`init.parts` (={self.parts}) need `init.path`, the weights to take them from",
+            f"`init.parts` (={self.parts}) need `init.path`, the weights to load",
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(_Checked, place="train."):
-    """How long, how much at once, and what is written on the way."""
+    """Length of a run, batch size, parallelism, logs and checkpoints."""
 
     seed: Seed = 123456  # of the initial parameters and of the data
-    batch_size: Annotated[int, _between(1, 10**6)] = (
-        28  # pairs in one step over all devices together
-    )
+    # pairs per step, over all devices
+    batch_size: Annotated[int, _between(1, 10**6)] = 28
     epochs: Annotated[int, _between(1, 10**5)] = 20  # of the whole run
     pairs_per_epoch: Count = 600_000  # pairs in one epoch
-    # One program over a mesh of all devices, or one program a device
+    # One program over a mesh of all devices, or one program per device
     parallel: Literal["jit", "pmap"] = "jit"
-    # What batch norm is computed over: the whole batch, or (as PySOT does) each device's part
+    # Batch norm over the whole batch, or (as in PySOT) over each device's part
     batch_stats: Literal["global", "device"] = "global"
-    # Parts of a batch that are computed one after the other, their gradients added up: less
-    # memory, and the same gradient but for batch norm, which sees one part at a time
+    # Gradient accumulation over this many parts of a batch: less memory; batch norm sees one
+    # part at a time
     micro_batches: Count = 1
-    # A moving average of parameters and running statistics is kept beside them, new =
-    # decay * old + (1 - decay) * current, and is what validation and users of checkpoints get.
-    # After n steps the decay is at most (1 + n) / (10 + n). 0 keeps none
-    average_decay: Annotated[
-        float,
-        Range(lambda value: 0 <= value < 1, "must lie in [0, 1); 0 keeps no average"),
-    ] = 0.0
-    log_every: Count = 20  # steps between two lines of metrics
-    checkpoint_every: Count = 1000  # steps between two checkpoints; the last step has one too
-    keep_checkpoints: Count = 2  # how many of the last; the best in validation is kept too
+    # Exponential moving average of parameters and running statistics, which validation and
+    # users of checkpoints get; after n steps the decay is at most (1 + n) / (10 + n). 0: none
+    average_decay: Annotated[float, _DECAY] = 0.0
+    log_every: Count = 20  # steps between lines of metrics
+    checkpoint_every: Count = 1000  # steps between checkpoints; the last step has one, too
+    keep_checkpoints: Count = 2  # the last n are kept, and the best in validation
     # A step with a larger loss, or a loss or gradient that is not finite, is skipped
     max_loss: Positive = 1e4
-    max_skipped: Natural = 20  # a run with more skipped steps is stopped
+    max_skipped: Natural = 20  # a run with more skipped steps stops
     tensorboard: bool = False  # metrics for TensorBoard as well; needs tensorboardX
-    picture_every: Natural = (
-        0  # steps between two pictures of pairs for TensorBoard; 0 for none
-    )
+    # steps between images of pairs for TensorBoard; 0: none
+    picture_every: Natural = 0
 
     def _check(self):
         require(
@@ -650,14 +637,14 @@ class TrainConfig(_Checked, place="train."):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidationConfig(_Checked, place="validation."):
-    """Tracks sequences with what has been learnt so far, in one pass, as training goes on."""
+    """Validation during training: one-pass evaluation of the current weights."""
 
-    data: str = ""  # a benchmark's own folder, or a json file of PySOT's; empty for none
+    data: str = ""  # a benchmark's folder, or a json file of PySOT's; empty: no validation
     benchmark: str = "otb"  # its layout, as in eval.py
-    sequences: tuple[str, ...] = ()  # only these sequences; by default all
-    max_frames: Natural = 0  # use the first frames of each sequence; 0 for all
+    sequences: tuple[str, ...] = ()  # only these; empty: all
+    max_frames: Natural = 0  # only the first frames of each sequence; 0: all
     every: Natural = 0  # steps between validations; 0: every epoch. The last step has one
-    slots: Count = 8  # sequences in one device call
+    slots: Count = 8  # sequences tracked side by side
 
     def _check(self):
         require(

@@ -19,7 +19,7 @@ class InputError(SiamjaxError, ValueError):
 class RefusedError(InputError):
     """A frame or a box that nothing can be tracked in: an evaluation leaves its sequence out.
 
-    Any other error in the midst of an evaluation stops it.
+    Any other error in the middle of an evaluation stops it.
     """
 
 

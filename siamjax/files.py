@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import platform
 import re
 import shutil
 import stat
@@ -38,6 +39,7 @@ _OURS = {
     "tracker.json",
 }
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_SCRATCH = ".unfinished-"
 _NAMES = ".names"  # a hidden folder with what is cut from long names
 
 
@@ -136,21 +138,53 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Gives an empty folder to fill, which becomes `path` at the end of the block, whole.
 
-    Raises `OSError`, whose message names the folder, also where something came to be in
-    `path` meanwhile; nothing is left then, nor where the block fails.
+    An empty folder may stand at `path` before. Raises `OSError`, whose message names the
+    folder, also where `path` holds something by then; nothing is left then, nor where the
+    block fails. What a killed process left is removed by the next one.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
-        try:
+        with scratch_folder(path.parent) as scratch:
+            temporary = scratch / path.name
+            temporary.mkdir()
             yield temporary
-            temporary.chmod(0o755)  # mkdtemp's folder is its owner's alone
+            with contextlib.suppress(OSError):
+                path.rmdir()  # Windows replaces no folder, not even an empty one
             os.replace(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise OSError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A hidden folder in `parent` for unfinished work, removed at the end whatever happens.
+
+    Its name holds the machine and the process. Those of processes of this machine that have
+    ended are removed first.
+    """
+    machine = _SCRATCH + (re.sub(r"\W", "_", platform.node()) or "here")
+    pattern = re.compile(rf"{re.escape(machine)}-(\d+)-\w+")
+    for folder in parent.glob(f"{_SCRATCH}*"):
+        match = pattern.fullmatch(folder.name)
+        if match and not is_running(int(match[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+    owner = f"{machine}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(dir=parent, prefix=owner) as scratch:
+        yield Path(scratch)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine runs; True where that cannot be told."""
+    if os.name == "nt":  # where signal 0 ends the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
 
 
 class _Writable(Exception):

@@ -4,9 +4,11 @@ An image is `[h, w, 3]` uint8 BGR. Whatever OpenCV reads is an image, under any 
 is whole, single and of at most `MAX_PIXELS`. Bytes behind its end do not matter.
 """
 
+import contextlib
 import os
 import stat
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,28 @@ MAX_BYTES = 1 << 30
 _SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _SOS = 0xDA
 _BARE = {0x00, 0x01, *range(0xD0, 0xDA), 0xFF}  # markers without a payload, and padding
+
+
+_threads_lock = threading.RLock()
+_threads_off: list[int] = []  # one entry for each open block: the threads before it
+
+
+@contextlib.contextmanager
+def opencv_without_threads() -> Iterator[None]:
+    """OpenCV computes in the calling thread alone until the last such block ends.
+
+    For readers that have threads or processes of their own, with which OpenCV's would fight.
+    """
+    with _threads_lock:
+        _threads_off.append(_threads_off[0] if _threads_off else cv2.getNumThreads())
+        cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            before = _threads_off.pop()
+            if not _threads_off:
+                cv2.setNumThreads(before)
 
 
 class ImageError(RefusedError):
@@ -109,7 +133,7 @@ def _what_is_wrong(content: bytes) -> str:
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
     """The segments of a JPEG's header up to its scan: marker, place of the payload, length.
 
-    Raises `ValueError`, `IndexError` or `struct.error` where the header ends too early.
+    Raises `InputError`, `IndexError` or `struct.error` where the header ends too early.
     """
     place, marker = 2, 0
     while marker != _SOS:
@@ -129,7 +153,7 @@ def _stated(content: bytes) -> tuple[int, int, int]:
             if marker in _SOF:
                 height, width = struct.unpack_from(">HH", content, place + 1)
             end = place + length
-        # Cut short, it would decode to a picture with a grey end; its last marker is missing.
+        # Cut short, it would decode to an image with a grey end; its last marker is missing.
         return width, height, int(content.rfind(b"\xff\xd9") >= end)
     elif content[:8] == b"\x89PNG\r\n\x1a\n":
         return *struct.unpack_from(">II", content, 16), _count_png(content)

@@ -81,7 +81,7 @@ def test_pictures_that_cannot_be_read(prepared, capsys):
         data[place : place + 2] = b"\0\0"
     file.write_bytes(data)
     assert main(["check", str(prepared)]) == 2
-    assert "3 of 9 pictures cannot be read" in shown(capsys)
+    assert "3 of 9 images cannot be read" in shown(capsys)
 
 
 def test_identical_pictures_are_counted(tmp_path, capsys):
@@ -92,7 +92,7 @@ def test_identical_pictures_are_counted(tmp_path, capsys):
     prepare("coco", tmp_path / "in", tmp_path / "set", SMALL)
     assert main(["check", str(tmp_path / "set")]) == 0
     out = shown(capsys)
-    assert "1  identical pictures" in out and "every track has one frame" in out
+    assert "1  identical images" in out and "every track has one frame" in out
 
 
 @pytest.mark.parametrize(

@@ -358,7 +358,7 @@ def test_what_is_unusable_is_unusable_everywhere(places, picture, kind):
     data = places(UNUSABLE[kind](picture))
     for keep in ("frames", "crops"):
         stored, left_out = kept_by(data, keep)
-        assert len(stored) == 2 and left_out == {"the picture cannot be read": 1}
+        assert len(stored) == 2 and left_out == {"the image cannot be read": 1}
     assert isinstance(list(open_frames(data / "a" / "img"))[1], ImageError)
     (sequence,), _ = load_sequences(data, get_benchmark("OTB100"))
     with pytest.raises(ImageError, match=r"0002\.jpg"):

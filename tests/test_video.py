@@ -39,7 +39,7 @@ def write_video(path, frames, **options):
 
 @pytest.fixture
 def video(tmp_path, picture):
-    """Ten frames, the picture moving to the right by eight pixels each."""
+    """Ten frames, the image moving to the right by eight pixels each."""
     return write_video(
         tmp_path / "moving.mp4", [np.roll(picture, 8 * i, 1) for i in range(10)], frame_rate=25
     )
@@ -276,7 +276,7 @@ def shown(elements):
 def cut(source, target, start):
     """From `start` seconds on without encoding, as `ffmpeg -ss START -i SOURCE -c copy` does.
 
-    The copy begins with the whole picture before, at a negative time, if the format has any.
+    The copy begins with the whole image before, at a negative time, if the format has any.
     """
     with av.open(str(source)) as file, av.open(str(target), "w") as copy:
         stream = file.streams.video[0]
@@ -306,7 +306,7 @@ def test_a_video_cut_without_encoding_has_the_frames_that_are_shown(tmp_path, su
 
 
 def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
-    """A broadcast that was joined in the midst of a group of pictures."""
+    """A broadcast that was joined in the middle of a group of pictures."""
     whole = encode(tmp_path / "whole.ts", numbered(48), options={"g": "12", "bf": "0"})
     content = whole.read_bytes()
     with av.open(str(whole)) as file:
@@ -349,7 +349,7 @@ def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, optio
 
 
 def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
-    """No picture is said to stand alone, as by some recorders."""
+    """No image is said to stand alone, as by some recorders."""
     path = encode(tmp_path / "plain.avi", numbered(20), codec="mpeg4")
     content = bytearray(path.read_bytes())
     index = content.index(b"idx1") + 8
@@ -505,7 +505,7 @@ def test_images_of_a_folder_are_as_far_apart_as_they_are_written(tmp_path):
 
 
 def with_cover(path, frames, first, disposition):
-    """A video with a picture as another stream, which comes in front of it or behind."""
+    """A video with an image as another stream, which comes in front of it or behind."""
     with av.open(str(path), "w") as file:
         streams = {}
         for kind in ("cover", "video") if first else ("video", "cover"):
@@ -550,7 +550,7 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
         samples.sample_rate = 8000
         file.mux(sound.encode(samples))
         file.mux(sound.encode(None))
-    with pytest.raises(ImageError, match=r"song\.mp4: holds only a cover picture"):
+    with pytest.raises(ImageError, match=r"song\.mp4: holds only a cover image"):
         open_frames(path)
 
 

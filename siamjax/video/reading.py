@@ -23,7 +23,7 @@ MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rate
 _FAR = 5  # times by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 _SLACK = 4096  # bytes: some programs count their own headers twice
-_LOOK_AHEAD = 100  # packets that tell a picture from a video
+_LOOK_AHEAD = 100  # packets that tell an image from a video
 _WITHOUT_KEY = 300  # packets after which a video may begin with any frame
 _JOINED = (
     "it was cut without encoding: frames before the first whole one cannot be shown, and are "
@@ -52,7 +52,7 @@ def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
 class VideoFile:
     """The frames of the video in a file or at a network address, turned upright.
 
-    The video is the largest stream that is no cover picture. Iterating decodes from the
+    The video is the largest stream that is no cover image. Iterating decodes from the
     beginning and gives the frames that a player shows: those before the first whole one, in a
     video that was cut without encoding, are left out. An `ImageError` stands in the place of
     a damaged one, and a `SourceStopped` where reading ends before the video does.
@@ -122,7 +122,7 @@ class VideoFile:
                 "no video of a known codec" if container.streams.video else "no video stream"
             )
             raise ImageError(
-                f"{self.path}: holds {'only a cover picture' if videos else unknown}"
+                f"{self.path}: holds {'only a cover image' if videos else unknown}"
             )
         if len(moving) > 1 and "://" not in str(self.path):
             moving = self._without_stills(container, moving)
@@ -138,7 +138,7 @@ class VideoFile:
         return stream
 
     def _without_stills(self, container, streams):
-        """Those streams that go on; a cover picture need not be marked as one."""
+        """Those streams that go on; a cover image need not be marked as one."""
         packets = collections.Counter()
         try:
             for packet in itertools.islice(container.demux(streams), _LOOK_AHEAD):
@@ -156,7 +156,7 @@ class VideoFile:
         # An AVI file without its index has entries for what was read alone.
         if kind == "avi" and max((e.pos for e in entries), default=0) < container.size / 2:
             return None
-        # One that begins in the midst is read for it; there is no other way.
+        # One that begins in the middle is read for it; there is no other way.
         if not any(entry.is_keyframe for entry in entries[1:]) or entries[0].is_keyframe:
             return sum(not entry.is_discard for entry in entries) or None
         packets = (packet for packet in container.demux(stream) if packet.size)

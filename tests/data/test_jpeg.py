@@ -1,4 +1,4 @@
-"""Decoding parts of JPEGs: the pixels of the whole picture, exactly."""
+"""Decoding parts of JPEGs: the pixels of the whole image, exactly."""
 
 import cv2
 import numpy as np

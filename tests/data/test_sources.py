@@ -95,7 +95,7 @@ def test_interrupted_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_full_disk_leaves_nothing_behind(tmp_path, run_on_full_disk):
-    """Files may not grow beyond a few pictures."""
+    """Files may not grow beyond a few images."""
     told = run_on_full_disk(
         50_000,
         "from siamjax.config import SyntheticConfig",

@@ -97,7 +97,7 @@ def test_names_pick_sequences_and_wrong_ones_are_explained(write_sequence, load)
         (lambda f: [p.unlink() for p in (f / "img").iterdir()], "no image"),
         (lambda f: (f / "img").rename(f / "images"), "no folder img/"),
         (lambda f: (f / "img" / "0001.png").write_bytes(b""), "0001.png"),
-        (lambda f: (f / "img" / "0001.png").write_bytes(b"no picture"), "0001.png"),
+        (lambda f: (f / "img" / "0001.png").write_bytes(b"no image"), "0001.png"),
     ],
 )
 def test_a_bad_sequence_is_skipped_and_named(write_sequence, load, damage, message):

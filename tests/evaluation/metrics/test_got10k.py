@@ -155,7 +155,7 @@ def test_an_archive_for_got10ks_server(tmp_path):
         )
         rows = archive.read(f"{names[0]}/{names[0]}_001.txt").decode().splitlines()
     assert rows == ["10.0000,20.0000,16.0000,12.0000"] * 4
-    # the truth is with the server: nothing is scored, and nothing is said to be 0
+    # the ground truth is with the server: nothing is scored, and nothing is said to be 0
     scores = score_tracker("ours", results.folder, truths, benchmark)
     assert scores.overall == {} and "server" in str(scores.problems[0])
 
