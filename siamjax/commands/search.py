@@ -79,11 +79,9 @@ def search(
         search_sizes=search_sizes or (settings.tracker.search_size,),
     )
     for size in space.search_sizes:
-        cells = settings.model.score_size_for(size)
+        settings.model.score_size_for(size)
         if size > settings.model.template_size:  # has the network a score map of that side?
-            build_network(
-                dataclasses.replace(settings.model, search_size=size, score_size=cells)
-            )
+            build_network(dataclasses.replace(settings.model, search_size=size))
     proposer = make_proposer(method, space, seed, candidates)
     loaded, problems = load_sequences(data, conventions, sequences)
     model = siamjax.load_model(settings, weights)
