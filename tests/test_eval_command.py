@@ -117,7 +117,7 @@ def test_an_interrupted_evaluation_goes_on(run, summary, monkeypatch, capsys):
 
     monkeypatch.setattr(runner, "run_sequence", interrupted)
     assert run("--slots", 0) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes it" in capsys.readouterr().err
     assert run("--slots", 0) == 0
     assert calls == ["Alpha", "Beta", "Beta"]
     (tracker,) = summary()["trackers"].values()
