@@ -19,14 +19,14 @@ def ablate(
     jobs: int = 1,
     dry_run: bool = False,
 ) -> None:
-    """Trains and evaluates every variant and seed of a study.
+    """Trains and evaluates the variants of a study.
 
     The same command resumes an interrupted study.
 
     Writes table.md, table.tex, table.csv, pictures and index.html.
 
     Args:
-        study: a study file, configs/ablations/NAME.py
+        study: a study by name, such as shift, or a file
         workdir: the folder for runs and tables
         size: `full` needs the paper's data; `small` renders its own
         variants: run only these variants; by default all

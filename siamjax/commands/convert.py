@@ -14,7 +14,7 @@ def convert(
     config: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Converts weights of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking and torchvision.
+    """Converts other projects' weights into a checkpoint.
 
     Without --config and --out, it only says what the file is and which configuration fits.
     With them, it writes a checkpoint, config.json, and report.txt, which says where each key

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Literal, get_args
 
-from siamjax.config import Config, ConfigError, SourceConfig, did_you_mean, require
-from siamjax.config_files import run_file
+from siamjax.config import Config, SourceConfig, did_you_mean, require
+from siamjax.config_files import find_file, run_file
 
 Size = Literal["full", "small"]
 Probe = Literal["response", "equivariance"]
@@ -81,13 +81,16 @@ class Study:
 
 
 def load_study(path: str | Path, size: Size) -> Study:
-    """Reads a study file; raises `ConfigError` when it is missing or breaks a rule."""
-    path = Path(path)
+    """Reads a study, a file or a name such as "shift".
+
+    Raises `ConfigError` when it is missing or breaks a rule.
+    """
     require(size in get_args(Size), f"`size` (={size!r}) must be one of {list(get_args(Size))}")
-    if not path.is_file():
-        known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise ConfigError(f"study {str(path)!r} does not exist{did_you_mean(path.stem, known)}")
-    form = "a study has `get_study(size) -> Study`; a configuration is trained with train.py"
+    path = find_file(path, "study", "ablations")
+    form = (
+        "a study has `get_study(size) -> Study`; a configuration is trained with `siamjax "
+        "train`"
+    )
     study = run_file(path, "get_study", form, size)
     require(
         isinstance(study, Study),

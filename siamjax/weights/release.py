@@ -39,7 +39,7 @@ class About:
     Attributes:
         config: its configuration.
         provenance: `pairs` it was trained on, `sources`, each with `name` and `terms`, and
-            whatever else its author adds.
+            whatever else its author adds; empty if the author stated nothing.
         version: of siamjax that wrote it.
     """
 
@@ -76,7 +76,8 @@ def read_about(path: str | Path) -> About:
     try:
         config = config_from_dict(parse_json(metadata["config"]))
         provenance = parse_json(metadata["provenance"])
-        check_provenance(provenance)
+        if provenance:
+            check_provenance(provenance)
     except ConfigError as error:
         raise WeightsError(
             f"{path}, written by siamjax {writer}, does not work with siamjax "
@@ -136,7 +137,8 @@ def write_release(
     an incomplete provenance, and for a name without .safetensors.
     """
     check_release_name(path)
-    check_provenance(provenance)
+    if provenance:
+        check_provenance(provenance)
     if variables["batch_stats"]:
         raise WeightsError("a release has no batch norms; fold them first")
     tensors = {}
