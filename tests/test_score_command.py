@@ -91,7 +91,7 @@ def test_lasots_280_sequences_from_its_toolkits_folder(tmp_path, score, rng):
     # absent frames are in the denominator by PySOT's convention, and in nothing by the other
     assert found["overall"]["precision_20px"] == pytest.approx(0.75)
     report = tmp_path / "report"
-    words = ("--convention", "visible", "--report", report)
+    words = ("--convention", "got10k", "--report", report)
     (found,) = score("LaSOT", annotations, tmp_path / "tracking_results", *words).values()
     assert found["overall"]["precision_20px"] == 1
     (full,) = json.loads((report / "summary.json").read_text())["trackers"].values()

@@ -113,7 +113,7 @@ def test_times_go_with_got10ks_boxes(tmp_path):
     assert rows[:2] == ["0.5000,0.2500", "0.0000,1.0000"]
     for text, message in (
         ("1\n1\n1\n", "expected 4 times, one per frame, read 3"),
-        ("1\n1 2\n1\n1\n", "line 2: 2 times"),
+        ("1\n1 2\n1\n1\n", "line 2: expected 1 times"),
         ("1\ninf\n1\n1\n", "line 2: a time is"),
         ("1\n1\n-1\n1\n", "line 3: a time is"),
     ):

@@ -58,7 +58,7 @@ def test_hand_arithmetic():
     assert got10k.scores(overlap) == (0.375, 0.25, 0.25)  # 0.5 is not above 0.50
     visible = np.array([True, True, False, False, True])
     np.testing.assert_allclose(got10k.frame_overlaps(gt, [run], visible=visible), [0.5, 1])
-    with pytest.raises(ValueError, match="expected 5 boxes, .* got 4"):
+    with pytest.raises(ValueError, match=r"expected 5 boxes, .* got 4"):
         got10k.frame_overlaps(gt, [run[1:]])
     with pytest.raises(ValueError, match="no frame"):
         got10k.frame_overlaps(gt[:1], [run[:1]])

@@ -130,7 +130,7 @@ def test_missing_sequences_and_strangers_are_named(tracker):
     _, problems = read_supervised(folder, sequences, VOT2018)
     assert sorted(problems) == [
         "ants1: not scored: no results",
-        "ball-2: not scored: no file ball-2_001.txt; binary results are not read",
+        "ball-2: not scored: no file ball-2_001.txt; binary results are not supported",
         "bees: results for a sequence that is not in the benchmark",
     ]
 
