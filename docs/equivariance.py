@@ -19,8 +19,8 @@ from siamjax.api import Model
 from siamjax.config import Config
 from siamjax.config_files import changed, load_config
 from siamjax.models.build import build_network, init_variables
-from siamjax.studies.equivariance import at_border, in_middle, measure
 from siamjax.studies.plots import draw_maps, write_png
+from siamjax.studies.probes import at_border, in_middle, measure_equivariance
 from siamjax.weights.convert import initialise_from
 from siamjax.weights.state_dict import read_state_dict
 
@@ -50,7 +50,7 @@ def errors(config: Config, imagenet: Path | None = None) -> dict[str, np.ndarray
     if imagenet is not None:
         variables, _ = initialise_from(variables, read_state_dict(imagenet), config)
     side = config.model.search_size + config.model.anchors.stride
-    found = measure(Model(network, variables, config), textures(side))
+    found = measure_equivariance(Model(network, variables, config), textures(side))
     return {level: np.array(found[level]) for level in config.model.levels}
 
 

@@ -1,7 +1,8 @@
 """siamjax: the SiamRPN++ family of visual object trackers in JAX.
 
     import siamjax
-    tracker = siamjax.load_tracker()
+    model = siamjax.load_model()
+    tracker = model.tracker()
     tracker.init(frame, box_xywh)
     result = tracker.update(frame)
     result.box_xywh, result.score, result.is_lost
@@ -15,6 +16,11 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Config": "siamjax.config",
+    "Model": "siamjax.model",
+    "Result": "siamjax.tracking.result",
+    "SiamjaxError": "siamjax.errors",
+    "evaluate": "siamjax.api",
+    "train": "siamjax.api",
     "ConfigError": "siamjax.config",
     "load_config": "siamjax.config_files",
     "load_model": "siamjax.api",

@@ -1,115 +1,31 @@
 """The public entry points: load a model or a tracker from a configuration and weights."""
 
 import logging
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
-from jax import Array
 
+import siamjax
 from siamjax import compile_cache, shipped
 from siamjax.config import Config, ConfigError
-from siamjax.config_files import load_config
+from siamjax.config_files import changed, load_config
 from siamjax.errors import InputError
+from siamjax.model import Model
 from siamjax.models.build import abstract_variables, build_network, init_variables
-from siamjax.models.folding import fold_batch_norm
-from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
-from siamjax.tracking.frames import Color
+from siamjax.models.siamese import SiameseRPN
+from siamjax.tracking.batch import BatchTracker
 from siamjax.tracking.tracker import Tracker
 from siamjax.weights.release import check_tree, is_release, read_about, read_release
+
+if TYPE_CHECKING:
+    from siamjax.evaluation.evaluate import Evaluation
+    from siamjax.evaluation.running.runner import Entrant
 
 Random = Literal["random"]
 RANDOM: Random = "random"
 logger = logging.getLogger(__name__)
-
-
-class Model:
-    """A network with its weights: encode a template once, score many search images.
-
-    Images are BGR unless `color="rgb"`, values 0..255, uint8 or floating; outputs are
-    float32.
-
-    Attributes:
-        network: the Linen module.
-        variables: `{"params": ..., "batch_stats": ...}`.
-        config: the configuration.
-    """
-
-    def __init__(self, network: SiameseRPN, variables: dict, config: Config):
-        self.network = network
-        self.variables = jax.device_put(variables)
-        self.config = config
-
-    def encode_template(self, images, *, color: Color = "bgr") -> TemplateFeatures:
-        """Features of templates `[b, t, t, 3]`, computed once for many search images.
-
-        t is `model.template_size` of the configuration, 127 for the published models. Raises
-        `InputError` for another shape.
-        """
-        images = _images(images, "images", color)
-        side = self.config.model.template_size
-        if images.shape[1:3] != (side, side):
-            raise InputError(
-                f"`images` has shape {images.shape}, but templates of `{self.config.name}` are "
-                f"(b, {side}, {side}, 3)"
-            )
-        return _encode_template(self.variables, images, network=self.network)
-
-    def predict(
-        self, template: TemplateFeatures, search, *, color: Color = "bgr"
-    ) -> Prediction:
-        """Score maps of search images `[b, n, n, 3]`, one for each template.
-
-        `cls_logits` `[b, h, w, a, 2]` (background, foreground) and `loc` `[b, h, w, a, 4]`
-        (dx, dy, dw, dh). Raises `InputError` for another shape.
-        """
-        search = _images(search, "search", color)
-        count = jax.tree.leaves(template)[0].shape[0]
-        if search.shape[1] != search.shape[2] or search.shape[0] != count:
-            raise InputError(
-                f"`search` has shape {search.shape}, but {count} square images, one for each "
-                f"template, are expected: ({count}, n, n, 3)"
-            )
-        return _predict(self.variables, template, search, network=self.network)
-
-    def predict_mask(self, prediction: Prediction, cell) -> Array:
-        """SiamMask's masks, logits `[b, t, t]`, at `cell` `[b, 2]`: row and column of each map.
-
-        A mask shows the t x t pixels of its search image that begin at 8 * column - 4 *
-        base_size and 8 * row - 4 * base_size, which may lie outside. Raises `InputError` for
-        a network without masks, and for a cell outside the score map.
-        """
-        if prediction.mask is None:
-            raise InputError(
-                f"`{self.config.name}` has no masks; use a configuration with `model.mask`, "
-                "such as configs/siammask_r50.py"
-            )
-        cell, shape = np.asarray(cell), prediction.cls_logits.shape
-        if (
-            cell.shape != (shape[0], 2)
-            or cell.dtype.kind not in "iu"
-            or not ((cell >= 0) & (cell < shape[1:3])).all()
-        ):
-            raise InputError(
-                f"`cell` (={cell.tolist()}) must give a row and a column, whole numbers, in "
-                f"the {shape[1]} x {shape[2]} cells of each of {shape[0]} score maps"
-            )
-        cell = jax.device_put(cell.astype(np.int32))
-        return _predict_mask(self.variables, prediction.mask, cell, network=self.network)
-
-    def folded(self) -> "Model":
-        """The same model with batch norms folded into the convolutions, for inference only.
-
-        Predictions are equal up to rounding. The weights of a release are folded already.
-        """
-        if not self.variables["batch_stats"]:
-            return self
-        # In NumPy, where each shape of a kernel does not cost a compilation.
-        variables = jax.device_get(self.variables)
-        return Model(*fold_batch_norm(self.config.model, variables), self.config)
 
 
 def load_model(
@@ -135,14 +51,110 @@ def load_model(
 
 
 def load_tracker(
-    config: Config | str | Path | None = None, weights: str | Path | None = None
+    config: Config | str | Path | None = None,
+    weights: str | Path | None = None,
+    *,
+    long_term: bool = False,
 ) -> Tracker:
     """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`.
 
-    Batch norms are folded into the convolutions, see `Model.folded`.
+    With `long_term`, a lost target is searched for in a larger search image.
     """
-    model = load_model(config, weights).folded()
-    return Tracker(model.network, model.variables, model.config)
+    return load_model(config, weights).tracker(long_term=long_term)
+
+
+def evaluate(
+    model: Model | tuple[Config | str | Path | None, str | Path | None],
+    benchmark: str,
+    *,
+    data: str | Path,
+    out: str | Path,
+    sequences: Sequence[str] = (),
+    controls: bool = False,
+    experiment: Literal["one-pass"] | None = None,
+    slots: int = 8,
+    real_time: bool = False,
+    speed: float | None = None,
+    repetitions: int = 1,
+    compare: Sequence[Path] = (),
+) -> "Evaluation":
+    """Runs a tracker over a benchmark, scores it and writes a report to the folder `out`.
+
+    `model` is a `Model`, or the arguments that `load_model` takes. The others are those of
+    `siamjax eval`, whose help explains them. Resumes what `out` holds of the same evaluation.
+    The result has `overall["success_auc"]`, or what else the benchmark measures, `sequences`
+    and `problems`. Raises `InputError`, and what `load_model` raises.
+    """
+    from siamjax.evaluation import evaluate as evaluation
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+
+    data, out = Path(data), Path(out)
+    if isinstance(model, Model):
+        config = model.config
+    else:
+        config, weights = resolve(*model)
+    if get_benchmark(benchmark).name == "synthetic" and not (data / "list.txt").is_file():
+        from siamjax.data.synthetic import write_test_split
+
+        write_test_split(data)
+
+    def enter(slots: int) -> list["Entrant"]:
+        own = model if isinstance(model, Model) else load_model(config, weights)
+        return _entrants(own, slots, controls)
+
+    return evaluation.evaluate(
+        enter,
+        benchmark,
+        data=data,
+        out=out,
+        title=config.name,
+        sequences=sequences,
+        experiment=experiment,
+        slots=slots,
+        real_time=real_time,
+        speed=speed,
+        repetitions=repetitions,
+        others=[Path(folder) for folder in compare],
+    )
+
+
+def train(
+    config: Config | str | Path,
+    workdir: str | Path,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    profile: tuple[int, int] | None = None,
+) -> Model:
+    """Trains a network in `workdir`, resuming what it holds, and returns it.
+
+    `overrides` replace fields of the configuration: `{"optim.lr": 0.02}`. `profile` are the
+    first and the last step of a profiler's trace. Raises `ConfigError` before anything is
+    trained, and the errors of `training.loop.train`.
+    """
+    from siamjax.training.loop import train
+
+    config = config if isinstance(config, Config) else load_config(config)
+    config = changed(config, dict(overrides or {}))
+    train(config, Path(workdir), validate=validation_of(config), profile=profile)
+    return load_model(config, workdir)
+
+
+def validation_of(config: Config) -> Callable[[dict], dict[str, float]] | None:
+    """What `training.loop.train` calls to validate; None where the configuration does not.
+
+    Only the main process reads the sequences.
+    """
+    if not config.validation.data:
+        return None
+    from siamjax.evaluation.validation import make_validation
+    from siamjax.training.processes import is_main
+
+    if not is_main():
+        return dict
+    network = build_network(config.model)
+    return make_validation(
+        config, lambda variables, slots: BatchTracker(network, variables, config, slots)
+    )
 
 
 def resolve(
@@ -175,34 +187,24 @@ def resolve(
     return config, path or _shipped_for(config)
 
 
-@partial(jax.jit, static_argnames="network")
-def _encode_template(variables, images, *, network):
-    return network.apply(variables, images, method=network.encode_template)
+def _entrants(model: Model, slots: int, controls: bool) -> list["Entrant"]:
+    """The trackers of an evaluation: the model's, and those that it has to beat."""
+    from siamjax.evaluation.running.controls import StaticTracker
+    from siamjax.evaluation.running.fingerprint import fingerprint
+    from siamjax.evaluation.running.runner import Entrant
 
-
-@partial(jax.jit, static_argnames="network")
-def _predict(variables, template, search, *, network):
-    return network.apply(variables, template, search, method=network.predict)
-
-
-@partial(jax.jit, static_argnames="network")
-def _predict_mask(variables, mask, cell, *, network):
-    return network.apply(variables, mask, cell, method=network.predict_mask)
-
-
-def _images(images, name: str, color: Color) -> Array:
-    if color not in ("bgr", "rgb"):
-        raise InputError(f'`color` (={color!r}) must be "bgr" or "rgb"')
-    images = jnp.asarray(images)
-    if images.ndim != 4 or images.shape[3] != 3:
-        raise InputError(f"`{name}` has shape {images.shape} and must be (b, n, n, 3)")
-    if images.dtype != jnp.uint8 and not jnp.issubdtype(images.dtype, jnp.floating):
-        raise InputError(
-            f"`{name}` is {images.dtype} and must be uint8, or floating: grey levels 0..255 "
-            "(16 bits become those with `images / 257`)"
-        )
-    images = images.astype(jnp.float32)
-    return images if color == "bgr" else images[..., ::-1]
+    config = model.config
+    models = {config.name: model}
+    if controls:
+        models[f"{config.name}-untrained"] = _untrained(config)
+    entrants = []
+    for name, each in models.items():
+        tracker = each.batch_tracker(slots) if slots else each.tracker()
+        mark = fingerprint(config, each.variables, siamjax.__version__)
+        entrants.append(Entrant(name, tracker, mark, slots))
+    if controls:
+        entrants.append(Entrant("never-moves", StaticTracker(), {"control": "never moves"}))
+    return entrants
 
 
 def _ships(name: Config | str | Path) -> bool:
@@ -223,7 +225,8 @@ def _shipped_for(config: Config) -> Path:
     names = ", ".join(f"`{name}`" for name in shipped.catalogue()) or "none"
     raise ConfigError(
         f"no weights ship for the network of `{config.name}` (with weights: {names}); give "
-        "`weights`: a training's work directory, a checkpoint in it, or a weights file"
+        "`weights`: a training's work directory, a checkpoint in it, or a weights file; "
+        '"random" gives an untrained network'
     )
 
 
@@ -266,7 +269,7 @@ def _released(config: Config, path: Path) -> Model:
     network = build_network(config.model, folded=True, checked=not is_known)
     if not is_known:
         check_tree(variables, abstract_variables(config.model, folded=True), path)
-    return Model(network, variables, config)
+    return Model(network, variables, config, about.provenance)
 
 
 def _load_variables(network: SiameseRPN, config: Config, weights: Path) -> dict[str, dict]:

@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import tyro
@@ -13,6 +14,7 @@ from siamjax.commands.ablate import ablate
 from siamjax.commands.check import check
 from siamjax.commands.convert import convert
 from siamjax.commands.ending import end_process, run_command
+from siamjax.commands.evaluate import evaluate
 from siamjax.commands.export import export
 from siamjax.commands.export_weights import export_weights
 from siamjax.commands.models import models
@@ -24,10 +26,13 @@ from siamjax.commands.report import report
 from siamjax.commands.score import score
 from siamjax.commands.search import search
 from siamjax.commands.track import track
+from siamjax.commands.train import train
 from siamjax.commands.vot import vot
 
 COMMANDS = {
     "track": track,
+    "train": train,
+    "eval": evaluate,
     "vot": vot,
     "models": models,
     "release": release,
@@ -45,15 +50,26 @@ COMMANDS = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, prog: str = "siamjax") -> int:
     """Runs one subcommand; returns the exit code (0 done, 1 bad input, 130 interrupted)."""
     # grain's and TFDS's absl flags are never parsed by us; reading them must still work.
     flags.FLAGS.mark_as_parsed()
     # TensorFlow-free by choice: keeps TFDS from looking for credentials on a cluster.
     os.environ.setdefault("NO_GCE_CHECK", "true")
     words = sys.argv[1:] if arguments is None else arguments
+    name = words[0] if words else ""
+    if prog == "siamjax" and name in ("train", "eval"):
+        prog = f"siamjax {name}"
+    if name == "train":
+        return train(words[1:], prog)
+    if name == "eval":
+        return run_command(
+            prog,
+            lambda: tyro.cli(evaluate, args=words[1:], prog=prog),
+            interrupted="interrupted; the same command resumes it",
+        )
     commands = COMMANDS
-    if not words or words[0] not in COMMANDS:
+    if name not in COMMANDS:
         commands = {name: _summary(act) for name, act in COMMANDS.items()}
     return run_command(
         "siamjax",
@@ -62,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
             args=words,
             prog="siamjax",
             description="Siamese visual object tracking. `siamjax COMMAND --help` explains a "
-            "command; train.py and eval.py train and evaluate.",
+            "command.",
         ),
     )
 
@@ -76,8 +92,10 @@ def _summary(act: Callable) -> Callable:
     return summary
 
 
-def command() -> NoReturn:
-    """What the installed `siamjax` runs: `main`, and then the end of the process."""
+def command(name: str | None = None) -> NoReturn:
+    """Runs the subcommand that the command line names, or `name`, and ends the process."""
+    if name is not None:
+        end_process(main([name, *sys.argv[1:]], Path(sys.argv[0]).name))
     # Imports and traces make many objects that stay: looking through them again and again for
     # garbage is a sixth of the time until a first box.
     gc.set_threshold(50_000)

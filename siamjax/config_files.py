@@ -19,14 +19,10 @@ from siamjax.text import TextError, read_json
 def load_config(path: str | Path) -> Config:
     """Reads `get_config()` of a configuration file, or a resolved `config.json`.
 
-    Raises `ConfigError` when the file is missing, is no configuration, or breaks a rule.
+    A name, such as "quickstart", is that of a configuration that comes with siamjax. Raises
+    `ConfigError` when the file is missing, is no configuration, or breaks a rule.
     """
-    path = Path(path)
-    if not path.is_file():
-        known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise ConfigError(
-            f"configuration {str(path)!r} does not exist{did_you_mean(path.stem, known)}"
-        )
+    path = find_file(path, "configuration")
     if path.suffix == ".json":
         try:
             return config_from_dict(read_json(path))
@@ -40,6 +36,35 @@ def load_config(path: str | Path) -> Config:
         f"`get_config()` of {str(path)!r} returned {type(config).__name__}, not Config",
     )
     return config
+
+
+def configs_folder() -> Path:
+    """Where the configurations that come with siamjax lie: in the package, or a checkout."""
+    package = Path(siamjax.config.__file__).parent
+    if package.name == "config":
+        package = package.parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def find_file(path: str | Path, kind: str, folder: str = "") -> Path:
+    """The file that a path or the name of a configuration or a study stands for.
+
+    A name is that of a file in `folder` of those that come with siamjax, with or without .py
+    and configs/. Raises `ConfigError`, which suggests a name, where there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    ours = configs_folder() / folder
+    name = Path(*path.parts[1:]) if path.parts[:1] == ("configs",) else path
+    for base in (ours, configs_folder()):
+        if not name.is_absolute() and (found := base / name.with_suffix(".py")).is_file():
+            return found
+    known = [each.stem for each in ours.glob("*.py")]
+    if path.parent != Path("."):
+        known += [each.stem for each in path.parent.glob("*.py")]
+    raise ConfigError(f"{kind} {str(path)!r} does not exist{did_you_mean(path.stem, known)}")
 
 
 def run_file(path: Path, function: str, form: str, *arguments: Any) -> Any:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from siamjax.config import AnchorConfig, BackboneConfig, Config, InitConfig
 from siamjax.config_files import changed, load_config
-from siamjax.studies.small import WIDTH, on_alexnet, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import with_levels
+from siamjax.studies.variants import WIDTH, on_alexnet, shortened, with_levels
 
 MODELS = Path(__file__).parents[1]
 MOBILE_LEVELS = ("layer3", "layer5", "layer7")

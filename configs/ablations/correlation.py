@@ -19,9 +19,8 @@ from pathlib import Path
 
 from siamjax.config import Config
 from siamjax.config_files import changed, load_config
-from siamjax.studies.small import longer, on_alexnet, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import plain
+from siamjax.studies.variants import longer, on_alexnet, plain, shortened
 
 MODELS = Path(__file__).parents[1]
 

@@ -14,9 +14,8 @@ three also on four times the pairs ("..._longer"), since short training favours 
 from pathlib import Path
 
 from siamjax.config_files import changed, load_config
-from siamjax.studies.small import longer, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import with_levels
+from siamjax.studies.variants import longer, shortened, with_levels
 
 MODELS = Path(__file__).parents[1]
 PUBLISHED = {

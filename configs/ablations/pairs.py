@@ -15,8 +15,8 @@ from pathlib import Path
 
 from siamjax.config import SourceConfig, SyntheticConfig
 from siamjax.config_files import changed, load_config
-from siamjax.studies.small import shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
+from siamjax.studies.variants import shortened
 
 MODELS = Path(__file__).parents[1]
 

@@ -24,9 +24,8 @@ from pathlib import Path
 
 from siamjax.config import Config, SourceConfig
 from siamjax.config_files import changed, load_config
-from siamjax.studies.small import probe_source, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import plain, up_to
+from siamjax.studies.variants import plain, probe_source, shortened, up_to
 
 MODELS = Path(__file__).parents[1]
 RANGES = (0, 8, 16, 32, 64)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from siamjax.config import SourceConfig
 from siamjax.config_files import changed, load_config
-from siamjax.studies.small import probe_source, shortened
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
+from siamjax.studies.variants import probe_source, shortened
 
 MODELS = Path(__file__).parents[1]
 

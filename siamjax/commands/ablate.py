@@ -1,4 +1,4 @@
-"""`siamjax ablate`: a study, trained and evaluated cell by cell, and its table."""
+"""`siamjax ablate`: a study, trained and evaluated run by run, and its table."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,14 +19,14 @@ def ablate(
     jobs: int = 1,
     dry_run: bool = False,
 ) -> None:
-    """Trains and evaluates every variant and seed of a study.
+    """Trains and evaluates the variants of a study.
 
     The same command resumes an interrupted study.
 
     Writes table.md, table.tex, table.csv, pictures and index.html.
 
     Args:
-        study: a study file, configs/ablations/NAME.py
+        study: a study by name, such as shift, or a file
         workdir: the folder for runs and tables
         size: `full` needs the paper's data; `small` renders its own
         variants: run only these variants; by default all
@@ -41,13 +41,17 @@ def ablate(
 
     from siamjax.config import ConfigError, did_you_mean
     from siamjax.locks import held
-    from siamjax.studies.places import places
-    from siamjax.studies.plan import as_text
-    from siamjax.studies.rendered import render_shared
+    from siamjax.studies.cost import as_plan
     from siamjax.studies.report import write_report
-    from siamjax.studies.runs import cells_of, prepare_workdir, run_cells
+    from siamjax.studies.runs import (
+        divide_machine,
+        prepare_workdir,
+        render_shared,
+        run_all,
+        runs_of,
+    )
     from siamjax.studies.study import load_study
-    from siamjax.studies.table import as_cells, as_markdown, rows_of
+    from siamjax.studies.table import as_lines, as_markdown, rows_of
 
     chosen = load_study(study, size)
     if seeds:
@@ -59,19 +63,19 @@ def ablate(
                 f"`variants` (={name!r}): study {chosen.name!r} has {known}"
                 f"{did_you_mean(name, known)}"
             )
-    where = places(gpus, jobs)
+    places = divide_machine(gpus, jobs)
     workdir = workdir.resolve()
-    cells = cells_of(chosen, workdir)
-    wanted = [cell for cell in cells if not variants or cell.variant in variants]
+    runs = runs_of(chosen, workdir)
+    wanted = [run for run in runs if not variants or run.variant in variants]
     if dry_run:
-        print(as_text(chosen, wanted))
+        print(as_plan(chosen, wanted))
         return
     with held(workdir, "--workdir"):
         prepare_workdir(chosen, workdir)
         render_shared(chosen, wanted, workdir / "data")
         try:
-            run_cells(chosen, wanted, workdir, where)
+            run_all(chosen, wanted, workdir, places)
         finally:
-            page = write_report(chosen, cells, workdir)
-            print(as_markdown(as_cells(rows_of(chosen, cells))))
+            page = write_report(chosen, runs, workdir)
+            print(as_markdown(as_lines(rows_of(chosen, runs))))
             print(f"report: {page}")

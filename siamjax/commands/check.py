@@ -19,7 +19,7 @@ def check(
     seed: int = 0,
     sheet: Path | None = None,
 ) -> int:
-    """Checks a training set, prepared or not, and says what is in it.
+    """Checks a training set, and says what is in it.
 
     Exit code: 0 when it is fit for training, 2 when it is not, 1 when it cannot be opened.
 

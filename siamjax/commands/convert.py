@@ -14,7 +14,7 @@ def convert(
     config: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Converts weights of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking and torchvision.
+    """Converts other projects' weights into a checkpoint.
 
     Without --config and --out, it only says what the file is and which configuration fits.
     With them, it writes a checkpoint, config.json, and report.txt, which says where each key
@@ -29,16 +29,16 @@ def convert(
     from siamjax.config_files import load_config
     from siamjax.training.checkpoints import save_variables
     from siamjax.weights.convert import load
-    from siamjax.weights.detect import recognise
+    from siamjax.weights.detect import detect
     from siamjax.weights.state_dict import read_state_dict
 
     if (config is None) != (out is None):
         raise InputError("`--config` and `--out` go together: the network, and where to write")
     if config is None or out is None:
-        recognition = recognise(read_state_dict(file))
-        fitting = " or ".join(f"configs/{name}.py" for name in recognition.configs)
-        use = "fits" if recognition.whole else "can start a training of"
-        print(f"{file}: {recognition}; {use} {fitting or 'no published configuration'}")
+        detected = detect(read_state_dict(file))
+        fitting = " or ".join(f"configs/{name}.py" for name in detected.configs)
+        use = "fits" if detected.whole else "can start a training of"
+        print(f"{file}: {detected}; {use} {fitting or 'no published configuration'}")
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise InputError(f"`--out` (={str(out)!r}) holds something already; choose another")

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from siamjax.commands.ending import missing_code
-from siamjax.errors import InputError, require_between
 
 
 def evaluate(
@@ -24,7 +23,7 @@ def evaluate(
     compare: tuple[Path, ...] = (),
     allow_missing: bool = False,
 ) -> int:
-    """Runs a tracker over a benchmark, scores it and writes a report.
+    """Runs a tracker over a benchmark, scores it, and reports.
 
     The same command resumes an interrupted evaluation, and several processes with the same
     command share the sequences. Exit code 3: sequences are missing from a score, because they
@@ -54,107 +53,28 @@ def evaluate(
         compare: folders of other trackers' results to include in the report
         allow_missing: exit with 0 even if sequences are missing from a score
     """
-    from siamjax.api import resolve
-    from siamjax.data.synthetic import write_test_split
-    from siamjax.evaluation.benchmarks.layouts import absent_members
-    from siamjax.evaluation.benchmarks.protocols import get_benchmark
-    from siamjax.evaluation.benchmarks.sequences import load_sequences
-    from siamjax.evaluation.report.page import write_report
-    from siamjax.evaluation.report.tables import as_text
-    from siamjax.evaluation.results.files import experiment_folder, find_trackers
-    from siamjax.evaluation.results.packing import pack
-    from siamjax.evaluation.running.runner import RealTime
-    from siamjax.evaluation.running.runner import compare as run_all
-    from siamjax.evaluation.scoring import score_tracker
-    from siamjax.files import file_name, printable
-    from siamjax.locks import held
-
-    settings, weights = resolve(config, weights)
-    conventions = get_benchmark(benchmark, experiment or "")
-    require_between("--slots", slots, 0, 4096)
-    require_between("--repetitions", repetitions, 1, 999)  # files are called _001 to _999
-    if speed is not None:
-        require_between("--speed", speed, 1e-3, 1e6)
-        if not real_time:
-            raise InputError(f"`--speed` (={speed}) is for --real-time; give both, or neither")
-    if repetitions > 1 and conventions.experiment == "one-pass":
-        raise InputError(
-            f"`--repetitions` (={repetitions}): {conventions.name} has one run of each sequence"
-        )
-    for folder in compare:
-        if not folder.is_dir():
-            raise InputError(f"`--compare` (={str(folder)!r}) is no folder of results")
-    camera = RealTime(speed=speed) if real_time else None
-    if real_time and speed is None:
-        slots = 0  # the speed of one tracker cannot be measured while many run together
-    if conventions.name == "synthetic" and not (data / "list.txt").is_file():
-        write_test_split(data)
-    loaded, problems = load_sequences(data, conventions, sequences)
-    skipped = tuple(problems)
-    if not sequences:
-        names = [sequence.name for sequence in loaded] + [p.sequence for p in skipped]
-        problems += absent_members(names, conventions)
-    slots = min(slots, len(loaded))
-    truths = [sequence.truth for sequence in loaded]
-    entrants = _entrants(settings, weights, slots, controls)
-    same = [conventions.name, [truth.name for truth in truths], real_time, speed]
-    same += [experiment, repetitions]
-    same += [[entrant.name, entrant.fingerprint] for entrant in entrants]
-    with held(out, "--out", shared_as=same):
-        results = out / "results"
-        scores = run_all(
-            entrants,
-            loaded,
-            conventions,
-            results,
-            real_time=camera,
-            repetitions=repetitions,
-            skipped=skipped,
-        )
-        inner = experiment_folder(conventions, real_time)
-        for folder in compare:
-            names = [truth.name for truth in truths]
-            found, unusable = find_trackers(folder, conventions, names, experiment=inner)
-            problems += unusable
-            taken = {each.name for each in scores}
-            for name, path in found.items():
-                if name in taken:  # two runs of one configuration, say
-                    name = f"{name} ({printable(str(folder))})"
-                scores.append(score_tracker(name, path, truths, conventions, skipped=skipped))
-        page = write_report(out, conventions, loaded, scores, problems, settings.name)
-        print(as_text(scores, problems))
-        if conventions.hidden_truth and skipped:
-            print("no archive for the server, which takes none that sequences are missing from")
-        elif conventions.hidden_truth and not sequences:
-            own = file_name(settings.name)
-            archive = pack(results / own / inner, truths, conventions, out / f"{own}.zip")
-            print(f"for the server: {archive}")
-        print(f"report: {page}")
-    return missing_code(scores, allow_missing)
-
-
-def _entrants(config, weights: Path, slots: int, controls: bool) -> list:
-    import jax
-
     import siamjax
-    from siamjax.evaluation.results.files import fingerprint
-    from siamjax.evaluation.running.runner import Entrant, StaticTracker
-    from siamjax.models.build import init_variables
-    from siamjax.models.folding import fold_batch_norm
-    from siamjax.tracking.batch import BatchTracker
-    from siamjax.tracking.tracker import Tracker
+    from siamjax.evaluation.benchmarks.protocols import get_benchmark
+    from siamjax.evaluation.report.tables import as_text
 
-    model = siamjax.load_model(config, weights)
-    networks = {config.name: model.variables}
-    if controls:
-        untrained = jax.jit(lambda key: init_variables(model.network, key, config.model))
-        networks[f"{config.name}-untrained"] = untrained(jax.random.key(config.train.seed))
-    entrants = []
-    for name, variables in networks.items():
-        parts = (*fold_batch_norm(config.model, jax.device_get(variables)), config)
-        tracker = BatchTracker(*parts, slots) if slots else Tracker(*parts)
-        mark = fingerprint(config, variables, siamjax.__version__)
-        entrants.append(Entrant(name, tracker, mark, slots))
-    if controls:
-        entrants.append(Entrant("never-moves", StaticTracker(), {"control": "never moves"}))
-    return entrants
+    report = siamjax.evaluate(
+        (config, weights),
+        benchmark,
+        data=data,
+        out=out,
+        sequences=sequences,
+        controls=controls,
+        experiment=experiment,
+        slots=slots,
+        real_time=real_time,
+        speed=speed,
+        repetitions=repetitions,
+        compare=compare,
+    )
+    print(as_text(report.trackers, report.problems))
+    if report.archive is not None:
+        print(f"for the server: {report.archive}")
+    elif get_benchmark(benchmark).hidden_truth and not sequences:
+        print("no archive for the server, which takes none that sequences are missing from")
+    print(f"report: {report.page}")
+    return missing_code(report.trackers, allow_missing)

@@ -22,17 +22,8 @@ def export_weights(
         alexnet: the names of AlexNet's keys: `features` as in PySOT's `alexnetlegacy`, `layers`
             as in its `alexnet`
     """
-    from siamjax.config_files import load_config
-    from siamjax.training.checkpoints import load_variables
-    from siamjax.weights.convert import abstract_variables, load
-    from siamjax.weights.pysot import to_state_dict
-    from siamjax.weights.state_dict import write_state_dict
+    from siamjax.api import load_model
 
-    settings = load_config(config)
-    if weights.is_dir():
-        variables = load_variables(weights, abstract_variables(settings.model))
-    else:
-        variables, _ = load(weights, settings)
-    state_dict = to_state_dict(variables, settings.model, alexnet)
-    write_state_dict(out, state_dict)
-    print(f"{len(state_dict)} arrays of `{settings.name}` in {out}")
+    model = load_model(config, weights)
+    count = model.save_pysot(out, alexnet=alexnet)
+    print(f"{count} arrays of `{model.config.name}` in {out}")

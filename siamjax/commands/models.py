@@ -2,7 +2,7 @@
 
 
 def models() -> None:
-    """Lists the trackers that ship: size, speed, scores, licence.
+    """Lists the trackers that ship.
 
     What the list shows can be named wherever weights are asked for; the first is used where
     none are named.

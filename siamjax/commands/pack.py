@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def pack(*, benchmark: str, data: Path, results: Path, out: Path) -> None:
-    """Packs one tracker's results for the server of GOT-10k or TrackingNet.
+    """Packs results for the server of GOT-10k or TrackingNet.
 
     Refuses where a sequence is missing or has another number of boxes than frames.
 

@@ -43,7 +43,7 @@ def prepare(
     index_base: Literal[0, 1] | None = None,
     jobs: int | None = None,
 ) -> None:
-    """Prepares a training set: reads a dataset in its own layout, writes records.
+    """Prepares a training set: a dataset's layout to records.
 
     The same command resumes an interrupted preparation. What is left out is counted and
     reported, with the first examples; `siamjax check OUT` looks at the result. A

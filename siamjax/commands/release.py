@@ -17,7 +17,7 @@ def release(
     config: Path | None = None,
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
 ) -> None:
-    """Writes a trained tracker as one safetensors file, without batch norms.
+    """Writes a trained tracker as one safetensors file.
 
     The file holds the configuration, the version of siamjax and the provenance too, so that it
     is all that `--weights` needs: for tracking, evaluation and export, and as the start of a
@@ -33,7 +33,7 @@ def release(
     """
     from siamjax.api import load_model, resolve
     from siamjax.text import read_json
-    from siamjax.weights.release import check_provenance, check_release_name, write_release
+    from siamjax.weights.release import check_provenance, check_release_name
 
     check_release_name(out)
     about = read_json(provenance)
@@ -45,8 +45,7 @@ def release(
         raise InputError(
             f"`--out` (={str(out)!r}) is what is to be released; name another file"
         )
-    model = load_model(settings, weights).folded()
-    write_release(out, model.config, model.variables, about, dtype)
+    load_model(settings, weights).save(out, provenance=about, dtype=dtype)
     data = out.read_bytes()
     print(f"wrote {out} ({len(data) / 1e6:.1f} MB, {dtype})")
     print(f"sha256: {hashlib.sha256(data).hexdigest()}")

@@ -11,7 +11,7 @@ _POINTS = 400  # of a curve: means over equally many lines of metrics
 
 
 def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None = None) -> None:
-    """Draws the curves of a training run on one self-contained HTML page.
+    """Draws the curves of a training run as one HTML page.
 
     Works while the training runs, too.
 

@@ -15,7 +15,7 @@ def score(
     report: Path | None = None,
     allow_missing: bool = False,
 ) -> int:
-    """Scores trackers' result files against the truth.
+    """Scores trackers' result files against ground truth.
 
     Names match regardless of case, hyphens and separators. Sequences that are missing or
     of another length are named, and are in no mean; the exit code is then 3.

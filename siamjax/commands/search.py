@@ -25,7 +25,7 @@ def search(
     tolerance: float = 1.0,
     seed: int = 0,
 ) -> None:
-    """Searches the tracker's penalty, window influence, size rate and search size.
+    """Searches a tracker's hyper-parameters for a benchmark.
 
     The same command resumes an interrupted search.
 

@@ -34,7 +34,7 @@ def track(
     lost_below: float | None = None,
     show: bool = False,
 ) -> int | None:
-    """Follows targets through a video, a folder of images, a camera or a stream.
+    """Tracks targets in a video, images, a camera or a stream.
 
     Without --init, a window opens with the first frame, and you draw the targets in it. With
     none of --out, --boxes and --show, NAME_tracked.mp4 and NAME_boxes.txt are written to the

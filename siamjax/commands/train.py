@@ -1,4 +1,4 @@
-"""What `train.py` does: reads the command line, and trains.
+"""`siamjax train`: reads the command line, and trains.
 
 The file of the configuration is read before the other arguments are: its values are their
 defaults.
@@ -6,12 +6,11 @@ defaults.
 
 import argparse
 import dataclasses
-import os
+import inspect
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from absl import flags
 
 from siamjax.commands.ending import run_command
 from siamjax.config import Config, ConfigError
@@ -22,7 +21,7 @@ from siamjax.config_files import load_config
 class Arguments:
     """Trains the network of a configuration; the same command resumes an interrupted run."""
 
-    config: Path  # a configuration file, or the config.json of a run
+    config: Path  # a configuration by name or file, or the config.json of a run
     workdir: Path  # the folder of the run, created if needed
     dry_run: bool  # print the cost of a step and draw the first pairs, without training
     # First and last step of a profiler's trace, which goes to `profile/` in the work directory
@@ -34,48 +33,41 @@ class Arguments:
     overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
 
 
-def main(arguments: list[str], usage: str) -> int:
-    """Trains as the arguments say; returns the exit code. `usage` is shown without any."""
-    flags.FLAGS.mark_as_parsed()  # grain reads absl flags, which nobody parses
-    os.environ.setdefault("NO_GCE_CHECK", "true")  # TFDS would look for a cloud
-    finder = argparse.ArgumentParser("train.py", add_help=False, allow_abbrev=False)
+def train(arguments: list[str], prog: str = "siamjax train") -> int:
+    """Trains a network, or resumes its training.
+
+    `--config NAME --workdir FOLDER`; any field of the configuration can be overridden
+    (`--optim.lr 0.01`), and `--config NAME --help` lists them. Exit codes: 0 finished, 1 cannot
+    go on, 2 wrong arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after saving.
+    """
+    finder = argparse.ArgumentParser(prog, add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path)
     path = finder.parse_known_args(arguments)[0].config
     if path is None:
-        print(usage)
+        print(f"usage: {prog} --config NAME --workdir FOLDER\n\n{inspect.getdoc(train)}")
         return 0 if {"-h", "--help"} & set(arguments) else 2
 
     def act() -> None:
         defaults = Arguments(
             path, tyro.MISSING, False, None, None, None, None, load_config(path)
         )
-        _run(tyro.cli(Arguments, default=defaults, args=arguments, prog="train.py"))
+        _run(tyro.cli(Arguments, default=defaults, args=arguments, prog=prog))
 
-    return run_command("train.py", act, exit_codes={ConfigError: 2})
+    return run_command(prog, act, exit_codes={ConfigError: 2})
 
 
 def _run(arguments: Arguments) -> None:
     # after the arguments are known to be right: these are slow to import
-    from siamjax.training.processes import is_main, join_processes
+    from siamjax.training.processes import join_processes
 
     join_processes(arguments.coordinator, arguments.num_processes, arguments.process_id)
-    from siamjax.evaluation.validation import make_validation
-    from siamjax.models.build import build_network
-    from siamjax.tracking.batch import BatchTracker
-    from siamjax.training.loop import train
-
     config = arguments.overrides
     if arguments.dry_run:
         from siamjax.training.dry_run import dry_run
 
         dry_run(config, arguments.workdir)
         return
-    validate = None
-    if config.validation.data:
-        network = build_network(config.model)
+    from siamjax.api import validation_of
+    from siamjax.training.loop import train
 
-        def make_tracker(variables: dict, slots: int) -> BatchTracker:
-            return BatchTracker(network, variables, config, slots)
-
-        validate = make_validation(config, make_tracker) if is_main() else dict
-    train(config, arguments.workdir, validate=validate, profile=arguments.profile)
+    train(config, arguments.workdir, validate=validation_of(config), profile=arguments.profile)

@@ -8,7 +8,7 @@ from siamjax.errors import InputError
 
 
 def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
-    """Serves a tracker to the VOT toolkit over TraX (standard input and output).
+    """Serves a tracker to the VOT toolkit over TraX.
 
     Needs the package vot-trax. In the toolkit's trackers.ini:
 

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, arithmetic and time of one tracked frame, training time."""
+"""What a network costs: parameters, FLOPs and time per frame, training time; and a study."""
 
 import statistics
 import time
@@ -10,16 +10,20 @@ import jax.numpy as jnp
 from siamjax.api import Model
 from siamjax.config import Config
 from siamjax.models.build import build_network, init_variables
+from siamjax.studies.runs import Run
+from siamjax.studies.study import Study
 from siamjax.training.writers import read_metrics
 
 TIMED_FRAMES = 20
+# Forward and backward pass of a training pair, in forward passes of its search image: the
+# template is a quarter of it, and the backward pass costs twice the forward pass.
+FORWARDS_PER_PAIR = 3.75
 
 
 def of_network(config: Config) -> dict[str, float]:
-    """`parameters` (all that is learned) and `flops` of scoring one search image.
+    """`parameters` (the number of trainable values) and `flops` of scoring one search image.
 
-    FLOPs are those of the network as this backend's compiler gets it, two for a
-    multiplication with addition. Nothing is computed.
+    FLOPs are counted before optimisation, two per multiply-add. Nothing is computed.
     """
     network = build_network(config.model)
     variables = jax.eval_shape(
@@ -42,7 +46,7 @@ def of_network(config: Config) -> dict[str, float]:
 
 
 def frame_ms(model: Model) -> float:
-    """The median time in which one search image is scored, milliseconds."""
+    """The median time to score one search image, milliseconds."""
     sides = (model.config.model.template_size, model.config.tracker.search_size)
     template, search = (jnp.zeros((1, side, side, 3)) for side in sides)
     encoded = model.encode_template(template)
@@ -51,11 +55,11 @@ def frame_ms(model: Model) -> float:
         began = time.perf_counter()
         jax.block_until_ready(model.predict(encoded, search))
         seconds.append(time.perf_counter() - began)
-    return 1000 * statistics.median(seconds[1:])  # the first one compiles
+    return 1000 * statistics.median(seconds[1:])  # without compilation
 
 
 def training_seconds(run: Path, batch_size: int) -> float:
-    """Time in training steps, of all legs of a run, from what it wrote."""
+    """The time spent in training steps, over all resumes of a run, from its metrics."""
     lines = training_lines(run)
     steps = [0, *(line["step"] for line in lines)]
     return sum(
@@ -65,5 +69,55 @@ def training_seconds(run: Path, batch_size: int) -> float:
 
 
 def training_lines(run: Path) -> list[dict[str, float]]:
-    """The lines of a run's metrics that are about training steps; none before it began."""
+    """The lines of a run's metrics that belong to training steps, if any."""
     return [line for line in read_metrics(run / "metrics.jsonl") if "loss" in line]
+
+
+def as_plan(study: Study, runs: list[Run]) -> str:
+    """One line per variant, and the training time left, estimated from finished runs."""
+    lines = [f"{study.name}: {len(runs)} runs", study.question, ""]
+    header = ("variant", "runs", "done", "parameters", "pairs each", "PFLOPs each", "minutes")
+    table = [header]
+    seconds_per_flop, left = [], {}
+    for variant in study.variants:
+        own = [run for run in runs if run.variant == variant.name]
+        if not own:
+            continue
+        train = variant.config.train
+        pairs = train.steps * train.batch_size
+        numbers = of_network(variant.config)
+        flops = numbers["flops"] * FORWARDS_PER_PAIR * pairs
+        done = [run.outcome for run in own if run.outcome is not None]
+        seconds = [outcome["training_seconds"] for outcome in done]
+        seconds_per_flop += [each / flops for each in seconds]
+        left[variant.name] = (len(own) - len(done)) * flops
+        table.append(
+            (
+                variant.name,
+                str(len(own)),
+                str(len(done)),
+                f"{numbers['parameters'] / 1e6:.2f} M",
+                f"{pairs:,}",
+                f"{flops / 1e15:.3g}",
+                f"{statistics.fmean(seconds) / 60:.1f}" if seconds else "-",
+            )
+        )
+    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
+    lines += [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in table
+    ]
+    if seconds_per_flop:
+        seconds = statistics.fmean(seconds_per_flop) * sum(left.values())
+        lines.append(
+            f"\nabout {seconds / 60:.0f} minutes of training left, estimated from finished runs"
+        )
+    else:
+        lines.append(
+            f"\n{sum(left.values()) / 1e15:.3g} PFLOPs of training left; the time is known "
+            "once the first run is done"
+        )
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A study's pictures: curves with their spread over seeds, and heat-maps, as PNG bytes."""
+"""A study's plots: curves with their spread over seeds, and heat maps, as PNG bytes."""
 
 import io
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ from matplotlib.figure import Figure
 
 from siamjax.evaluation.report.plots import color_of
 from siamjax.studies.cost import training_lines
-from siamjax.studies.runs import Cell
+from siamjax.studies.runs import Run
 
 Curve = tuple[str, np.ndarray, np.ndarray]  # name, x [n], y [seeds, n]
 
 
-def loss_curves(cells: Sequence[Cell]) -> list[Curve]:
+def loss_curves(runs: Sequence[Run]) -> list[Curve]:
     """Training loss over steps, by variant, at the steps that all its seeds have."""
     curves = []
-    for variant in dict.fromkeys(cell.variant for cell in cells):
-        runs = [
-            {line["step"]: line["loss"] for line in training_lines(cell.folder / "run")}
-            for cell in cells
-            if cell.variant == variant
+    for variant in dict.fromkeys(run.variant for run in runs):
+        by_step = [
+            {line["step"]: line["loss"] for line in training_lines(run.folder / "run")}
+            for run in runs
+            if run.variant == variant
         ]
-        runs = [run for run in runs if run]
-        steps = sorted(set.intersection(*map(set, runs))) if runs else []
+        by_step = [each for each in by_step if each]
+        steps = sorted(set.intersection(*map(set, by_step))) if by_step else []
         if steps:
-            losses = np.array([[run[step] for step in steps] for run in runs])
+            losses = np.array([[each[step] for step in steps] for each in by_step])
             curves.append((variant, np.array(steps), _smooth(losses)))
     return curves
 
 
 def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:
-    """One line a curve, with a band of one standard deviation over seeds."""
+    """One line per curve, with a band of one standard deviation over seeds."""
     figure = Figure(figsize=(8.2, 4.2), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -58,7 +58,7 @@ def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:
 
 
 def draw_maps(maps: dict[str, np.ndarray], *, label: str) -> bytes:
-    """Square maps side by side in one colour scale, `{title: [h, w]}`."""
+    """Square maps side by side on one colour scale, `{title: [h, w]}`."""
     columns = min(len(maps), 5)
     lines = -(-len(maps) // columns)
     figure = Figure(figsize=(2.3 * columns + 0.6, 2.5 * lines), dpi=110, layout="constrained")
@@ -84,7 +84,7 @@ def response_maps(probes: dict[str, list[dict[str, Any]]]) -> dict[str, np.ndarr
 
 
 def error_curves(probes: dict[str, list[dict[str, Any]]]) -> list[Curve]:
-    """Localisation error over the target's offset, by variant; and of a peak that stays."""
+    """Localisation error over the target's offset, by variant and for a constant peak."""
     curves = []
     for variant, found in probes.items():
         errors = np.array([each["response"]["errors"] for each in found], float)
@@ -107,18 +107,8 @@ def equivariance_maps(probes: dict[str, list[dict[str, Any]]]) -> dict[str, np.n
     }
 
 
-def probes_of(cells: Sequence[Cell], kind: str) -> dict[str, list[dict[str, Any]]]:
-    """The probes of the cells that are done and have this kind, by variant."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for cell in cells:
-        outcome = cell.outcome
-        if outcome is not None and kind in outcome["probes"]:
-            found.setdefault(cell.variant, []).append(outcome["probes"])
-    return found
-
-
 def _smooth(values: np.ndarray, share: int = 20) -> np.ndarray:
-    """A running mean over a twentieth of the curve, shorter at its ends."""
+    """A moving average over a twentieth of the curve, shorter at its ends."""
     width = max(1, values.shape[1] // share)
     kernel = np.ones(width)
     weight = np.convolve(np.ones(values.shape[1]), kernel, "same")

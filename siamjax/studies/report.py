@@ -1,4 +1,4 @@
-"""A study's report: `table.md`, `table.tex`, `table.csv`, pictures, and `index.html`."""
+"""A study's report: `table.md`, `table.tex`, `table.csv`, plots, and `index.html`."""
 
 import base64
 from pathlib import Path
@@ -7,24 +7,29 @@ import jinja2
 
 from siamjax.files import write_whole
 from siamjax.studies import plots
-from siamjax.studies.probe_tables import probe_tables
-from siamjax.studies.runs import Cell
+from siamjax.studies.runs import Run, probes_of
 from siamjax.studies.study import Study
-from siamjax.studies.table import as_cells, as_csv, as_latex, as_markdown, rows_of
+from siamjax.studies.table import (
+    as_csv,
+    as_latex,
+    as_lines,
+    as_markdown,
+    probe_tables,
+    rows_of,
+)
 
 
-def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
-    """Writes the report of what is done so far; returns the path of its `index.html`."""
-    rows = rows_of(study, cells)
-    probed = probe_tables(cells)
-    pictures = {
-        name: plots.write_png(workdir, name, content)
-        for name, content in _pictures(cells).items()
+def write_report(study: Study, runs: list[Run], workdir: Path) -> Path:
+    """Writes the report of the runs done so far; returns the path of its `index.html`."""
+    rows = rows_of(study, runs)
+    probed = probe_tables(runs)
+    images = {
+        name: plots.write_png(workdir, name, content) for name, content in _images(runs).items()
     }
-    markdown = "\n".join([as_markdown(as_cells(rows)), *map(as_markdown, probed.values())])
+    markdown = "\n".join([as_markdown(as_lines(rows)), *map(as_markdown, probed.values())])
     write_whole(workdir / "table.md", markdown)
     write_whole(workdir / "table.tex", as_latex(rows))
-    write_whole(workdir / "table.csv", as_csv(study, cells))
+    write_whole(workdir / "table.csv", as_csv(study, runs))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -32,7 +37,7 @@ def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    heading, *body = as_cells(rows)
+    heading, *body = as_lines(rows)
     page = environment.get_template("report.html.j2").render(
         study=study,
         heading=heading,
@@ -40,21 +45,20 @@ def write_report(study: Study, cells: list[Cell], workdir: Path) -> Path:
         probed=probed,
         done=sum(row.done for row in rows),
         planned=sum(row.planned for row in rows),
-        pictures={
-            name: base64.b64encode(file.read_bytes()).decode()
-            for name, file in pictures.items()
+        images={
+            name: base64.b64encode(file.read_bytes()).decode() for name, file in images.items()
         },
     )
     write_whole(workdir / "index.html", page)
     return workdir / "index.html"
 
 
-def _pictures(cells: list[Cell]) -> dict[str, bytes]:
+def _images(runs: list[Run]) -> dict[str, bytes]:
     made = {}
-    losses = plots.loss_curves(cells)
+    losses = plots.loss_curves(runs)
     if losses:
         made["loss"] = plots.draw_curves(losses, x_label="step", y_label="training loss")
-    responses = plots.probes_of(cells, "response")
+    responses = probes_of(runs, "response")
     if responses:
         made["response"] = plots.draw_maps(
             plots.response_maps(responses), label="mean response"
@@ -64,7 +68,7 @@ def _pictures(cells: list[Cell]) -> dict[str, bytes]:
             x_label="target's offset from the centre, pixels",
             y_label="localisation error, pixels",
         )
-    positions = plots.probes_of(cells, "equivariance")
+    positions = probes_of(runs, "equivariance")
     if positions:
         made["equivariance"] = plots.draw_maps(
             plots.equivariance_maps(positions), label="equivariance error, relative"

@@ -1,9 +1,11 @@
-"""A study's cells on disk: one variant with one seed each, in a process of its own.
+"""A study's runs on disk, each one variant with one seed in a process of its own.
 
 <workdir>/study.json                     what is studied, so that another is refused
-<workdir>/data/                          rendered sets and benchmarks, shared by all cells
+<workdir>/data/                          rendered sets and benchmarks, shared by all runs
 <workdir>/cells/<variant>/seed<n>/       cell.json, log.txt, run/, <benchmark>/, probes
-<workdir>/cells/<variant>/seed<n>/outcome.json   written last: the cell is done
+<workdir>/cells/<variant>/seed<n>/outcome.json   written last: the run is done
+
+On disk a run is called a cell, as in earlier versions.
 """
 
 import json
@@ -19,25 +21,60 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from siamjax.config import Config, ConfigError
+from siamjax.config import Config, ConfigError, require
 from siamjax.config_files import changed, config_to_dict
+from siamjax.data.formats.synthetic import prepare_synthetic
+from siamjax.data.synthetic import write_test_split
 from siamjax.errors import SiamjaxError
 from siamjax.files import file_name, write_whole
-from siamjax.studies.places import Place
 from siamjax.studies.study import Study
 from siamjax.text import read_object
 
 OUTCOME = {"benchmarks": dict, "probes": dict}  # and numbers:
 OUTCOME |= dict.fromkeys(("parameters", "flops", "frame_ms", "training_seconds"), int | float)
-CELL_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
+PLAN_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
 
 
 class StudyError(SiamjaxError, RuntimeError):
-    """Cells of a study failed; the message names them and their logs."""
+    """Runs of a study failed; the message names them and their logs."""
 
 
-class Cell(NamedTuple):
-    """One training and what follows it."""
+class Place(NamedTuple):
+    """The part of the machine that one run may use; all of it by default."""
+
+    gpu: str | None = None  # CUDA's number
+    cores: tuple[int, ...] = ()
+
+
+def divide_machine(gpus: Sequence[str], jobs: int) -> list[Place]:
+    """A place for each of `gpus`, or `jobs` places that share the CPU cores evenly.
+
+    Raises `ConfigError` for both at once, or for more jobs than cores.
+    """
+    require(
+        not gpus or jobs == 1,
+        f"`jobs` (={jobs}) divides the CPU cores and `gpus` (={tuple(gpus)}) runs one run on "
+        "each GPU; give one of them",
+    )
+    if gpus:
+        return [Place(gpu=gpu) for gpu in gpus]
+    if jobs == 1:
+        return [Place()]
+    pinned = hasattr(os, "sched_getaffinity")
+    cores = sorted(os.sched_getaffinity(0)) if pinned else range(os.cpu_count() or 1)
+    require(
+        1 <= jobs <= len(cores),
+        f"`jobs` (={jobs}) must be from 1 to the {len(cores)} cores of this machine",
+    )
+    share = len(cores) // jobs
+    return [
+        Place(cores=tuple(cores[i * share : (i + 1) * share]) if pinned else ())
+        for i in range(jobs)
+    ]
+
+
+class Run(NamedTuple):
+    """One variant with one seed: a training and what is measured after it."""
 
     variant: str
     seed: int
@@ -46,17 +83,17 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For people."""
+        """For messages."""
         return f"{self.variant}, seed {self.seed}"
 
     @property
     def outcome(self) -> dict[str, Any] | None:
-        """What came out, or None while nothing has."""
+        """The results, or None while the run is not done."""
         file = self.folder / OUTCOME_FILE
         return read_object(file, **OUTCOME) if file.is_file() else None
 
     def is_done(self, study: Study) -> bool:
-        """Whether all came out that the study wants; benchmarks may be added to it later."""
+        """Whether all results are there; a study may get more benchmarks and probes later."""
         outcome = self.outcome
         return outcome is not None and (
             {benchmark.name for benchmark in study.benchmarks} <= outcome["benchmarks"].keys()
@@ -64,10 +101,10 @@ class Cell(NamedTuple):
         )
 
 
-def cells_of(study: Study, workdir: Path) -> list[Cell]:
-    """All cells, seed by seed, so that a table of all variants is there early."""
+def runs_of(study: Study, workdir: Path) -> list[Run]:
+    """All runs, seed by seed, so that all variants are in the table early."""
     return [
-        Cell(
+        Run(
             variant.name,
             seed,
             workdir / "cells" / file_name(variant.name) / f"seed{seed}",
@@ -78,11 +115,21 @@ def cells_of(study: Study, workdir: Path) -> list[Cell]:
     ]
 
 
-def prepare_workdir(study: Study, workdir: Path) -> None:
-    """Makes the folder this study's.
+def probes_of(runs: Sequence[Run], kind: str) -> dict[str, list[dict[str, Any]]]:
+    """Probe results of this kind of the finished runs, by variant."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        outcome = run.outcome
+        if outcome is not None and kind in outcome["probes"]:
+            found.setdefault(run.variant, []).append(outcome["probes"])
+    return found
 
-    Raises `ConfigError`, naming what differs, when it is another study's. More seeds,
-    variants, benchmarks or probes may be added to one that is under way.
+
+def prepare_workdir(study: Study, workdir: Path) -> None:
+    """Makes the folder and writes `study.json`.
+
+    Raises `ConfigError`, naming what differs, when it belongs to another study. Seeds,
+    variants, benchmarks and probes may be added later.
     """
     described = {
         "name": study.name,
@@ -113,33 +160,52 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
     write_whole(file, json.dumps(described, indent=1) + "\n")
 
 
-def probe_config(study: Study, cell: Cell) -> Config | None:
-    """The cell's configuration over the pairs that it is probed with, or None."""
-    return study.probe_source and changed(cell.config, {"data.sources": (study.probe_source,)})
+def probe_config(study: Study, run: Run) -> Config | None:
+    """The run's configuration with the probed pairs as its data, or None."""
+    return study.probe_source and changed(run.config, {"data.sources": (study.probe_source,)})
 
 
-def run_cells(
-    study: Study, cells: Sequence[Cell], workdir: Path, places: Sequence[Place]
-) -> None:
-    """Runs what is not done, one cell at a time in each of `places`.
+def render_shared(study: Study, runs: Sequence[Run], data: Path) -> None:
+    """Renders the sets that training, probes and benchmarks of the runs need into `data`.
 
-    A cell that fails does not keep the others from running. Raises `StudyError` at the end
-    if any did. Ctrl-C and SIGTERM stop the running cells, which save where they are.
+    Once, since runs in parallel share them. What exists is kept. Raises `OSError` when the disk
+    is full.
     """
-    pending = [cell for cell in cells if not cell.is_done(study)]
+    configs = [run.config for run in runs]
+    probes = [probe_config(study, run) for run in runs]
+    wanted = {
+        (source.synthetic, config.data.crop_size, config.model.context_pixels): None
+        for config in [*configs, *filter(None, probes)]
+        for source in config.data.sources
+        if source.synthetic is not None
+    }
+    for arguments in wanted:
+        prepare_synthetic(*arguments, data)
+    for benchmark in study.benchmarks:
+        if benchmark.name == "synthetic" and not benchmark.data:
+            write_test_split(data / file_name(benchmark.name))
+
+
+def run_all(study: Study, runs: Sequence[Run], workdir: Path, places: Sequence[Place]) -> None:
+    """Executes the runs that are not done, one at a time in each of `places`.
+
+    A run that fails does not stop the others; `StudyError` is raised at the end. Ctrl-C and
+    SIGTERM stop the runs under way, which save a checkpoint.
+    """
+    pending = [run for run in runs if not run.is_done(study)]
     free = list(places)
     running: dict[subprocess.Popen, None] = {}
-    failed: list[Cell] = []
+    failed: list[Run] = []
     bar = tqdm(
-        total=len(cells),
-        initial=len(cells) - len(pending),
-        unit="cell",
+        total=len(runs),
+        initial=len(runs) - len(pending),
+        unit="run",
         dynamic_ncols=True,
-        bar_format="{desc}: {n_fmt}/{total_fmt} cells {bar} {elapsed}, {remaining} left",
+        bar_format="{desc}: {n_fmt}/{total_fmt} runs {bar} {elapsed}, {remaining} left",
     )
 
-    def run(cell: Cell, place: Place) -> int:
-        process = _start(study, cell, workdir, place)
+    def execute(run: Run, place: Place) -> int:
+        process = _start(study, run, workdir, place)
         running[process] = None
         try:
             return process.wait()
@@ -151,20 +217,20 @@ def run_cells(
     began = time.perf_counter()
     pool = ThreadPoolExecutor(len(places))
     try:
-        waiting, busy = list(pending), dict[Future, tuple[Cell, Place]]()
+        waiting, busy = list(pending), dict[Future, tuple[Run, Place]]()
         while waiting or busy:
             while waiting and free:
-                cell, place = waiting.pop(0), free.pop(0)
-                bar.set_description_str(cell.name)
-                busy[pool.submit(run, cell, place)] = cell, place
+                run, place = waiting.pop(0), free.pop(0)
+                bar.set_description_str(run.name)
+                busy[pool.submit(execute, run, place)] = run, place
             done, _ = wait(busy, return_when=FIRST_COMPLETED)
             for future in done:
-                cell, place = busy.pop(future)
+                run, place = busy.pop(future)
                 free.append(place)
                 bar.update()
                 if future.result() != 0:
-                    failed.append(cell)
-                    bar.write(f"{cell.name} failed: {_last_line(cell)}", file=sys.stderr)
+                    failed.append(run)
+                    bar.write(f"{run.name} failed: {_last_line(run)}", file=sys.stderr)
     except KeyboardInterrupt:
         for process in list(running):
             process.send_signal(signal.SIGINT)
@@ -175,22 +241,22 @@ def run_cells(
         bar.close()
         signal.signal(signal.SIGTERM, before)
     if pending:
-        print(f"{len(pending)} cells in {(time.perf_counter() - began) / 60:.1f} minutes")
+        print(f"{len(pending)} runs in {(time.perf_counter() - began) / 60:.1f} minutes")
     if failed:
         lines = "\n".join(
-            f"  {cell.name}: {_last_line(cell)} ({cell.folder / LOG_FILE})" for cell in failed
+            f"  {run.name}: {_last_line(run)} ({run.folder / LOG_FILE})" for run in failed
         )
         raise StudyError(
-            f"{len(failed)} of {len(cells)} cells failed; the same command tries them again\n"
+            f"{len(failed)} of {len(runs)} runs failed; the same command tries them again\n"
             f"{lines}"
         )
 
 
-def _start(study: Study, cell: Cell, workdir: Path, place: Place) -> subprocess.Popen:
-    cell.folder.mkdir(parents=True, exist_ok=True)
-    probed = probe_config(study, cell)
+def _start(study: Study, run: Run, workdir: Path, place: Place) -> subprocess.Popen:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    probed = probe_config(study, run)
     content = {
-        "config": config_to_dict(cell.config),
+        "config": config_to_dict(run.config),
         "data": str(workdir / "data"),
         "benchmarks": [
             {"name": b.name, "data": b.data or str(workdir / "data" / file_name(b.name))}
@@ -200,27 +266,27 @@ def _start(study: Study, cell: Cell, workdir: Path, place: Place) -> subprocess.
         "probe_config": probed and config_to_dict(probed),
         "probe_shift": study.probe_shift,
     }
-    write_whole(cell.folder / CELL_FILE, json.dumps(content, indent=1) + "\n")
+    write_whole(run.folder / PLAN_FILE, json.dumps(content, indent=1) + "\n")
     environment = dict(os.environ)
     if place.gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = place.gpu
-    # Seeds of one variant compile once.
+    # Seeds of one variant share compiled programs.
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "data" / "compiled"))
-    with (cell.folder / LOG_FILE).open("a") as log:
+    with (run.folder / LOG_FILE).open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "siamjax.studies.run", str(cell.folder)],
+            [sys.executable, "-m", "siamjax.studies.run", str(run.folder)],
             env=environment,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # Ctrl-C reaches it through us, once.
+            # Ctrl-C reaches it through this process, once.
             start_new_session=True,
         )
     if place.cores:
-        # Long before its threads are made, which are counted by the cores that it has.
+        # Long before it counts its cores to start threads.
         os.sched_setaffinity(process.pid, place.cores)
     return process
 
 
-def _last_line(cell: Cell) -> str:
-    lines = (cell.folder / LOG_FILE).read_text(errors="replace").splitlines()
+def _last_line(run: Run) -> str:
+    lines = (run.folder / LOG_FILE).read_text(errors="replace").splitlines()
     return lines[-1] if lines else "no output"

@@ -1,7 +1,7 @@
-"""What a study is: a base, variants that replace one decision each, seeds, benchmarks.
+"""Studies: a base, variants that each change one decision, seeds, benchmarks.
 
-A study is a Python file with `get_study(size) -> Study`, holding values only, where `size` is
-"full" (the paper's data) or "small" (what two CPU cores can do).
+A study is a Python file with `get_study(size) -> Study`, values only, where `size` is "full"
+(the paper's data) or "small" (what two CPU cores can do).
 """
 
 import dataclasses
@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 from typing import Literal, get_args
 
-from siamjax.config import Config, ConfigError, SourceConfig, did_you_mean, require
-from siamjax.config_files import run_file
+from siamjax.config import Config, SourceConfig, did_you_mean, require
+from siamjax.config_files import find_file, run_file
 
 Size = Literal["full", "small"]
 Probe = Literal["response", "equivariance"]
@@ -22,34 +22,34 @@ class Variant:
 
     name: str
     config: Config
-    published: str = ""  # what the paper reports for this row, labelled as published
+    published: str = ""  # the paper's number for this row, labelled as published
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyBenchmark:
-    """What every trained network is tried on."""
+    """A benchmark that every trained network is evaluated on."""
 
-    name: str  # as of eval.py
-    data: str = ""  # its folder; empty for `synthetic`, which is rendered once for the study
+    name: str  # as for eval.py
+    data: str = ""  # its folder; empty for `synthetic`, rendered once per study
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """A table to be: every variant is trained and tried once for each seed.
+    """Every variant is trained and evaluated once with each seed.
 
-    A seed draws the initial parameters and the order of the pairs; rendered data is the same
+    The seed sets the initial parameters and the order of the pairs; rendered data is the same
     for all.
     """
 
     name: str
-    question: str  # a sentence or two for the head of the report
+    question: str  # a sentence or two for the top of the report
     variants: tuple[Variant, ...]
     base: str  # the variant that the others are compared with
     seeds: tuple[int, ...] = (0, 1, 2)
     benchmarks: tuple[StudyBenchmark, ...] = (StudyBenchmark(name="synthetic"),)
     probes: tuple[Probe, ...] = ()
-    probe_source: SourceConfig | None = None  # pairs that probes look at, never trained on
-    probe_shift: float = 0.0  # pixels: targets lie uniformly within this of the centre
+    probe_source: SourceConfig | None = None  # pairs to probe with, never trained on
+    probe_shift: float = 0.0  # pixels per axis: targets lie uniformly within this of the centre
 
     def __post_init__(self):
         names = [variant.name for variant in self.variants]
@@ -57,7 +57,7 @@ class Study:
             require(
                 re.fullmatch(r"[\w.+-]+", name) is not None,
                 f"`name` (={name!r}) may hold letters, digits and . _ + - only, since "
-                "folders are called after it",
+                "it names a folder",
             )
         twice = sorted({name for name in names if names.count(name) > 1})
         require(not twice, f"study {self.name!r} has more than one variant called {twice}")
@@ -81,13 +81,16 @@ class Study:
 
 
 def load_study(path: str | Path, size: Size) -> Study:
-    """Reads a study file; raises `ConfigError` when it is missing or breaks a rule."""
-    path = Path(path)
+    """Reads a study, a file or a name such as "shift".
+
+    Raises `ConfigError` when it is missing or breaks a rule.
+    """
     require(size in get_args(Size), f"`size` (={size!r}) must be one of {list(get_args(Size))}")
-    if not path.is_file():
-        known = [p.stem for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise ConfigError(f"study {str(path)!r} does not exist{did_you_mean(path.stem, known)}")
-    form = "a study has `get_study(size) -> Study`; a configuration is trained with train.py"
+    path = find_file(path, "study", "ablations")
+    form = (
+        "a study has `get_study(size) -> Study`; a configuration is trained with `siamjax "
+        "train`"
+    )
     study = run_file(path, "get_study", form, size)
     require(
         isinstance(study, Study),

@@ -1,18 +1,21 @@
-"""A study's outcomes as rows, and the rows as Markdown, LaTeX and CSV."""
+"""A study's tables: scores and costs by variant, and probes; as Markdown, LaTeX and CSV."""
 
 import csv
 import io
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from siamjax.evaluation.report.tables import HEADINGS, LOWER_IS_BETTER, escape_latex
-from siamjax.studies.runs import Cell
+from siamjax.studies.probes import at_border, in_middle
+from siamjax.studies.runs import Run, probes_of
 from siamjax.studies.study import Study
 
 
 class Spread(NamedTuple):
-    """A mean over seeds, its standard deviation (None for one seed), and how many."""
+    """A mean over seeds, its standard deviation (None for one seed), and their number."""
 
     mean: float
     deviation: float | None
@@ -20,7 +23,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> "Spread | None":
-        """Of the values that are there; None where there is none."""
+        """Of the values that are not None; None without any."""
         values = [value for value in values if value is not None]
         if not values:
             return None
@@ -37,13 +40,13 @@ class Row(NamedTuple):
     """One variant.
 
     `scores` and `differences` are by (benchmark, key); a difference is to the base with the
-    same seed, so that what the seed does to both cancels.
+    same seed, which cancels the effect of the seed.
     """
 
     variant: str
     is_base: bool
     published: str
-    done: int  # cells
+    done: int  # runs
     planned: int
     scores: dict[tuple[str, str], Spread]
     differences: dict[tuple[str, str], Spread]
@@ -56,9 +59,9 @@ _COST_UNITS = (1e6, 1e9, 1.0, 60.0)
 _COST_DIGITS = (2, 2, 1, 1)
 
 
-def rows_of(study: Study, cells: list[Cell]) -> list[Row]:
-    """One row a variant, in the study's order, of whatever is done."""
-    outcomes = {(cell.variant, cell.seed): cell.outcome for cell in cells}
+def rows_of(study: Study, runs: list[Run]) -> list[Row]:
+    """One row per variant, in the study's order, from the runs that are done."""
+    outcomes = {(run.variant, run.seed): run.outcome for run in runs}
 
     def by_seed(variant: str) -> dict[int, dict[str, Any]]:
         return {
@@ -107,14 +110,14 @@ def rows_of(study: Study, cells: list[Cell]) -> list[Row]:
 
 
 def columns_of(rows: list[Row]) -> list[tuple[str, str]]:
-    """The (benchmark, key) that any row has: each benchmark's numbers in a table's order."""
+    """The (benchmark, key) of any row, benchmark by benchmark, keys in a table's order."""
     found = dict.fromkeys(key for row in rows for key in row.scores)
     benchmarks = list(dict.fromkeys(benchmark for benchmark, _ in found))
     return [(b, key) for b in benchmarks for key in HEADINGS if (b, key) in found]
 
 
-def as_cells(rows: list[Row]) -> list[list[str]]:
-    """The table as text, heading first; a dash where nothing was measured."""
+def as_lines(rows: list[Row]) -> list[list[str]]:
+    """The table as lines of text, heading first; a dash for a missing value."""
     columns = columns_of(rows)
     published = any(row.published for row in rows)
     heading = ["variant", "seeds"]
@@ -136,7 +139,7 @@ def as_cells(rows: list[Row]) -> list[list[str]]:
 
 
 def as_markdown(table: list[list[str]]) -> str:
-    """A table of text, heading first, in Markdown."""
+    """Lines of text, heading first, as a Markdown table."""
     heading, *body = table
     rule = ["---", *["---:"] * (len(heading) - 1)]
     return "".join(f"| {' | '.join(line)} |\n" for line in (heading, rule, *body))
@@ -145,7 +148,7 @@ def as_markdown(table: list[list[str]]) -> str:
 def as_latex(rows: list[Row]) -> str:
     """The table as a LaTeX tabular (package booktabs)."""
     heading, *body = [
-        [escape_latex(cell).replace("±", r"$\pm$") for cell in line] for line in as_cells(rows)
+        [escape_latex(text).replace("±", r"$\pm$") for text in line] for line in as_lines(rows)
     ]
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}", "\\toprule"]
     lines += [" & ".join(heading) + " \\\\", "\\midrule"]
@@ -153,9 +156,9 @@ def as_latex(rows: list[Row]) -> str:
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 
-def as_csv(study: Study, cells: list[Cell]) -> str:
-    """One line a cell that is done, every number unrounded."""
-    done = [(cell, cell.outcome) for cell in cells if cell.outcome is not None]
+def as_csv(study: Study, runs: list[Run]) -> str:
+    """One line per finished run, numbers unrounded."""
+    done = [(run, run.outcome) for run in runs if run.outcome is not None]
     keys = list(
         dict.fromkeys(
             (benchmark, key)
@@ -167,12 +170,61 @@ def as_csv(study: Study, cells: list[Cell]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["study", "variant", "seed", *(f"{b}/{k}" for b, k in keys), *COSTS])
-    for cell, outcome in done:
+    for run, outcome in done:
         scores = [outcome["benchmarks"].get(b, {}).get(k, "") for b, k in keys]
         costs = [outcome[key] for key in COSTS]
-        writer.writerow([study.name, cell.variant, cell.seed, *scores, *costs])
+        writer.writerow([study.name, run.variant, run.seed, *scores, *costs])
     return text.getvalue()
 
 
 def _text(spread: Spread | None, *, signed: bool = False) -> str:
     return "-" if spread is None else spread.text(signed=signed)
+
+
+def probe_tables(runs: Sequence[Run]) -> dict[str, list[list[str]]]:
+    """The tables behind the heat maps, by title; only those that have lines."""
+    tables = {
+        "Position bias": _bias(runs),
+        "Translation equivariance": _equivariance(runs),
+    }
+    return {title: lines for title, lines in tables.items() if len(lines) > 1}
+
+
+def _bias(runs: Sequence[Run]) -> list[list[str]]:
+    heading = [
+        "variant",
+        "response in the centre, target elsewhere",
+        "of an even response",
+        "error, target near the centre, px",
+        "error, target farthest out, px",
+        "of always the centre, px",
+    ]
+    lines = [heading]
+    for variant, found in probes_of(runs, "response").items():
+        measured = [each["response"] for each in found]
+        lines.append(
+            [
+                variant,
+                _spread(m["center_share"] for m in measured),
+                _spread((measured[0]["center_share_even"],)),
+                _spread((m["errors"][0] for m in measured), 1),
+                _spread((m["errors"][-1] for m in measured), 1),
+                _spread((measured[0]["errors_at_center"][-1],), 1),
+            ]
+        )
+    return lines
+
+
+def _equivariance(runs: Sequence[Run]) -> list[list[str]]:
+    lines = [["variant", "level", "error in the middle", "error at the border"]]
+    for variant, found in probes_of(runs, "equivariance").items():
+        for level in found[0]["equivariance"]:
+            maps = [np.array(each["equivariance"][level]) for each in found]
+            middle = _spread(in_middle(each) for each in maps)
+            lines.append([variant, level, middle, _spread(at_border(each) for each in maps)])
+    return lines
+
+
+def _spread(values, digits: int = 3) -> str:
+    spread = Spread.of(values)
+    return spread.text(digits) if spread else "-"

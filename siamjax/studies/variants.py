@@ -1,11 +1,20 @@
-"""How a tracker becomes another kind of itself: other levels, other padding, SiamFC."""
+"""Variants of a base configuration, and the base of the small studies."""
 
-from siamjax.config import BACKBONE_STAGES, AnchorConfig, Config, TrackerConfig
+import dataclasses
+
+from siamjax.config import (
+    BACKBONE_STAGES,
+    AnchorConfig,
+    BackboneConfig,
+    Config,
+    SourceConfig,
+    TrackerConfig,
+)
 from siamjax.config_files import changed
 
 
 def with_levels(config: Config, levels: tuple[str, ...]) -> Config:
-    """The network with these stages, each as wide as its first, and no deeper ones to train."""
+    """The same network on these stages, with as many channels each and no deeper stages."""
     model, trained = config.model, config.optim.backbone_train_stages
     stages = BACKBONE_STAGES[model.backbone.name]
     built = stages[: max(map(stages.index, levels)) + 1]
@@ -21,9 +30,10 @@ def with_levels(config: Config, levels: tuple[str, ...]) -> Config:
 
 
 def plain(config: Config) -> Config:
-    """SiamFC on the same backbone: its last level, one response, three scales when tracking.
+    """SiamFC on the same backbone: its last level, one response, three scales in tracking.
 
-    Labels, window and size rate are SiamFC's. (Bertinetto et al., ECCV 2016 workshops)
+    Labels, window influence and size learning rate are SiamFC's. (Bertinetto et al., ECCV 2016
+    workshops)
     """
     model = config.model
     score_size = (model.search_size - model.template_size) // model.anchors.stride + 1
@@ -49,10 +59,10 @@ def plain(config: Config) -> Config:
 
 
 def up_to(config: Config, level: str, padding: str, margin: int) -> Config:
-    """The same network up to one stage alone, with zero padding or without any.
+    """The same network up to one stage, with zero padding or ("cropped") without any.
 
-    Without, every image has `margin` pixels more on a side, at the same scale, so that real
-    surroundings stand where zeros stood: as many cells, and the same ones, are left.
+    Without padding every image has `margin` pixels more on each side, at the same scale, so
+    that real context takes the place of zeros and the score map keeps its size.
     """
     config = with_levels(config, (level,))
     model = config.model
@@ -68,3 +78,57 @@ def up_to(config: Config, level: str, padding: str, margin: int) -> Config:
             "data.crop_size": config.data.crop_size + 2 * margin,
         },
     )
+
+
+# Of each run, so that 33 of them take 45 minutes on two cores (docs/ablations.md).
+WIDTH, EPOCHS, PAIRS_PER_EPOCH = 0.125, 3, 1120
+
+
+def shortened(quickstart: Config) -> Config:
+    """The base of the small studies."""
+    return changed(
+        quickstart,
+        {
+            "model.backbone.width": WIDTH,
+            "train.epochs": EPOCHS,
+            "train.pairs_per_epoch": PAIRS_PER_EPOCH,
+        },
+    )
+
+
+def longer(config: Config) -> Config:
+    """The same training on four times the pairs: does a result depend on short training?"""
+    return changed(config, {"train.pairs_per_epoch": 4 * config.train.pairs_per_epoch})
+
+
+def on_alexnet(config: Config) -> Config:
+    """The same training with a narrow AlexNet, at twice the resolution.
+
+    AlexNet has no padding: a template of 63 pixels would leave no feature map.
+    """
+    return changed(
+        config,
+        {
+            "model.backbone": BackboneConfig(name="alexnet", width=WIDTH),
+            "model.levels": ("layer5",),
+            "model.channels": (64,),
+            "model.neck": False,
+            "model.template_crop": None,
+            "model.anchors": AnchorConfig(),
+            "model.template_size": 127,
+            "model.search_size": 255,
+            "model.base_size": 0,
+            "model.score_size": 17,
+            "tracker.search_size": 255,
+            "data.crop_size": 383,
+            "data.template.shift": 4.0,
+            "data.search.shift": 64.0,
+        },
+    )
+
+
+def probe_source(config: Config) -> SourceConfig:
+    """Rendered pairs of the test split, which shares no object with the training set."""
+    rendered = config.data.sources[0].synthetic
+    split = dataclasses.replace(rendered, split="test", sequences=60)
+    return SourceConfig(synthetic=split, frame_range=config.data.sources[0].frame_range)

@@ -210,9 +210,15 @@ def _without_numbers(
             "`search_size`, or other setting"
         )
     (common,) = rest
-    if config.model.correlation == "plain" or common.long_term or common.distractors:
-        raise InputError(
-            "these candidates cannot be searched: neither SiamFC's tracker nor a long-term or "
-            "distractor-aware one can be followed by many settings at once"
-        )
+    kinds = {
+        "SiamFC's": config.model.correlation == "plain",
+        "a long-term": common.long_term is not None,
+        "a distractor-aware": common.distractors is not None,
+    }
+    for kind, is_it in kinds.items():
+        if is_it:
+            raise InputError(
+                f"{kind} tracker cannot be searched: it does not follow a target with many "
+                "settings at once"
+            )
     return TrackingConfig(config.model, common)

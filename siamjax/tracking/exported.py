@@ -9,10 +9,11 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jax import export
+from jax import export as jax_export
 
 from siamjax.config import Config, TrackingConfig
-from siamjax.errors import InputError
+from siamjax.errors import InputError, require_between
+from siamjax.files import replacing_folder
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frames, padded_shape
@@ -22,6 +23,49 @@ TOLERANCE = 1e-2  # pixels, and of the score a hundredth of that
 
 class ExportError(InputError):
     """What was written gives something else than the tracker."""
+
+
+def export(
+    folder: Path,
+    network: SiameseRPN | SiamFC,
+    variables: dict,
+    config: Config,
+    *,
+    width: int,
+    height: int,
+    platforms: tuple[str, ...],
+) -> float | None:
+    """Writes an export whole or not at all, and checks it where this machine can run it.
+
+    Returns what `check_export` does, or None where this machine is none of the platforms.
+    Raises `InputError` for a folder that exists, sizes out of range, or a missing package.
+    """
+    if folder.exists():
+        raise InputError(f"`{folder}` exists; name another folder, or remove it")
+    require_between("width", width, 1, 16384)
+    require_between("height", height, 1, 16384)
+    if not platforms:
+        raise InputError("`platforms` is empty; name at least one")
+    try:
+        import flatbuffers  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "an export needs the package flatbuffers: pip install 'siamjax[export]'"
+        ) from error
+    with replacing_folder(folder) as partial:
+        write_export(
+            partial,
+            network,
+            variables,
+            config,
+            width=width,
+            height=height,
+            platforms=platforms,
+        )
+        backends = {"gpu" if name in ("cuda", "rocm") else name for name in platforms}
+        if jax.default_backend() not in backends:
+            return None
+        return check_export(partial, network, variables, config)
 
 
 def write_export(
@@ -99,7 +143,7 @@ def write_export(
 
 
 def _write(path: Path, function, platforms, *shapes) -> None:
-    exported = export.export(jax.jit(function), platforms=platforms)(*shapes)
+    exported = jax_export.export(jax.jit(function), platforms=platforms)(*shapes)
     path.write_bytes(exported.serialize())
 
 
@@ -155,7 +199,7 @@ def check_export(
 
 
 def _read(path: Path):
-    return jax.jit(export.deserialize(bytearray(path.read_bytes())).call)
+    return jax.jit(jax_export.deserialize(bytearray(path.read_bytes())).call)
 
 
 def _moving_picture(width: int, height: int) -> list[np.ndarray]:

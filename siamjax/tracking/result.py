@@ -1,6 +1,7 @@
 """What a tracker found in one frame."""
 
 import dataclasses
+import math
 from functools import cached_property
 
 import jax
@@ -57,6 +58,9 @@ class Result:
     _lost_score: float
     _mask_threshold: float | None  # None for a network without masks
     _number: int | None = None  # in what was fetched; None where that is of one target
+    # Why the frame could not be tracked; None if it was. Such a result repeats the last one,
+    # with a score of NaN.
+    problem: str | None = None
 
     @classmethod
     def of(
@@ -70,6 +74,10 @@ class Result:
         threshold = config.tracker.mask_threshold if config.model.mask else None
         return cls(fetched, shape, config.tracker.lost_score, threshold, number)
 
+    def unusable(self, problem: str) -> "Result":
+        """What is known after a frame that could not be tracked: this, with its problem."""
+        return dataclasses.replace(self, problem=problem)
+
     @property
     def box_xywh(self) -> np.ndarray:
         """Left, top, width and height: `[4]` float32, read-only."""
@@ -77,8 +85,8 @@ class Result:
 
     @property
     def score(self) -> float:
-        """The network's foreground score of the box, in [0, 1]."""
-        return float(self._mine(self._fetched.score))
+        """The network's foreground score of the box, in [0, 1]; NaN if there is a `problem`."""
+        return self._score if self.problem is None else math.nan
 
     @property
     def steps_lost(self) -> int:
@@ -95,7 +103,7 @@ class Result:
         """
         if self._fetched.steps_lost is not None:
             return self.steps_lost > 0
-        return not self.score >= self._lost_score
+        return not self._score >= self._lost_score
 
     @cached_property
     def mask(self) -> np.ndarray | None:
@@ -120,6 +128,10 @@ class Result:
         return _read_only(polygon_of(self.mask, self.box_xywh, self._mask_threshold))
 
     @property
+    def _score(self) -> float:
+        return float(self._mine(self._fetched.score))
+
+    @property
     def _coarse_mask(self) -> Mask | None:
         mask = self._fetched.mask
         return mask if mask is None else Mask(*map(self._mine, mask))
@@ -140,17 +152,18 @@ class Result:
         polygon = None if self.polygon is None else self.polygon.tobytes()
         mask = None if self.mask is None else (self.mask.shape, self.mask.tobytes())
         numbers = np.float32([*self.box_xywh, self.score]).tobytes()
-        return numbers, self.is_lost, polygon, mask
+        return numbers, self.is_lost, polygon, mask, self.problem
 
     def __repr__(self) -> str:
         box = ", ".join(f"{value:.1f}" for value in self.box_xywh)
         return f"Result(box_xywh=({box}), score={self.score:.3f}, is_lost={self.is_lost})"
 
     def __reduce__(self):
-        output = TrackOutput(self.box_xywh, np.float32(self.score), self._coarse_mask)
+        output = TrackOutput(self.box_xywh, np.float32(self._score), self._coarse_mask)
         steps = None if self._fetched.steps_lost is None else np.int32(self.steps_lost)
-        parts = Fetched(output, steps), self._shape, self._lost_score, self._mask_threshold
-        return Result, parts
+        fetched = Fetched(output, steps)
+        parts = self._shape, self._lost_score, self._mask_threshold, None, self.problem
+        return Result, (fetched, *parts)
 
 
 def first_result(

@@ -1,31 +1,20 @@
 """Tracking as a generator over any iterable of frames."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
-
-import numpy as np
 
 from siamjax.tracking.frames import Color, FrameError
+from siamjax.tracking.result import Result
 from siamjax.tracking.tracker import Tracker
-
-
-class Tracked(NamedTuple):
-    """One frame's result."""
-
-    box_xywh: np.ndarray  # [4] pixels of the frame; the last one if there is a problem
-    score: float  # in [0, 1]; NaN if there is a problem
-    problem: str | None  # why the frame could not be tracked; None if it was
-    is_lost: bool = False  # as `Result.is_lost`; the last one if there is a problem
 
 
 def track_frames(
     tracker: Tracker, frames: Iterable, box_xywh, *, color: Color = "bgr"
-) -> Iterator[Tracked]:
+) -> Iterator[Result]:
     """Follows the target in `box_xywh` of the first frame; yields one result per frame.
 
     `frames` may be endless, and is read one frame at a time. A frame that cannot be used, or
     an exception in place of a frame (`siamjax.video.open_frames` gives such), is reported as
-    `problem`, and tracking continues with the next. The first frame must be usable: an
+    `Result.problem`, and tracking continues with the next. The first frame must be usable: an
     exception in its place, `FrameError` or `BoxError` is raised.
     """
     is_first = True
@@ -43,5 +32,4 @@ def track_frames(
                 raise
             problem = str(error)
         is_first = False
-        score = tracker.score if problem is None else float("nan")
-        yield Tracked(tracker.box_xywh, score, problem, tracker.is_lost)
+        yield tracker.result if problem is None else tracker.result.unusable(problem)

@@ -81,7 +81,7 @@ class Tracker:
         Raises `FrameError` for a frame that cannot be used, and `RuntimeError` before `init`.
         The tracker then stays as it was, and may go on with the next frame.
         """
-        steps_lost = self._last().steps_lost
+        steps_lost = self.result.steps_lost
         frame = as_bgr(frame, color)
         require_shape(frame, self._shape)
         self._state, output = step.update(
@@ -98,31 +98,33 @@ class Tracker:
         return self._result
 
     @property
+    def result(self) -> Result:
+        """The last result; the given box with a score of 1 before any update."""
+        if self._result is None:
+            raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
+        return self._result
+
+    @property
     def box_xywh(self) -> np.ndarray:
         """Where the target was last found, `[4]` float32; the given box before any update."""
-        return self._last().box_xywh
+        return self.result.box_xywh
 
     @property
     def score(self) -> float:
         """The score of the last result, in [0, 1]; 1 after `init`."""
-        return self._last().score
+        return self.result.score
 
     @property
     def mask(self) -> np.ndarray | None:
         """As `Result.mask`."""
-        return self._last().mask
+        return self.result.mask
 
     @property
     def polygon(self) -> np.ndarray | None:
         """As `Result.polygon`."""
-        return self._last().polygon
+        return self.result.polygon
 
     @property
     def is_lost(self) -> bool:
         """As `Result.is_lost`; never after `init`."""
-        return self._last().is_lost
-
-    def _last(self) -> Result:
-        if self._result is None:
-            raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
-        return self._result
+        return self.result.is_lost

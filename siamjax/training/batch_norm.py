@@ -1,9 +1,9 @@
-"""Batch norms that came folded into their convolutions: given back what they would measure.
+"""Calibrates batch norms that came folded into their convolutions.
 
-Weights without batch norm leave ours with a mean of 0 and a variance of 1, which nobody
-measured. That is right while the running statistics are in use, and wrong as soon as a stage
-is trained and its batch norms normalise by the batch. So they are measured on one batch, and
-scale and bias are chosen such that the network computes the same as before.
+Folded weights leave ours with a mean of 0 and a variance of 1, which is right while running
+statistics are in use, and wrong as soon as a stage is trained and normalises by the batch. So
+the statistics are measured on one batch, and scale and bias are set such that the network
+computes the same as before.
 """
 
 import functools
@@ -23,14 +23,14 @@ EPSILON = 1e-5  # of PySOT's batch norms
 
 
 @functools.partial(jax.jit, static_argnames=("network", "norms"))
-def measure_norms(
+def calibrate_norms(
     variables: Mapping[str, Any], batch: Batch, *, network: "nn.Module", norms: tuple[str, ...]
 ) -> dict[str, Any]:
-    """`variables` with the batch norms at the paths `norms` measured on `batch`.
+    """`variables` with the batch norms at the paths `norms` calibrated on `batch`.
 
     A path is "backbone/layer1/block0/expand_bn". Mean and variance become those of the
-    templates and search images together; what the network computes with them stays as it is,
-    to rounding. The result does not share what it changes with `variables`.
+    templates and search images together; the network's outputs stay the same, to rounding.
+    What changes is a copy.
     """
     _, captured = network.apply(
         variables,
@@ -43,7 +43,7 @@ def measure_norms(
     for norm in norms:
         affine, running = _at(params, norm), _at(stats, norm)
         mean, var = _moments(_at(captured["intermediates"], norm)["__call__"])
-        # The outputs were measured: a * x + b.
+        # Outputs were measured: a * x + b.
         slope = affine["scale"] / jnp.sqrt(running["var"] + EPSILON)
         running["mean"] += (mean - affine["bias"]) / slope
         running["var"] = var / slope**2

@@ -3,20 +3,24 @@
 A run's folder holds `checkpoints/<step>/`, each with two trees: `model` (`params` and
 `batch_stats`, all that evaluation reads) and `optimizer` (the rest of the state). In a run
 that averages its variables, `model` is the average, and a third tree, `current`, holds the
-variables that training goes on from. Orbax
-writes a step under a temporary name and renames it when it is complete; the metadata that
-travels with it names the configuration and the versions that wrote it, and a checksum of
-each tree, since the array format has none.
+variables that training resumes from. Orbax writes a step under a temporary name and renames it
+when it is complete. Its metadata name the configuration and the versions that wrote it, and a
+checksum of each tree, since the array format has none. `scores.json` holds the scores of steps.
 """
 
+import asyncio
 import contextlib
 import errno
+import gc
 import importlib.metadata
+import inspect
+import json
 import logging
 import os
 import shutil
+import types
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +32,19 @@ import siamjax
 from siamjax.config import Config
 from siamjax.config_files import config_to_dict
 from siamjax.errors import InputError
+from siamjax.files import write_whole
 from siamjax.models.trees import describe, difference
-from siamjax.training.orphans import ORBAX, collect_orphans, orphans_in_silence
+from siamjax.text import read_object
 from siamjax.training.processes import is_main
-from siamjax.training.scores import LatestAndBest, Scores
 from siamjax.training.state import TrainState
 from siamjax.training.workdir import write_config
 
 logger = logging.getLogger(__name__)
-# Orbax logs, with traceback, what it raises as well; our errors say it once.
-logging.getLogger("absl").addFilter(lambda record: ORBAX not in record.pathname)
 
-
-# A machine's failure says nothing about a checkpoint, which must not be set aside for it.
+# Failures of the machine: no reason to set a checkpoint aside as damaged.
 _NOT_DAMAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
-_OPEN_FILES = 64  # that Orbax may have, at most
+_OPEN_FILES = 64  # at most, of Orbax
+_ORBAX = os.sep + "orbax" + os.sep  # in the path of each of its files
 
 
 class CheckpointError(InputError):
@@ -56,9 +58,9 @@ class _DamagedError(Exception):
 class Checkpoints:
     """A run's checkpoints: saved in the background, the last `keep` and the best one kept.
 
-    The best is the one with the highest score of those that `rate` was told of; `best`, a
-    link beside the steps, leads to it. Use it as a context manager: leaving it waits for the
-    save under way.
+    The best is the one with the highest score given to `add_score`; `best`, a link beside the
+    steps, leads to it. To be used as a context manager, which waits at its end for the save
+    under way.
     """
 
     def __init__(self, folder: Path, *, keep: int, config: Config):
@@ -69,11 +71,14 @@ class Checkpoints:
         self._scores = Scores(self._folder / "scores.json")
         self._orbax = ocp.training.Checkpointer(
             self._folder,
-            preservation_policy=LatestAndBest(keep, self._scores),
+            preservation_policy=_LatestAndBest(keep, self._scores),
             cleanup_tmp_directories=True,
         )
+        self._logging = contextlib.ExitStack()
 
     def __enter__(self) -> "Checkpoints":
+        # Background threads log a traceback of whatever `wait` raises.
+        self._logging.enter_context(_orbax_logs_to_debug(exceptions_only=True))
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
@@ -85,14 +90,15 @@ class Checkpoints:
             logger.warning("%s", failure)
         finally:
             self._orbax.close()
+            self._logging.close()
 
     def latest(self) -> Path | None:
         """The folder of the newest complete checkpoint, without waiting for one under way."""
         steps = _steps(self._folder)
         return self._folder / str(steps[-1]) if steps else None
 
-    def rate(self, step: int, score: float) -> None:
-        """Notes how good the state after `step` is, saved already or about to be."""
+    def add_score(self, step: int, score: float) -> None:
+        """Notes the score of the state after `step`, saved already or about to be."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._scores.add(step, score)
         self._link_best()
@@ -111,17 +117,17 @@ class Checkpoints:
         partial.replace(link)
 
     def check_space(self, state: TrainState) -> None:
-        """Raises `CheckpointError` when the disk has no room for one more checkpoint."""
+        """Raises `CheckpointError` when the disk lacks space for one more checkpoint."""
         needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         free = shutil.disk_usage(self._folder).free
         if free < needed:
             raise CheckpointError(
                 f"a checkpoint takes {needed / 1e6:.1f} MB, but {self._folder} has only "
-                f"{free / 1e6:.1f} MB left; make room, then run the same command again"
+                f"{free / 1e6:.1f} MB left; free some space, then run the same command again"
             )
 
     def save(self, state: TrainState) -> None:
-        """Starts to save `state` under its step; it may be donated as soon as this returns.
+        """Starts saving `state` under its step; it may be donated as soon as this returns.
 
         Raises `CheckpointError` when this save cannot start or the one before it failed.
         """
@@ -163,11 +169,11 @@ class Checkpoints:
     def restore(self, like: TrainState) -> TrainState | None:
         """The newest state that can be read, placed as `like` is; None when there is none.
 
-        `like` is a state, or one of shapes as `parallel.abstract_state` makes it.
+        `like` is a state, or its shapes from `parallel.abstract_state`.
 
-        A damaged checkpoint is set aside as `<step>.damaged` with a warning, and the one
-        before it is taken. Raises `CheckpointError` when there are only damaged ones, or
-        when the newest is another model's.
+        A damaged checkpoint is renamed to `<step>.damaged` with a warning, and the one before
+        it is taken. Raises `CheckpointError` when all are damaged, or when the newest belongs
+        to another model.
         """
         _check_open_files()
         damaged = []
@@ -175,15 +181,15 @@ class Checkpoints:
             folder = self._folder / str(step)
             if (folder / "model").is_dir() and not (folder / "optimizer").is_dir():
                 raise CheckpointError(
-                    f"{folder} holds a network's variables, not the state of a training; "
+                    f"{folder} holds a network's variables, not a training state; "
                     "choose another `workdir`"
                 )
             averaged = (folder / "current").is_dir()
             if averaged != (like.average is not None) and (folder / "model").is_dir():
                 raise CheckpointError(
-                    f"{folder} holds {'an' if averaged else 'no'} average of what was learnt, "
-                    f"and `train.average_decay` asks for {'none' if averaged else 'one'}; set "
-                    "it as it was, or choose another `workdir`"
+                    f"{folder} holds {'an' if averaged else 'no'} average of the weights, and "
+                    f"`train.average_decay` asks for {'none' if averaged else 'one'}; set it "
+                    "as it was, or choose another `workdir`"
                 )
             try:
                 parts = _load(folder, jax.tree.map(_abstract, _parts(like)))
@@ -233,7 +239,7 @@ def stored_variables(path: str | Path) -> dict[str, Any]:
 
 
 def _newest(path: str | Path, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """What `load` makes of the newest checkpoint that can be read."""
+    """The result of `load` for the newest checkpoint that can be read."""
     _check_open_files()
     folders = _step_folders(Path(path).resolve())
     for folder in folders:
@@ -247,7 +253,7 @@ def _newest(path: str | Path, load: Callable[[Path], dict[str, Any]]) -> dict[st
 
 
 def save_variables(path: str | Path, variables: dict[str, Any], config: Config) -> None:
-    """Writes variables that no training of ours made, laid out as a work directory.
+    """Writes converted variables as a work directory with one checkpoint, of step 0.
 
     Raises `CheckpointError` when `path` holds something already.
     """
@@ -270,7 +276,7 @@ def save_variables(path: str | Path, variables: dict[str, Any], config: Config) 
 def _parts(state: TrainState) -> dict[str, Any]:
     current = {} if state.average is None else {"current": state.variables}
     return {
-        "model": state.learnt,
+        "model": state.eval_variables,
         "optimizer": {
             "step": state.step,
             "skipped": state.skipped,
@@ -305,9 +311,9 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _reading(folder: Path) -> Iterator[None]:
-    """Turns whatever goes wrong inside into `_DamagedError`, but for the machine's failures."""
+    """Turns errors inside into `_DamagedError`, or `CheckpointError` if the machine failed."""
     problem, is_damage = None, True
-    with orphans_in_silence():
+    with _orbax_logs_to_debug():
         try:
             yield
         except Exception as error:
@@ -315,15 +321,105 @@ def _reading(folder: Path) -> Iterator[None]:
             is_damage = getattr(error, "errno", None) not in _NOT_DAMAGE
             is_damage &= not isinstance(error, MemoryError)
         if problem is not None:
-            collect_orphans()
+            _close_abandoned_coroutines()
     if problem is not None and not is_damage:
         raise CheckpointError(f"checkpoint {folder} cannot be read here: {problem}")
     if problem is not None:
         raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
 
 
+@contextlib.contextmanager
+def _orbax_logs_to_debug(*, exceptions_only: bool = False) -> Iterator[None]:
+    """Turns what Orbax logs into debug messages of ours: the error raised says the same once.
+
+    With `exceptions_only`, only its reports of exceptions.
+    """
+
+    def of_orbax(record: logging.LogRecord) -> bool:
+        if _ORBAX not in record.pathname or (exceptions_only and not record.exc_info):
+            return True
+        logger.debug("Orbax: %s", record.getMessage(), exc_info=record.exc_info)
+        return False
+
+    def of_asyncio(record: logging.LogRecord) -> bool:
+        if "exception was never retrieved" not in record.getMessage():
+            return True
+        logger.debug("Orbax: %s", record.getMessage(), exc_info=record.exc_info)
+        return False
+
+    filters = {"absl": of_orbax, "asyncio": of_asyncio}
+    for name, each in filters.items():
+        logging.getLogger(name).addFilter(each)
+    try:
+        yield
+    finally:
+        for name, each in filters.items():
+            logging.getLogger(name).removeFilter(each)
+
+
+def _close_abandoned_coroutines() -> None:
+    """Closes Orbax's coroutines that a failed read leaves in an event loop that has ended.
+
+    Otherwise each prints a warning when it is collected, some time later.
+    """
+    for thing in gc.get_objects():
+        # By type: isinstance asks the object, and other packages' proxies answer with warnings.
+        if issubclass(type(thing), asyncio.Task):
+            abandoned = not thing.get_loop().is_running()
+            coroutine = thing.get_coro()
+        elif issubclass(type(thing), types.CoroutineType):
+            abandoned = inspect.getcoroutinestate(thing) == inspect.CORO_CREATED
+            coroutine = thing
+        else:
+            continue
+        if abandoned and _ORBAX in coroutine.cr_code.co_filename:
+            if coroutine is not thing:
+                thing._log_destroy_pending = False
+            with contextlib.suppress(Exception):
+                coroutine.close()
+    gc.collect()
+
+
+class Scores:
+    """Scores of steps, the higher the better, in a file."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        try:
+            stored = read_object(path)
+            self._scores = {int(step): float(score) for step, score in stored.items()}
+        except (ValueError, TypeError):
+            self._scores = {}  # never written, or truncated
+
+    def add(self, step: int, score: float) -> None:
+        """Writes the score of a step."""
+        self._scores[step] = score
+        if not is_main():
+            return
+        write_whole(self._path, json.dumps(self._scores))
+
+    def best(self, steps: Sequence[int]) -> int | None:
+        """The step with the highest score, the last of equals; None without any score."""
+        scored = [step for step in steps if step in self._scores]
+        return max(scored, key=lambda step: (self._scores[step], step), default=None)
+
+
+class _LatestAndBest:
+    """Orbax's preservation policy: the last `keep` checkpoints and the best one."""
+
+    def __init__(self, keep: int, scores: Scores):
+        self._keep, self._scores = keep, scores
+
+    def should_preserve(self, checkpoints: Sequence, *, context: object) -> list[bool]:
+        """For each checkpoint, oldest first, whether it is kept."""
+        del context
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*sorted(steps)[-self._keep :], self._scores.best(steps)}
+        return [step in kept for step in steps]
+
+
 def _check_open_files() -> None:
-    """Raises `CheckpointError` when so few files can be opened that a good one looks bad."""
+    """Raises `CheckpointError` when too few files can be opened to read a checkpoint."""
     held: list[int] = []
     try:
         while len(held) < _OPEN_FILES:
@@ -354,7 +450,7 @@ def _checksum(tree: Any) -> int:
 
 
 def _step_folders(path: Path) -> list[Path]:
-    """Where `path` keeps checkpoints, the newest first."""
+    """The checkpoint folders at `path`, the newest first."""
     if (path / "model").is_dir():
         return [path]
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path

@@ -1,7 +1,7 @@
-"""The last part of the data pipeline as a pure function, for the inside of a jitted step.
+"""Photometric augmentation and labels as a pure function, to run inside the jitted step.
 
-The host has drawn every random number; here colour, blur, flip and labels follow from them,
-as in `data.augment` and `data.targets`, equal to rounding.
+The host draws every random number; colour, blur, flip and labels follow from them as in
+`data.augment` and `data.targets`, up to rounding.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _GRAY = 128.0  # subtracted before summing along a row, so that float32 holds th
 def make_finish(config: Config) -> Callable[[DrawnBatch], Batch]:
     """`finish(drawn) -> batch` for `data.finish_on` of "device"; pure, to be jitted.
 
-    What the configuration never asks for (blur or flip of probability 0) is left out.
+    Augmentations of probability 0 are left out.
     """
     data, model = config.data, config.model
     anchors, rules = training_anchors(model), training_rules(data)
@@ -78,8 +78,8 @@ def make_finish(config: Config) -> Callable[[DrawnBatch], Batch]:
 def motion_blur(image: Array, size: Array, mix: Array) -> Array:
     """`mix` of the mean along the column over `size` pixels, the rest along the row.
 
-    `image` `[h, w, 3]` float32; `size` an odd number from 1 to 45, int32. Beyond its border
-    the image is mirrored about its last pixel. See `data.augment.motion_blur`.
+    `image` `[h, w, 3]` float32; `size` an odd number from 1 to 45, int32. The
+    image is padded by reflection about its last pixel. See `data.augment.motion_blur`.
     """
     return mix * _mean_along(image, size, 0) + (1 - mix) * _mean_along(image, size, 1)
 

@@ -1,4 +1,4 @@
-"""What a training would take, told without training: the step is compiled, never run."""
+"""What a training would cost: the step is compiled, never run."""
 
 import dataclasses
 import functools
@@ -20,15 +20,15 @@ from siamjax.training.phases import phases, rate_scales
 from siamjax.training.state import TrainState, create_state
 from siamjax.training.step import make_step
 
-PICTURE = "first_batch.png"
+IMAGE = "first_batch.png"
 
 
 def dry_run(config: Config, workdir: str | Path) -> None:
     """Prints parameters, FLOPs and memory of a step; draws the first batch's first pairs.
 
-    The picture goes to `workdir/first_batch.png`, a rendered set to `workdir/data`, as in a
-    training; nothing else is written, and the directory stays anyone's. Raises what a
-    training would raise before its first step.
+    The image goes to `workdir/first_batch.png`, a rendered set to `workdir/data`, as in a
+    training; nothing else is written, so that another configuration may use the directory.
+    Raises what a training would raise before its first step.
     """
     workdir = Path(workdir).resolve()
     mesh = parallel.make_mesh()
@@ -46,7 +46,7 @@ def dry_run(config: Config, workdir: str | Path) -> None:
     with make_batches(config, cache_dir=workdir / "data") as batches:
         pairs = first_pairs(next(batches), config)
     workdir.mkdir(parents=True, exist_ok=True)
-    matplotlib.image.imsave(workdir / PICTURE, draw_pairs(pairs, config.model))
+    matplotlib.image.imsave(workdir / IMAGE, draw_pairs(pairs, config.model))
 
     batch = parallel.abstract_batch(config, mesh)
     train, devices = config.train, f"{mesh.size} {jax.default_backend()} device"
@@ -57,7 +57,7 @@ def dry_run(config: Config, workdir: str | Path) -> None:
     for phase in phases(config):
         print(f"from step {phase.first_step}:" if phase.first_step else "from the first step:")
         _print_phase(config, network, phase.frozen, mesh, state)
-    print(f"first pairs with their targets: {workdir / PICTURE}")
+    print(f"first pairs with their targets: {workdir / IMAGE}")
 
 
 def _print_phase(config: Config, network, frozen: tuple[str, ...], mesh, state: TrainState):
@@ -78,8 +78,8 @@ def _print_phase(config: Config, network, frozen: tuple[str, ...], mesh, state: 
 def step_flops(config: Config, network, frozen: tuple[str, ...], state: TrainState) -> float:
     """Floating-point operations of one step over the whole batch, as XLA counts them.
 
-    Counted before the program is divided or optimised, so that neither devices nor
-    micro-batches matter; 0 where the backend does not count.
+    Counted before the program is partitioned or optimised, so that neither devices nor
+    micro-batches matter; 0 if the backend does not count.
     """
     whole = dataclasses.replace(
         config,
@@ -89,18 +89,18 @@ def step_flops(config: Config, network, frozen: tuple[str, ...], state: TrainSta
         ),
     )
     if config.model.remat:
-        network = build_network(whole.model)  # what is computed twice is counted once
+        network = build_network(whole.model)  # recomputed activations are counted once
     batch = parallel.abstract_batch(whole, parallel.make_mesh(jax.devices()[:1]))
-    bare = jax.tree.map(
+    shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), (state, batch)
     )
-    counted = jax.jit(make_step(whole, network, frozen)).lower(*bare).cost_analysis() or {}
+    counted = jax.jit(make_step(whole, network, frozen)).lower(*shapes).cost_analysis() or {}
     flops = counted.get("flops", 0.0)
     return flops if math.isfinite(flops) and flops > 0 else 0.0
 
 
 def step_bytes(compiled: Any) -> int | None:
-    """Memory on one device while a compiled step runs; None where it is not known."""
+    """Memory on one device while a compiled step runs, in bytes; None if unknown."""
     analysis = getattr(compiled, "memory_analysis", lambda: None)()
     if analysis is None:
         return None

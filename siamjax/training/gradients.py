@@ -1,8 +1,8 @@
-"""The gradient of a batch: at once or in parts, on one device or on each of many.
+"""The gradient of a batch: whole or in micro-batches, on one device or many.
 
 Every part divides its losses by the counts of the whole batch, so that losses and gradients
-of the parts are simply added up. What differs between the ways is batch norm alone: each
-micro-batch is normalised by its own statistics.
+of the parts add up. Only batch norm differs: each micro-batch is normalised by its own
+statistics.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -32,17 +32,17 @@ def batch_gradients(
     trained: Any,
     axis_name: str | None = None,
 ) -> tuple[Any, Losses, Any]:
-    """The gradients of all parameters, 0 for those that are not trained, losses, statistics.
+    """The gradients of all parameters, 0 where not trained, the losses, the new statistics.
 
-    `trained` is a tree of bool like the parameters. With `axis_name`, `batch` is this
-    device's part of the batch, and what is returned is the whole's, the same on each device.
-    Running statistics take one step of their momentum, whatever the number of parts: the
-    mean of the steps that the parts would take. Those of `frozen` stages stay bit by bit.
+    `trained` is a tree of bool like the parameters. With `axis_name`, `batch` is this device's
+    part of the batch, and the results are the whole batch's, the same on each device. Running
+    statistics take one step of their momentum, whatever the number of parts: the mean of the
+    steps that the parts would take. Those of `frozen` stages stay unchanged, bit by bit.
     """
     counts = count(batch)
     if axis_name is not None:
         counts = jax.lax.psum(counts, axis_name)
-    # What is frozen is no argument of the loss, so that nothing is computed backwards for it.
+    # Frozen parameters are no argument of the loss, so that no backward pass is computed.
     free = jax.tree.map(lambda chosen, leaf: leaf if chosen else None, trained, state.params)
 
     def loss_of(free, part: Batch) -> tuple[Array, tuple[Losses, Any]]:
@@ -83,7 +83,7 @@ def _sum_over(of_part, batch: Batch, parts: int) -> Any:
     """The sum of `of_part` over the micro-batches of a batch."""
     if parts == 1:
         return of_part(batch)
-    # Every n-th pair, so that a batch that is divided among devices stays where it is.
+    # Every n-th pair, so that a sharded batch stays on its devices.
     divided = jax.tree.map(
         lambda x: jnp.swapaxes(x.reshape(-1, parts, *x.shape[1:]), 0, 1), batch
     )

@@ -1,4 +1,4 @@
-"""The training run, from a configuration and a work directory to the trained state."""
+"""The training loop, from a configuration and a work directory to the trained state."""
 
 import contextlib
 import dataclasses
@@ -16,11 +16,11 @@ from siamjax.interrupts import Interrupted, StopRequest
 from siamjax.locks import held
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import parallel
-from siamjax.training.batch_norm import measure_norms
+from siamjax.training.batch_norm import calibrate_norms
 from siamjax.training.checkpoints import Checkpoints
 from siamjax.training.device_augment import make_finish
 from siamjax.training.meter import Meter, SkippedError
-from siamjax.training.monitoring import Validate, Watch
+from siamjax.training.monitoring import Monitor, Validate
 from siamjax.training.optimizer import build_optimizer, learning_rate
 from siamjax.training.phases import phase_at, phases
 from siamjax.training.processes import from_main, is_main, largest, wait_for_all
@@ -31,7 +31,7 @@ from siamjax.training.workdir import check_workdir, write_config
 
 
 class TrainingError(SiamjaxError, RuntimeError):
-    """Training cannot go on; the message names the step and the last good checkpoint."""
+    """Training failed; the message names the step and the last good checkpoint."""
 
 
 def train(
@@ -41,38 +41,38 @@ def train(
     validate: Validate | None = None,
     profile: tuple[int, int] | None = None,
 ) -> TrainState:
-    """Trains `config` in `workdir`, going on from the newest checkpoint there.
+    """Trains `config` in `workdir`, resuming from the newest checkpoint there.
 
     The directory gets `config.json`, `metrics.jsonl` (means over `train.log_every` steps),
-    `checkpoints/<step>/`, and `data/` for sets that are rendered. A run that was cut off and
-    goes on ends with the same parameters, bit by bit, as one that was not. A run that is
-    finished returns at once.
+    `checkpoints/<step>/`, and `data/` for rendered training sets. A run that is resumed ends
+    with the same parameters, bit by bit, as one that was never interrupted. A finished run
+    returns at once.
 
-    A run begins with the weights that `init` names, if it does, and says in `start.txt` what
-    went where; one that is resumed has them already.
+    A new run starts from the weights that `init` names, if any, and lists in `start.txt` which
+    arrays were taken.
 
-    `validate` is called every `validation.every` steps and after the last one; what it
-    returns is written as `validation/<name>`, and the state that it has seen is saved. It
-    changes nothing in the training. `profile` names the first and the last step of a
-    profiler's trace, which goes to `profile/`.
+    `validate` is called every `validation.every` steps and after the last one, with variables;
+    its scores are written as `validation/<name>`, and the validated state is saved. It does not
+    influence the training. `profile` is the first and the last step of a profiler trace, which
+    goes to `profile/`.
 
-    Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when
-    the configuration cannot be trained here or the directory is another configuration's,
-    `BusyError` when another run holds it,
-    `CheckpointError` when one cannot be read or written, the data's own errors when they
-    cannot be used, and `TrainingError` when they break off later or when more than
-    `train.max_skipped` steps had a loss or gradient that is not finite.
+    Ctrl-C and SIGTERM save a checkpoint and raise `Interrupted`. Raises `ConfigError` when the
+    configuration cannot be trained here or the directory belongs to another one, `BusyError`
+    when another run holds the directory, `CheckpointError` when a checkpoint cannot be read or
+    written, the data's own errors when it is unusable, and `TrainingError` when reading the
+    data fails later or more than `train.max_skipped` steps had a loss or gradient that is not
+    finite.
     """
     require(
         not config.model.mask,
         "`model.mask` (=True) cannot be trained: there is no loss for masks, and weight decay "
-        "would wear their branch down; set it to False, or convert PySOT's weights",
+        "would shrink the mask head; set it to False, or convert PySOT's weights",
     )
     workdir = Path(workdir).resolve()
     total, batch_size = config.train.steps, config.train.batch_size
 
     with contextlib.ExitStack() as stack:
-        # --- Network, optimiser, step: shapes only, so that mistakes show at once
+        # --- Network, optimiser, step: shapes only, so that mistakes show early
         mesh = parallel.make_mesh()
         parallel.check_batch_size(config.train, mesh.size, jax.process_count())
         if is_main():
@@ -91,29 +91,29 @@ def train(
         )
         abstract_state = parallel.abstract_state(mesh, create)
 
-        # --- Where the run stands
+        # --- The newest checkpoint
         folder = workdir / "checkpoints"
         checkpoints = stack.enter_context(
             Checkpoints(folder, keep=config.train.keep_checkpoints, config=config)
         )
         state = checkpoints.restore(abstract_state)
         start = 0 if state is None else int(state.step)
-        watch = Watch(config, workdir, start, network, validate=validate, profile=profile)
-        wait_for_all("watch")
-        if start >= total and not watch.owes_validation(start):
-            _say(f"{workdir}: complete at step {start}, nothing is left to train")
+        monitor = Monitor(config, workdir, start, network, validate=validate, profile=profile)
+        wait_for_all("monitor")
+        if start >= total and not monitor.owes_validation(start):
+            _say(f"{workdir}: complete at step {start}, nothing left to train")
             return state
         checkpoints.check_space(abstract_state)
         beginning = read_start(config, abstract_state.variables) if state is None else None
 
-        # --- Data; once they are found to be usable, the directory is this run's
+        # --- Data; once it proves usable, the directory belongs to this run
         batches = stack.enter_context(_batches(config, workdir, start))
         if is_main():
             write_config(workdir, config)
         if is_main() and beginning is not None:
             _say(beginning.summary)
             (workdir / "start.txt").write_text(beginning.account)
-        stack.enter_context(watch)
+        stack.enter_context(monitor)
 
         # --- Compilation
         began = time.perf_counter()
@@ -122,7 +122,7 @@ def train(
         if beginning is not None:
             state = begin_from(beginning, state)
         if beginning is not None and beginning.folded:
-            state = _measured(state, beginning.folded, config, network, mesh, workdir)
+            state = _calibrated(state, beginning.folded, config, network, mesh, workdir)
         steps = {
             phase: parallel.compile_step(
                 make_step(config, network, phase.frozen), mesh, config, abstract_state
@@ -146,7 +146,7 @@ def train(
         )
 
         def record(done: int) -> None:
-            """Writes what happened since the last line, unless too much was skipped."""
+            """Writes the metrics since the last call; raises if too many steps were skipped."""
             try:
                 values = meter.read(done)
             except SkippedError as error:
@@ -160,29 +160,29 @@ def train(
                 ) from error
             values["epoch"] = (done - 1) // config.train.steps_per_epoch + 1
             values["learning_rate"] = float(learning_rate(done - 1, config.optim, config.train))
-            watch.scalars(done, values)
+            monitor.scalars(done, values)
 
         def asked_to_stop(done: int) -> int:
-            """The signal, if any; several processes agree on it, now and then, by waiting."""
+            """The signal, if any; several processes agree every `train.log_every` steps."""
             if hosts > 1 and done % config.train.log_every:
                 return 0
             return largest(stop.number or 0)
 
         def run_validation(done: int) -> None:
-            """Validates the state, which takes its place among the checkpoints."""
+            """Validates the state and scores its checkpoint."""
 
             def in_millionths() -> int:
-                score = watch.validate(done, state, stop)
+                score = monitor.validate(done, state, stop)
                 return -1 if score is None else round(1e6 * score)
 
-            # From one process to all, so that they come to keep the same checkpoints.
+            # From one process to all, so that they keep the same checkpoints.
             if (score := from_main(in_millionths)) >= 0:
-                checkpoints.rate(done, score / 1e6)
+                checkpoints.add_score(done, score / 1e6)
 
         # --- Steps
         stacked = config.train.parallel == "pmap"
         stop = stack.enter_context(StopRequest())
-        if watch.owes_validation(start):
+        if monitor.owes_validation(start):
             run_validation(start)
         began, done, saved, failure = time.perf_counter(), start, start, None
         stopped_by = 0
@@ -193,35 +193,35 @@ def train(
                 failure = error
                 break
             step = steps[phase_at(done, config)]
-            with jax.transfer_guard("disallow"), watch.profiler.before(done + 1):
+            with jax.transfer_guard("disallow"), monitor.profiler.before(done + 1):
                 state, metrics = step(state, parallel.put_batch(batch, mesh, stacked=stacked))
             meter.add(metrics, batch.records)
             done += 1
-            watch.profiler.after(done, metrics)
+            monitor.profiler.after(done, metrics)
 
-            validates = watch.owes_validation(done)
+            validates = monitor.owes_validation(done)
             saves = done % config.train.checkpoint_every == 0 and done < total
-            # Nothing is saved while more is skipped than may be.
+            # `record` comes first: it raises where too many steps were skipped.
             if done % config.train.log_every == 0 or validates or saves:
                 record(done)
             if validates:
                 run_validation(done)
                 meter.restart()
-            if watch.owes_picture(done):
-                watch.picture(done, batch, state)
+            if monitor.owes_image(done):
+                monitor.image(done, batch, state)
             if validates or saves:
                 checkpoints.save(state)
                 saved = done
 
         if failure is not None and hosts > 1:
-            # The others wait for this one in their next step: nothing can be saved together.
+            # The other processes wait in their next step, so that no checkpoint can be saved.
             checkpoints.wait()
             raise TrainingError(
-                f"the data of process {jax.process_index()} broke off after step {done} of "
-                f"{total}, the last checkpoint is {checkpoints.latest() or 'none'}: {failure}"
+                f"reading the data failed in process {jax.process_index()} after step {done} "
+                f"of {total}: {failure}; last checkpoint: {checkpoints.latest() or 'none'}"
             ) from failure
 
-        # --- End: whatever brought it about, what was trained is kept
+        # --- End, for whatever reason: the last state is saved
         seconds = time.perf_counter() - began
         if meter.pending:
             record(done)
@@ -237,10 +237,8 @@ def train(
         where = f"after step {done} of {total}, saved as {checkpoints.latest()}"
         if number := stopped_by or stop.number:
             name = signal.Signals(number).name
-            raise Interrupted(
-                number, f"stopped by {name} {where}; the same command goes on from there"
-            )
-        raise TrainingError(f"the data broke off {where}: {failure}") from failure
+            raise Interrupted(number, f"stopped by {name} {where}; the same command resumes")
+        raise TrainingError(f"reading the data failed {where}: {failure}") from failure
 
 
 def _say(text: str) -> None:
@@ -260,14 +258,14 @@ def _batches(config: Config, workdir: Path, start: int) -> Batches:
     return batches
 
 
-def _measured(
+def _calibrated(
     state: TrainState, norms: tuple[str, ...], config: Config, network, mesh, workdir: Path
 ) -> TrainState:
-    """`state` with those batch norms measured on the batch of step 0, which stays unspent."""
+    """`state` with those batch norms calibrated on the batch of step 0."""
     here = dataclasses.replace(config.data, num_workers=0)
     with _batches(dataclasses.replace(config, data=here), workdir, 0) as batches:
         batch = parallel.put_batch(next(batches), mesh)
     if config.data.finish_on == "device":
         batch = jax.jit(make_finish(config))(batch)
-    variables = measure_norms(state.variables, batch, network=network, norms=norms)
+    variables = calibrate_norms(state.variables, batch, network=network, norms=norms)
     return state.starting_from(jax.device_put(variables, parallel.replicated(mesh)))

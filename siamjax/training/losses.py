@@ -1,5 +1,4 @@
-"""The losses of a SiamRPN: which anchors are the target, and how to move them onto it; and
-the one of SiamFC: which cells are the target.
+"""The losses of SiamRPN, classification and location of anchors, and of SiamFC.
 
 All are computed in float32, whatever the network computes in.
 """
@@ -17,15 +16,15 @@ from siamjax.data.schema import Batch
 from siamjax.geometry.boxes import cxcywh_to_xyxy, giou_xyxy, iou_xyxy
 from siamjax.models.siamese import Prediction
 
-# A box is at most this many times as large as its anchor, or as small: far from what a
-# positive can be, and far from what float32 cannot hold.
+# Bounds the size of a box relative to its anchor: far beyond any positive, and far from
+# overflow in float32.
 _LARGEST = math.log(16)
 
 
 class Losses(NamedTuple):
     """Scalars, float32: `total = cls_weight * cls + loc_weight * loc + iou_weight * iou`.
 
-    SiamFC's `loc` is 0; `iou` is 0 where it has no weight.
+    `loc` is 0 for SiamFC; `iou` is 0 without a weight.
     """
 
     total: Array
@@ -37,8 +36,8 @@ class Losses(NamedTuple):
 class Counts(NamedTuple):
     """What the losses of a batch are divided by, float32 scalars.
 
-    Of a batch that is computed in parts, each with its own gradient, the parts' losses add
-    up to the whole's when all are divided by the whole's counts.
+    The losses of micro-batches add up to those of the whole batch when all are divided by the
+    counts of the whole.
     """
 
     positives: Array
@@ -69,11 +68,10 @@ def classification_loss(
     `[b, h, w, a]` holds 1, 0, or -1 for ignored. Positives are pooled over the whole batch
     and averaged, and so are negatives; a kind that the batch lacks adds 0.
 
-    Reference: PySOT's `select_cross_entropy_loss`, but for one quirk: there a batch with
-    exactly one positive counts as having none. Here a single one counts as it is.
+    Reference: PySOT's `select_cross_entropy_loss`, except that there a batch with exactly one
+    positive counts as having none.
 
-    `foreground` `[b, h, w, a]` in [0, 1] is the foreground score that positives are taught,
-    1 where it is not given.
+    `foreground` `[b, h, w, a]` in [0, 1] is the target score of positives, by default 1.
     """
     _check_shape("label_cls", label_cls, cls_logits.shape[:-1])
     log_scores = jax.nn.log_softmax(cls_logits.astype(jnp.float32))
@@ -121,11 +119,11 @@ def location_loss(
 
 
 def boxes_of(loc: Array) -> Array:
-    """Boxes `_xyxy` of (dx, dy, dw, dh), `[..., 4]` float32, with their anchor for unit.
+    """Boxes `_xyxy` of (dx, dy, dw, dh), `[..., 4]` float32, in units of their anchor.
 
-    x counts anchor widths and y anchor heights, from the anchor's centre. An overlap is the
-    same in these units as in pixels, so that anchors need not be known. Sizes end at 16 and
-    at 1/16 of the anchor's.
+    x counts anchor widths and y anchor heights, from the anchor's centre. IoU is the same in
+    these units as in pixels, so that anchors need not be known. Sizes are clipped to 1/16 to 16
+    times the anchor's.
     """
     loc = loc.astype(jnp.float32)
     size = jnp.exp(jnp.clip(loc[..., 2:], -_LARGEST, _LARGEST))
@@ -135,7 +133,7 @@ def boxes_of(loc: Array) -> Array:
 def iou_loss(
     loc: Array, label_loc: Array, label_loc_weight: Array, counts: Counts | None = None
 ) -> Array:
-    """1 - GIoU of the predicted boxes and the target, weighted and summed as `location_loss`.
+    """1 - GIoU of predicted boxes and targets, weighted and summed as in `location_loss`.
 
     (Rezatofighi et al., CVPR 2019)
     """
@@ -151,7 +149,7 @@ def pair_losses(
 ) -> Losses:
     """The losses of a batch of pairs and their weighted sum.
 
-    `counts` are those of the batch that this one is a part of; its own where none are given.
+    `counts` are those of the whole batch if this is a micro-batch; by default its own.
     """
     if prediction.loc is None:
         cls = response_loss(prediction.cls_logits, batch.label_cls, counts)
@@ -197,5 +195,5 @@ def _check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
     if array.shape != expected:
         raise ValueError(
             f"`{name}` has shape {array.shape}, but the network's prediction asks for "
-            f"{expected}: the data and the network were built for different score maps"
+            f"{expected}: the data and the network have different score maps"
         )

@@ -1,4 +1,4 @@
-"""What happened since the last line of metrics: device scalars, and where the time went."""
+"""Means of the metrics since the last log line, speed, and time spent waiting for data."""
 
 import math
 import time
@@ -13,7 +13,7 @@ from siamjax.training.step import Metrics
 
 
 class SkippedError(SiamjaxError, ArithmeticError):
-    """More steps were skipped than may be; the message names the last of them.
+    """More steps were skipped than allowed; the message names the last of them.
 
     `step` is its number, counted from 1.
     """
@@ -21,18 +21,17 @@ class SkippedError(SiamjaxError, ArithmeticError):
     def __init__(self, step: int, metrics: dict[str, float], records: np.ndarray | None):
         values = ", ".join(f"{name} {metrics[name]:.4g}" for name in ("loss", "grad_norm"))
         pairs = "unknown" if records is None else np.asarray(records).tolist()
-        super().__init__(f"step {step} has {values}; its pairs are of the records {pairs}")
+        super().__init__(f"step {step} has {values}; its pairs are from records {pairs}")
         self.step = step
 
 
 class Meter:
-    """Gathers the metrics of an interval without fetching them, and times its steps.
+    """Collects the metrics of an interval without fetching them, and times its steps.
 
-    `pending` holds the metrics of the steps since the last reading. With a meter in it, the
-    loop runs one step ahead of the devices and no further, so that what is measured on the
-    host is what happens, and no more than two batches are on the way. Without `run_ahead`
-    it waits for every step. `skipped` counts the steps that changed nothing, those of the
-    run's earlier legs included.
+    `pending` holds the metrics of the steps since the last `read`. The loop runs one step ahead
+    of the devices and no further, so that times measured on the host are right and at most two
+    batches are in flight. Without `run_ahead` it waits for every step. `skipped` counts skipped
+    steps, those before a resume included.
     """
 
     def __init__(
@@ -49,14 +48,14 @@ class Meter:
         self.restart()
 
     def restart(self) -> None:
-        """Begins an interval: what is pending is forgotten, the clock starts anew."""
+        """Begins an interval: drops what is pending and restarts the clock."""
         self.pending: list[Metrics] = []
         self._records: list[np.ndarray | None] = []
         self._waited = 0.0
         self._began = time.perf_counter()
 
     def next_batch(self, batches: Iterator[Batch]) -> Batch:
-        """`next(batches)`; counted as waiting if the devices had run out of work by then."""
+        """`next(batches)`; counted as waiting if the devices are idle by then."""
         began = time.perf_counter()
         batch = next(batches)
         if self._newest is None or self._newest["loss"].is_ready():
@@ -64,9 +63,9 @@ class Meter:
         return batch
 
     def add(self, metrics: Metrics, records: np.ndarray | None = None) -> None:
-        """Takes the metrics of the step just started; waits until the one before is done.
+        """Adds the metrics of the step just started; waits until the step before is done.
 
-        `records` `[b, 2]` are its pairs', to be named should the step be skipped.
+        `records` `[b, 2]` are those of its pairs, named in the error if it is skipped.
         """
         previous, self._newest = self._newest, metrics
         self.pending.append(metrics)
@@ -76,9 +75,9 @@ class Meter:
     def read(self, step: int) -> dict[str, float]:
         """Means over the interval that ends with `step`, and its speed; begins the next.
 
-        Skipped steps are counted, `skipped`, and belong to no mean; where there is no other
-        step, there are no means. Fetches everything at once, which waits for the last step.
-        Raises `SkippedError` at the first skipped step beyond `max_skipped`.
+        Skipped steps are counted as `skipped` and left out of the means; there are no means if
+        all were skipped. Waits for the last step. Raises `SkippedError` at the first skipped
+        step beyond `max_skipped`.
         """
         history = jax.device_get(self.pending)
         seconds = time.perf_counter() - self._began

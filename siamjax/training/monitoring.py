@@ -1,4 +1,4 @@
-"""What is told of a run while it goes on: metrics, validations, pictures, traces."""
+"""Training monitoring: metrics, validation, images of pairs, profiler traces."""
 
 import contextlib
 import functools
@@ -8,33 +8,37 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from siamjax.config import Config
+from siamjax.config import Config, ConfigError
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.interrupts import StopRequest
 from siamjax.training.device_augment import make_finish
 from siamjax.training.pair_images import draw_pairs
 from siamjax.training.parallel import on_one_device
 from siamjax.training.processes import is_main
-from siamjax.training.profiling import Profiler
 from siamjax.training.state import TrainState
-from siamjax.training.tensorboard import TensorBoard, require_tensorboard
-from siamjax.training.writers import JsonLines, Progress, read_metrics
+from siamjax.training.writers import (
+    JsonLines,
+    Progress,
+    TensorBoard,
+    read_metrics,
+    require_tensorboard,
+)
 
 if TYPE_CHECKING:
     import flax.linen as nn
 
-# Tracks with some variables, on one device, and says how well: name -> number.
+# Tracks with variables that are on one device; returns scores by name.
 Validate = Callable[[dict], dict[str, float]]
-PICTURED = 4  # pairs of a batch in a picture
+SHOWN_PAIRS = 4  # of a batch, in an image
 _VALIDATION = "validation/"
 
 
-class Watch:
-    """Writes to files and people, and looks in between at what has been learnt.
+class Monitor:
+    """Writes metrics to files and the terminal, validates, draws pairs and profiles.
 
     `validate` is called every `validation.every` steps and after the last one. Nothing here
-    changes the training. Raises `ConfigError` when something is asked for that is missing.
-    Use it in a `with` statement.
+    changes the training. Raises `ConfigError` for TensorBoard without its package. To be used
+    as a context manager.
     """
 
     def __init__(
@@ -61,8 +65,8 @@ class Watch:
         if config.train.tensorboard:
             require_tensorboard()
 
-    def __enter__(self) -> "Watch":
-        """Opens the files; before, nothing is written. Only the main process does."""
+    def __enter__(self) -> "Monitor":
+        """Opens the files, in the main process; nothing is written before."""
         if not is_main():
             return self
         self._closing.callback(self.profiler.close)
@@ -81,15 +85,15 @@ class Watch:
         self._closing.close()
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Writes what was measured since the last line."""
+        """Writes metrics to every writer."""
         for writer in self._writers:
             writer.scalars(step, values)
 
     def owes_validation(self, step: int) -> bool:
-        """Whether a validation of the state after `step` is due and has not been made.
+        """Whether a validation of the state after `step` is due and not done yet.
 
-        After a resume that holds for the first state, too: a run may have been stopped or
-        killed in a validation, just after a checkpoint.
+        It may be due right after a resume: a run can be stopped or killed while it validates,
+        just after a checkpoint.
         """
         if self._validate is None or not step or step in self._validated:
             return False
@@ -97,38 +101,35 @@ class Watch:
         return step % every == 0 or step == self._config.train.steps
 
     def validate(self, step: int, state: TrainState, stop: StopRequest) -> float | None:
-        """Tracks with what has been learnt so far, unless a signal ends it.
-
-        Returns the success AUC, if there is one. Of several processes, the first does it.
-        """
+        """Validates `state`, unless a signal interrupts; returns the success AUC, if any."""
         if stop.number:
             return None
         values: dict[str, float] = {}
         with stop.at_once():
-            values = self._validate(on_one_device(state.learnt))
+            values = self._validate(on_one_device(state.eval_variables))
         if values:
             self.scalars(step, {_VALIDATION + name: value for name, value in values.items()})
             self._validated.add(step)
         return values.get("success_auc")
 
-    def owes_picture(self, step: int) -> bool:
-        """Whether `picture` is due after `step`."""
+    def owes_image(self, step: int) -> bool:
+        """Whether `image` is due after `step`."""
         every = self._config.train.picture_every
         return self._tensorboard is not None and every > 0 and step % every == 0
 
-    def picture(self, step: int, batch: Batch | DrawnBatch, state: TrainState) -> None:
-        """Draws a batch's first pairs and what the network makes of them."""
+    def image(self, step: int, batch: Batch | DrawnBatch, state: TrainState) -> None:
+        """Writes an image of a batch's first pairs and their predictions."""
         few = first_pairs(batch, self._config)
         prediction = _predict(
-            on_one_device(state.learnt), few.template, few.search, network=self._network
+            on_one_device(state.eval_variables), few.template, few.search, network=self._network
         )
         image = draw_pairs(few, self._config.model, jax.device_get(prediction))
-        self._tensorboard.picture(step, "pairs", image)
+        self._tensorboard.image(step, "pairs", image)
 
 
 def first_pairs(batch: Batch | DrawnBatch, config: Config) -> Batch:
-    """At most `PICTURED` pairs of a NumPy batch, finished and labelled."""
-    few = jax.tree.map(lambda array: array[:PICTURED], batch)
+    """At most `SHOWN_PAIRS` pairs of a NumPy batch, augmented and labelled."""
+    few = jax.tree.map(lambda array: array[:SHOWN_PAIRS], batch)
     if isinstance(few, DrawnBatch):
         few = few._replace(records=None)
         few = jax.device_get(jax.jit(make_finish(config))(few))
@@ -138,3 +139,40 @@ def first_pairs(batch: Batch | DrawnBatch, config: Config) -> Batch:
 @functools.partial(jax.jit, static_argnames="network")
 def _predict(variables, template, search, *, network):
     return network.apply(variables, template, search)
+
+
+class Profiler:
+    """Traces steps `first` to `last`, counted from 1, into a folder; None traces none.
+
+    The trace is for XProf, TensorBoard or Perfetto.
+    """
+
+    def __init__(self, folder: Path, steps: tuple[int, int] | None):
+        """Raises `ConfigError` for steps below 1 or in the wrong order."""
+        if steps is not None and not 1 <= steps[0] <= steps[1]:
+            raise ConfigError(
+                f"`--profile` (={steps[0]} {steps[1]}) must name the first and the last step "
+                "to trace, counted from 1"
+            )
+        self._folder, self._steps, self._is_on = folder, steps or (0, 0), False
+
+    def before(self, step: int) -> jax.profiler.StepTraceAnnotation:
+        """A context manager for step number `step`; begins the trace when it is due."""
+        first, last = self._steps
+        if first <= step <= last and not self._is_on:
+            jax.profiler.start_trace(self._folder)
+            self._is_on = True
+        return jax.profiler.StepTraceAnnotation("train", step_num=step)
+
+    def after(self, step: int, done: object) -> None:
+        """Ends the trace after the last step, once its arrays `done` are ready."""
+        if self._is_on and step >= self._steps[1]:
+            jax.block_until_ready(done)
+            self.close()
+
+    def close(self) -> None:
+        """Writes the trace under way, if any."""
+        if self._is_on:
+            self._is_on = False
+            jax.profiler.stop_trace()
+            print(f"profiler trace: {self._folder}", flush=True)

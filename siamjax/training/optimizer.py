@@ -1,4 +1,4 @@
-"""SGD with momentum, coupled weight decay and a rate that is constant within an epoch."""
+"""SGD with momentum, coupled weight decay and a learning rate per epoch."""
 
 import math
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from siamjax.training.phases import phases, rate_scales
 
 
 class Momentum(NamedTuple):
-    """The optimiser's state, one tree in all phases: zero for what is frozen.
+    """The optimiser's state, one tree in all phases: zero where frozen.
 
     Attributes:
-        trace: like the parameters.
+        trace: a tree like the parameters.
     """
 
     trace: Any
@@ -26,9 +26,9 @@ class Momentum(NamedTuple):
 def epoch_rates(optim: OptimConfig, epochs: int) -> np.ndarray:
     """The learning rate of each epoch, `[epochs]` float32.
 
-    Warm-up epoch i of n has warmup_lr * (lr / warmup_lr) ** (i / n), which never reaches
-    `lr`; the others run from `lr` to `end_lr`, both included, evenly in the logarithm. With
-    the schedule "hold" only the last tenth of all epochs falls, below `lr` from its first on.
+    Warm-up epoch i of n has warmup_lr * (lr / warmup_lr) ** (i / n), which stays below `lr`;
+    the others decay from `lr` to `end_lr`, both included, evenly in the logarithm. With the
+    schedule "hold" only the last tenth of all epochs decays, its first below `lr` already.
 
     Reference: PySOT's `LRScheduler` with a `step` warm-up and a `log` schedule; SiamFC's
     (section 4.1 of its paper) without a warm-up.
@@ -48,9 +48,9 @@ def epoch_rates(optim: OptimConfig, epochs: int) -> np.ndarray:
 def learning_rate(
     step: int | Array, optim: OptimConfig, train: TrainConfig
 ) -> np.float32 | Array:
-    """The rate of step `step`, counted from 0; past the last epoch, the last epoch's.
+    """The learning rate of step `step`, counted from 0; past the last epoch, the last one's.
 
-    A Python integer is answered on the host, a JAX array inside the computation.
+    Computed in NumPy for a Python integer, in JAX for an array.
     """
     xp = np if isinstance(step, int) else jnp
     epoch = xp.minimum(step // train.steps_per_epoch, train.epochs - 1)
@@ -58,23 +58,22 @@ def learning_rate(
 
 
 def gradient_scale(config: Config) -> float:
-    """What multiplies the mean gradient of the global batch.
+    """The factor on the mean gradient of the global batch.
 
-    PySOT adds up the gradients of its GPUs, each the mean over `optim.summed_batch` pairs.
-    With as many pairs over all devices, `train.batch_size`, that sum is the mean gradient of
-    the global batch times batch_size / summed_batch: exactly so for the location loss, and
-    up to the number of anchors that each GPU happens to have for the classification loss,
-    which is pooled over the global batch here. The factor applies before the clip, as the sum
-    does, and not to the weight decay.
+    PySOT sums the gradients of its GPUs, each the mean over `optim.summed_batch` pairs. With
+    the same pairs in one batch of `train.batch_size`, that sum is the mean gradient times
+    batch_size / summed_batch: exactly so for the location loss; for the classification loss,
+    pooled over the global batch here, up to the number of anchors on each GPU. The factor
+    applies before clipping, as the sum does, and not to the weight decay.
     """
     summed = config.optim.summed_batch
     return 1.0 if summed is None else config.train.batch_size / summed
 
 
 def restarted(state: Momentum, step: Array, config: Config) -> Momentum:
-    """The optimiser's state that step `step` begins with: zero where a later phase begins.
+    """The optimiser's state before step `step`: reset to zero where a later phase begins.
 
-    The restart is no part of the step, so that it stays when the step itself is skipped.
+    The reset is separate from the step, so that it holds even if the step is skipped.
     """
     begins = [step == phase.first_step for phase in phases(config)[1:]]
     if not begins:
@@ -88,14 +87,14 @@ def restarted(state: Momentum, step: Array, config: Config) -> Momentum:
 def build_optimizer(
     config: Config, frozen: tuple[str, ...] = ()
 ) -> optax.GradientTransformationExtraArgs:
-    """PyTorch's SGD behind a clip of the global gradient norm, for one phase of a run.
+    """PyTorch's SGD after clipping by the global gradient norm, for one phase of a run.
 
     `update(gradients, state, params, step=...)` takes the mean gradients of the global batch,
     zero for the backbone's stages in `frozen`, and the number of steps before this one. The
-    order matters: the gradient is scaled, its norm is clipped before weight decay joins, decay
-    joins before momentum (coupled, on every trained parameter, biases and batch norm too),
-    and the rate multiplies last, so that a change of rate acts on the momentum at once.
-    Between phases it starts again from zero, see `restarted`.
+    order matters: the gradient is scaled and clipped before weight decay is added, decay is
+    added before momentum (coupled, on every trained parameter, biases and batch norm too), and
+    the learning rate multiplies last, so that a new rate also scales the old momentum. Momentum
+    is reset between phases, see `restarted`.
     """
     optim, train = config.optim, config.train
     factor = gradient_scale(config)

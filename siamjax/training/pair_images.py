@@ -1,4 +1,4 @@
-"""Pairs as a picture, with their targets and what the network made of them. NumPy only."""
+"""Images of training pairs with their targets and predictions. NumPy only."""
 
 import numpy as np
 
@@ -11,17 +11,17 @@ from siamjax.models.siamese import Prediction
 
 _GAP = 4  # pixels between two images
 _PAPER = 255
-# RGB: the true box, the anchors that are its targets, the network's best box
+# RGB: ground truth box, positive anchors, best predicted box
 TRUE, TARGET, FOUND = (0, 200, 0), (255, 200, 0), (230, 0, 60)
 
 
 def draw_pairs(
     batch: Batch, model: ModelConfig, prediction: Prediction | None = None
 ) -> np.ndarray:
-    """A row a pair: template, search image with boxes, labels and, if given, score map.
+    """One row per pair: template, search image with boxes, labels and, if given, score map.
 
-    The search image shows the true box (green), the positive anchors (yellow; none in a
-    negative pair) and the network's best box (red). The labels are by cell: yellow where an
+    The search image shows the ground truth box (green), the positive anchors (yellow; none in
+    a negative pair) and the best predicted box (red). Labels are per cell: yellow where an
     anchor is positive, blue where one is negative, grey where all are ignored. Batch and
     prediction are NumPy arrays of the same pairs; returns `[h, w, 3]` uint8 RGB.
     """
@@ -45,7 +45,7 @@ def _row(batch: Batch, model: ModelConfig, prediction, i: int) -> np.ndarray:
         scores = foreground_scores(prediction.cls_logits[i])
         best = np.unravel_index(scores.argmax(), scores.shape)
         if prediction.loc is not None:
-            with np.errstate(over="ignore"):  # a box beyond all bounds is not drawn
+            with np.errstate(over="ignore"):  # an infinite box is not drawn
                 box = decode(prediction.loc[i][best], anchors[best])
             _outline(search, box, FOUND, 2)
         columns.append(_enlarged(_heat(scores.max(-1)), side))
@@ -65,7 +65,7 @@ def _as_rgb(image_bgr: np.ndarray) -> np.ndarray:
 
 
 def _outline(image: np.ndarray, box_cxcywh, color: tuple, width: int) -> None:
-    """Draws a box into an image; what lies outside is left out."""
+    """Draws a box into an image, in place, clipped to it."""
     cx, cy, w, h = (float(value) for value in box_cxcywh)
     if not np.isfinite([cx, cy, w, h]).all():
         return

@@ -1,9 +1,9 @@
-"""One mesh over all devices: state on each of them, the batch divided among them.
+"""One mesh over all devices: the state replicated, the batch sharded.
 
 Under `jit` the compiler sees the whole batch, so that the loss, the gradient and the batch
 statistics are those of the global batch, whatever the number of devices. Under `pmap` every
-device runs the step on its own part, and the parts' sums are exchanged; arrays of a batch are
-`[devices, pairs, ...]`, then.
+device runs the step on its own part and the sums are all-reduced; arrays of a batch are then
+`[devices, pairs, ...]`.
 """
 
 import functools
@@ -23,7 +23,7 @@ _AXIS = "data"
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """All devices (or those given) in one row."""
+    """A mesh of one axis over all devices, or those given."""
     devices = jax.devices() if devices is None else devices
     # Explicit axes, JAX's default, refuse the reshapes inside a depthwise correlation.
     return jax.make_mesh(
@@ -34,24 +34,24 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 def may_run_ahead(mesh: Mesh) -> bool:
     """Whether a step may be started before the last one is done.
 
-    Not on simulated devices: they share the host's threads, and a step's collective can
-    keep the one thread that the other step's needs.
+    Not on simulated CPU devices: they share the host's threads, and the collectives of two
+    steps can deadlock.
     """
     return mesh.size == 1 or jax.default_backend() != "cpu"
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """A whole copy on every device."""
+    """Replicated on every device."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def divided(mesh: Mesh) -> NamedSharding:
-    """The first axis divided among the devices."""
+    """The first axis sharded over the devices."""
     return NamedSharding(mesh, PartitionSpec(_AXIS))
 
 
 def check_batch_size(train: TrainConfig, devices: int, hosts: int = 1) -> None:
-    """Raises `ConfigError`, naming sizes that would do, unless the batch can be divided.
+    """Raises `ConfigError`, naming valid sizes, unless the batch can be sharded evenly.
 
     `devices` are those of all `hosts` together; each computes `train.micro_batches` parts.
     """
@@ -73,13 +73,13 @@ def check_batch_size(train: TrainConfig, devices: int, hosts: int = 1) -> None:
 
 def create_on(mesh: Mesh, create: Callable[[], TrainState]) -> TrainState:
     """`create()`, computed on every device of the mesh."""
-    # It runs once, and XLA's CPU compiler would take ten times longer to optimise it.
+    # It runs once; XLA's CPU compiler would take ten times longer to optimise it.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
     return jax.jit(create, out_shardings=replicated(mesh), compiler_options=options)()
 
 
 def abstract_state(mesh: Mesh, create: Callable[[], TrainState]) -> TrainState:
-    """What `create_on` returns, as shapes that know where they belong."""
+    """The shapes of what `create_on` returns, with their shardings."""
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=replicated(mesh)),
         jax.eval_shape(create),
@@ -87,18 +87,18 @@ def abstract_state(mesh: Mesh, create: Callable[[], TrainState]) -> TrainState:
 
 
 def on_one_device(tree: Any) -> Any:
-    """This process's first copy of arrays that every device has a whole copy of.
+    """This process's first copy of replicated arrays.
 
-    Nothing is moved: it is gone when `tree` is donated.
+    The buffers are shared: they are gone when `tree` is donated.
     """
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
 def put_batch(batch: Batch, mesh: Mesh, *, stacked: bool = False) -> Batch:
-    """Moves what the step reads of a NumPy batch to the devices that will read it.
+    """Moves the fields of a NumPy batch that the step reads to the devices.
 
-    Of several processes, each gives its own rows. `stacked` is for `pmap`. The rest becomes
-    None: it is for people, and record numbers do not fit in int32.
+    Each of several processes passes its own rows. `stacked` is for `pmap`. Other fields become
+    None: they serve only messages and images, and record numbers do not fit in int32.
     """
     devices = mesh.local_devices
 
@@ -136,7 +136,7 @@ def abstract_batch(config: Config, mesh: Mesh) -> Batch:
 
 
 def jit_step(step: Step, mesh: Mesh) -> jax.stages.Wrapped:
-    """`step` under `jit` over the mesh, with the state on every device and donated."""
+    """`step` under `jit` over the mesh, with the state replicated and donated."""
     whole = replicated(mesh)
     return jax.jit(
         step,
@@ -149,7 +149,7 @@ def jit_step(step: Step, mesh: Mesh) -> jax.stages.Wrapped:
 def parallel_step(step: Step, mesh: Mesh, train: TrainConfig) -> jax.stages.Wrapped:
     """`step` for the mesh, to be lowered and compiled.
 
-    The state that goes in is donated: use what comes out.
+    The state is donated.
     """
     if train.parallel == "pmap":
         return jax.pmap(
@@ -162,8 +162,8 @@ def parallel_step(step: Step, mesh: Mesh, train: TrainConfig) -> jax.stages.Wrap
             donate_argnums=0,
         )
     if train.batch_stats == "device":
-        # The step sums over devices by itself, as under pmap; with JAX's own bookkeeping of
-        # what varies among devices (check_vma), gradients would be summed twice.
+        # The step sums over devices itself, as under pmap; with JAX's own tracking of varying
+        # axes (check_vma), gradients would be summed twice.
         step = jax.shard_map(
             functools.partial(step, axis_name=_AXIS),
             mesh=mesh,
@@ -177,8 +177,8 @@ def parallel_step(step: Step, mesh: Mesh, train: TrainConfig) -> jax.stages.Wrap
 def compile_step(step: Step, mesh: Mesh, config: Config, state: TrainState) -> Step:
     """`parallel_step` compiled for a batch of `config` and a state of these shapes.
 
-    What comes back can be called, and has the methods of `jax.stages.Compiled`; but `pmap`
-    over several processes compiles at its first call.
+    Returns a `jax.stages.Compiled`; but `pmap` over several processes compiles at its first
+    call.
     """
     wrapped = parallel_step(step, mesh, config.train)
     if config.train.parallel == "pmap" and jax.process_count() > 1:
@@ -187,9 +187,9 @@ def compile_step(step: Step, mesh: Mesh, config: Config, state: TrainState) -> S
 
 
 def _over_processes(step: jax.stages.Wrapped, mesh: Mesh) -> Step:
-    """A `pmap` of several processes between global arrays; it knows local ones only.
+    """A `pmap` over several processes for global arrays; `pmap` itself takes local ones.
 
-    Nothing is moved: the same buffers are called by other names.
+    Nothing is copied: the same buffers are wrapped again.
     """
     own = jax.make_mesh(
         (len(mesh.local_devices),),
@@ -198,7 +198,7 @@ def _over_processes(step: jax.stages.Wrapped, mesh: Mesh) -> Step:
         devices=mesh.local_devices,
     )
 
-    def renamed(tree: Any, shape_of: Callable, sharding: NamedSharding) -> Any:
+    def rewrapped(tree: Any, shape_of: Callable, sharding: NamedSharding) -> Any:
         return jax.tree.map(
             lambda leaf: jax.make_array_from_single_device_arrays(
                 shape_of(leaf), sharding, [shard.data for shard in leaf.addressable_shards]
@@ -207,9 +207,9 @@ def _over_processes(step: jax.stages.Wrapped, mesh: Mesh) -> Step:
         )
 
     def call(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        state = renamed(state, lambda leaf: leaf.shape, replicated(own))
-        batch = renamed(batch, lambda leaf: (own.size, *leaf.shape[1:]), divided(own))
-        return renamed(step(state, batch), lambda leaf: leaf.shape, replicated(mesh))
+        state = rewrapped(state, lambda leaf: leaf.shape, replicated(own))
+        batch = rewrapped(batch, lambda leaf: (own.size, *leaf.shape[1:]), divided(own))
+        return rewrapped(step(state, batch), lambda leaf: leaf.shape, replicated(mesh))
 
     return call
 

@@ -1,7 +1,7 @@
-"""Which parts of the network are trained when: the backbone waits, then some stages join.
+"""Which parts of the network are trained when: the backbone is frozen first, then thaws.
 
-Reference: PySOT's `build_opt_lr`. There, a new optimiser is built when the backbone joins, so
-that every momentum starts again from zero; so it does here, in one and the same tree.
+Reference: PySOT's `build_opt_lr`. It builds a new optimiser when the backbone joins, which
+resets every momentum; here they are reset in the same tree.
 """
 
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from siamjax.config import BACKBONE_STAGES, Config
 
 
 class Phase(NamedTuple):
-    """Steps with one set of trained parameters, and with one compiled step.
+    """Steps with one set of trained parameters, and thus one compiled step.
 
     Attributes:
-        first_step: where it begins, counted from 0.
+        first_step: counted from 0.
         frozen: stages of the backbone that are not trained; their batch norms are in
             inference mode.
     """
@@ -25,7 +25,7 @@ class Phase(NamedTuple):
 
 
 def phases(config: Config) -> tuple[Phase, ...]:
-    """The phases of a run, the first one from step 0 on."""
+    """The phases of a run, in order; the first begins at step 0."""
     stages = BACKBONE_STAGES[config.model.backbone.name]
     optim, chosen = config.optim, config.optim.backbone_train_stages
     later = () if chosen is None else tuple(name for name in stages if name not in chosen)
@@ -42,9 +42,9 @@ def phase_at(step: int, config: Config) -> Phase:
 
 
 def fixed_norms(config: Config, frozen: tuple[str, ...]) -> tuple[str, ...]:
-    """The parts whose batch norms keep to their running statistics, as networks take them.
+    """The parts whose batch norms use running statistics, as the network's `frozen` argument.
 
-    Those are the backbone's stages in `frozen`, and what `optim.*_norm` says is fixed.
+    Those are the backbone's stages in `frozen`, and what `optim.*_norm` fixes.
     """
     if config.optim.backbone_norm == "fixed":
         frozen = BACKBONE_STAGES[config.model.backbone.name]
@@ -52,13 +52,13 @@ def fixed_norms(config: Config, frozen: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def rate_scales(params: Any, config: Config, frozen: tuple[str, ...]) -> Any:
-    """What multiplies the rate of each parameter, as a tree of floats; 0.0 where frozen."""
+    """The factor on each parameter's learning rate, a tree of floats; 0.0 where frozen."""
     stages = BACKBONE_STAGES[config.model.backbone.name]
 
     def scale(path: tuple, _) -> float:
         if path[0].key != "backbone":
             return 1.0
-        # A ResNet's stem has its layers beside the stages.
+        # A ResNet's stem has its layers beside the stages, and belongs to the first.
         stage = path[1].key if path[1].key in stages else stages[0]
         return 0.0 if stage in frozen else config.optim.backbone_lr_scale
 

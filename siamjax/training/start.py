@@ -1,4 +1,4 @@
-"""The weights that a run starts from, whole or by part, and the account of what went where."""
+"""The weights that a run starts from, all or some parts, and the list of what was taken."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ class Start:
     """What a run starts from.
 
     Attributes:
-        variables: `params` and `batch_stats` of the parts that were found; the others start
-            from random numbers.
-        summary: for people, a line for the source and one for each part.
-        account: the same, and for a file of other people's, key by key.
-        folded: paths of the batch norms that came folded, see `norms`.
+        variables: `params` and `batch_stats` of the parts that are taken; the others are
+            initialised at random.
+        summary: to print: one line for the source, one for each part.
+        account: the same and, for converted files, every key.
+        folded: paths of the batch norms that came folded, see `batch_norm`.
     """
 
     variables: Variables
@@ -41,11 +41,11 @@ class Start:
 
 
 def read_start(config: Config, abstract: Variables) -> Start | None:
-    """What `config.init` names, checked against the network; None without a path.
+    """The weights of `config.init`, checked against the network; None without a path.
 
-    `abstract` holds the network's variables as shapes. Raises `ConfigError` when there is
-    nothing at the path or a part is not in there, `CheckpointError` and `WeightsError` when
-    it cannot be read or is another network's.
+    `abstract` holds the shapes of the network's variables. Raises `ConfigError` when the path
+    does not exist or lacks a part, `CheckpointError` and `WeightsError` when the weights cannot
+    be read or belong to another network.
     """
     if not config.init.path:
         return None
@@ -81,30 +81,30 @@ def read_start(config: Config, abstract: Variables) -> Start | None:
     chosen = _take(found, parts)
     differs = difference(describe(chosen), describe(_take(abstract, parts)))
     if differs:
-        raise CheckpointError(f"{path} is another network's: {differs}")
+        raise CheckpointError(f"{path} belongs to another network: {differs}")
     lines = [f"starting from {title}"]
     for part, tree in abstract["params"].items():
         count = len(jax.tree.leaves((tree, abstract["batch_stats"].get(part))))
-        where = "taken over" if part in parts else "random"
+        where = "loaded" if part in parts else "random"
         lines.append(f"  {part}: {count} arrays, {where}")
-    lines += [f"  {part}: not taken" for part in found["params"] if part not in parts]
-    # A variance that no key gave is a batch norm that the file does not have.
+    lines += [f"  {part}: not used" for part in found["params"] if part not in parts]
+    # A variance without a key belongs to a batch norm that the file does not have.
     norms = (path.split("/", 1)[1].rsplit("/", 1) for path, _ in made)
     folded = tuple(
         norm for norm, leaf in norms if leaf == "var" and norm.split("/")[0] in parts
     )
     if folded:
-        lines.append(f"  {len(folded)} batch norms came folded: measured on the first batch")
+        lines.append(f"  {len(folded)} batch norms came folded: calibrated on the first batch")
     summary = "\n".join(lines)
     return Start(chosen, summary, f"{summary}\n\n{details}".strip() + "\n", folded)
 
 
 def begin_from(start: Start, state: "TrainState") -> "TrainState":
-    """`state`, which may be donated, with the variables of `start`, on the same devices."""
+    """`state` with the variables of `start`, on the same devices; `state` is donated."""
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
 
     def put(state: "TrainState", variables: Variables) -> "TrainState":
-        # Copied, so that no array is anyone else's when a step donates it.
+        # Copied, so that no buffer is aliased when a step donates it.
         variables = jax.tree.map(jnp.copy, variables)
         old = state.variables
         return state.starting_from({kind: {**old[kind], **variables[kind]} for kind in old})

@@ -1,4 +1,4 @@
-"""What a training step changes, and nothing else."""
+"""The training state: what a step changes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,14 +12,14 @@ from jax import Array
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that a run needs to go on from where it is.
+    """Everything that a run needs to resume.
 
     Attributes:
-        step: how many steps were taken, int32 scalar; what is skipped counts as taken.
-        skipped: how many of them changed nothing, since their loss or gradient was not finite.
+        step: number of steps taken, int32 scalar, skipped ones included.
+        skipped: number of skipped steps, whose loss or gradient was not finite, int32 scalar.
         params: the network's parameters, float32.
         batch_stats: running means and variances of batch norm, float32.
-        opt_state: momentum, like `params`.
+        opt_state: momentum, a tree like `params`.
         average: the moving average of `variables`, see `moving_average`; None without one.
     """
 
@@ -36,21 +36,21 @@ class TrainState:
         return {"params": self.params, "batch_stats": self.batch_stats}
 
     @property
-    def learnt(self) -> dict[str, Any]:
-        """What to track with: the average of the variables where one is kept."""
+    def eval_variables(self) -> dict[str, Any]:
+        """The variables to track with: their average if there is one."""
         return self.variables if self.average is None else self.average
 
     def starting_from(self, variables: dict[str, Any]) -> "TrainState":
-        """This state with other variables, with which the average begins anew, if any."""
+        """This state with other variables; the average, if any, restarts from them."""
         average = None if self.average is None else jax.tree.map(jnp.copy, variables)
         return self.replace(**variables, average=average)
 
 
 def moving_average(average: Any, new: Any, decay: float, count: Array) -> Any:
-    """`average` after one more step, the one after `count` others, has come to `new`.
+    """The moving average after a step that led to `new`, `count` steps into the run.
 
-    A young average would be mostly what the run started from: the decay is at most
-    (1 + count) / (10 + count). What does not change stays bit by bit.
+    The decay is at most (1 + count) / (10 + count), since an early average would mostly be the
+    initial variables. What does not change stays the same, bit by bit.
     """
     count = count.astype(jnp.float32)
     share = 1 - jnp.minimum(jnp.float32(decay), (1 + count) / (10 + count))
@@ -66,10 +66,10 @@ def create_state(
 ) -> TrainState:
     """The state before the first step. `init(key)` returns the network's variables.
 
-    With `averaged` it keeps a moving average of them.
+    With `averaged` the state has a moving average of them.
 
-    Call it under `jit` (`parallel.create_on`), so that no array of it is anyone else's and
-    steps may donate all of them.
+    To be called under `jit` (`parallel.create_on`), so that no buffers are aliased and steps
+    may donate all of them.
     """
     variables = init(jax.random.key(seed))
     return TrainState(

@@ -1,4 +1,4 @@
-"""The training step, a pure function; `parallel` puts it on devices."""
+"""The training step, a pure function; `parallel` runs it on devices."""
 
 import functools
 from collections.abc import Callable
@@ -25,7 +25,7 @@ Step = Callable[[TrainState, Batch | DrawnBatch], tuple[TrainState, Metrics]]
 
 
 def make_step(config: Config, network: "nn.Module", frozen: tuple[str, ...] = ()) -> Step:
-    """`train_step` with all that a configuration and a phase settle beforehand."""
+    """`train_step` for one configuration and one phase."""
     return functools.partial(
         train_step,
         network=network,
@@ -49,19 +49,19 @@ def train_step(
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent on one batch.
 
-    Returns the new state and float32 scalars: `loss`, its parts `cls_loss`, `loc_loss` and,
-    where it has a weight, `iou_loss` before weighting, `grad_norm` of the mean gradient, with
-    `optim.summed_batch` the `summed_grad_norm` of the sum, which is what is clipped, both
-    before clipping, and `skipped`. They belong to the parameters that the step started from.
-    The backbone's stages in `frozen` keep their parameters and statistics, bit by bit.
-    `finish` disturbs and labels a batch that was only drawn, see `device_augment`. With
-    `axis_name`, of `pmap` or `vmap`, `batch` is one device's part of the batch, and what is
-    returned is the same on each.
+    Returns the new state and metrics, float32 scalars: `loss`, its parts before weighting
+    `cls_loss`, `loc_loss` and, if it has a weight, `iou_loss`; `grad_norm` of the mean gradient
+    and, with `optim.summed_batch`, `summed_grad_norm` of the summed one, both before clipping;
+    `skipped`. They belong to the parameters before the step.
 
-    Where the loss or the gradient is not finite, or the loss larger than `train.max_loss`,
-    `skipped` is 1 and the parameters, the statistics, their average and the momentum stay as
-    they were. The batch is spent and the step counts all the same, so that step n always
-    reads batch n and has its epoch's rate.
+    The backbone's stages in `frozen` keep their parameters and statistics, bit by bit.
+    `finish` augments and labels a drawn batch, see `device_augment`. With `axis_name`, of
+    `pmap` or `vmap`, `batch` is one device's part of the batch, and the results are the same on
+    each.
+
+    If the loss or the gradient is not finite, or the loss exceeds `train.max_loss`, `skipped`
+    is 1 and parameters, statistics, their average and the momentum stay unchanged. The step
+    counts all the same, so that step n always reads batch n with its epoch's learning rate.
     """
     if finish is not None:
         batch = finish(batch)

@@ -1,4 +1,4 @@
-"""A work directory belongs to one configuration, which stands in its `config.json`."""
+"""A work directory belongs to one configuration, stored in its `config.json`."""
 
 import json
 from fnmatch import fnmatch
@@ -8,7 +8,7 @@ from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_to_dict, differences, load_config
 from siamjax.files import write_whole
 
-# What may change between two legs of one run: nothing here touches a parameter.
+# May change when a run is resumed: nothing here influences a parameter.
 FREE = (
     "train.log_every",
     "train.checkpoint_every",
@@ -36,16 +36,16 @@ def check_workdir(workdir: Path, config: Config) -> None:
         folder = workdir / "checkpoints"
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(
-                f"`workdir` (={str(workdir)!r}) has checkpoints but no config.json, so it "
-                "is not known whose they are; choose another directory"
+                f"`workdir` (={str(workdir)!r}) has checkpoints but no config.json, which "
+                "would say what they belong to; choose another directory"
             )
         return
     try:
         owner = load_config(stored)
     except (ValueError, OSError) as error:
         raise ConfigError(
-            f"{stored} cannot be read ({error}), so it is not known whose work this is; "
-            "choose another `workdir`"
+            f"{stored} cannot be read ({error}), so the directory may belong to another "
+            "configuration; choose another `workdir`"
         ) from error
     changed = [
         f"`{name}` is {theirs!r} there and {ours!r} now"
@@ -55,7 +55,7 @@ def check_workdir(workdir: Path, config: Config) -> None:
     if changed:
         raise ConfigError(
             f"`workdir` (={str(workdir)!r}) belongs to another configuration: "
-            f"{'; '.join(changed)}. Choose another directory, or go on with the run's own "
+            f"{'; '.join(changed)}. Choose another directory, or resume with the run's own "
             f"configuration: --config {stored}"
         )
 

@@ -1,16 +1,20 @@
-"""Where metrics go: a file for programs, a line or a bar for people.
+"""Where metrics go: a file of JSON lines, the terminal, TensorBoard.
 
-A writer has `scalars(step, values)`, called at rare intervals with numbers that are on the
-host already, and `close()`.
+A writer has `scalars(step, values)`, called every few steps with numbers that are on the host
+already, and `close()`.
 """
 
+import contextlib
+import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from siamjax.config import ConfigError
 from siamjax.files import write_whole
 from siamjax.text import TextError, parse_json
 
@@ -18,9 +22,8 @@ from siamjax.text import TextError, parse_json
 class JsonLines:
     """Appends one JSON object a line: `{"step": 20, "loss": ...}`, steps ascending.
 
-    Lines of an earlier leg of the run beyond `start_step` are dropped, since the steps
-    after it are going to be taken again. Raises `OSError`, naming the file, when the disk
-    is full.
+    Lines beyond `start_step` are dropped, since a resumed run takes those steps again. Raises
+    `OSError`, naming the file, when the disk is full.
     """
 
     def __init__(self, path: Path, start_step: int):
@@ -42,7 +45,7 @@ class JsonLines:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The lines that `JsonLines` wrote, up to one that a crash has cut short."""
+    """The lines that `JsonLines` wrote, up to the first that a crash truncated."""
     if not path.exists():
         return []
     lines = []
@@ -65,10 +68,10 @@ def _keep_lines_until(path: Path, last_step: int) -> None:
 
 
 class Progress:
-    """How far it is and how fast: a bar on a terminal, else a line now and then.
+    """Progress of the training: a bar on a terminal, else a line at each call.
 
-    Shows loss, learning rate, pairs/s, the share of time waiting for data, and time left.
-    What else is measured gets a line of its own.
+    Shows loss, learning rate, pairs/s, the share of time spent waiting for data, and the time
+    left. Other metrics get a line of their own.
     """
 
     def __init__(self, start_step: int, steps: int, stream=None):
@@ -86,7 +89,7 @@ class Progress:
             )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Shows where training is, or what a validation found."""
+        """Shows the progress, or the scores of a validation."""
         if "loss" not in values:
             self._say(step, ", ".join(f"{name} {value:.4g}" for name, value in values.items()))
             return
@@ -113,3 +116,40 @@ class Progress:
         """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def require_tensorboard() -> None:
+    """Raises `ConfigError` when tensorboardX is not installed."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise ConfigError(
+            '`train.tensorboard` (=True) needs tensorboardX: pip install "siamjax[tensorboard]"'
+        )
+
+
+class TensorBoard:
+    """Writes scalars and images to a folder, with tensorboardX.
+
+    Events beyond `start_step`, of a run that is resumed, are no longer shown.
+    """
+
+    def __init__(self, folder: Path, start_step: int):
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=start_step + 1)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Adds a point to each curve; those without a slash go to the group `training`."""
+        for name, value in values.items():
+            name = name if "/" in name else f"training/{name}"
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """Adds an image `[h, w, 3]` uint8, RGB."""
+        self._writer.add_image(name, image, step, dataformats="HWC")
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Flushes and closes the files."""
+        with contextlib.suppress(OSError):
+            self._writer.close()

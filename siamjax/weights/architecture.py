@@ -1,4 +1,4 @@
-"""What tells one network of the family from another, and the configuration that has it."""
+"""The facts that distinguish the networks of the family, and their configurations."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from siamjax.config import ModelConfig
 
-# Channels of the last stage at width one: where a width can be read off.
+# Channels of the last stage at width 1, to derive a width from.
 LAST_CHANNELS = {"alexnet": 256, "siamfc_alexnet": 256, "mobilenetv2": 320}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """The facts of a network that its weights show; None where they show nothing.
+    """The facts of a network that its weights reveal; None where unknown.
 
     Attributes:
         backbone: its name in a configuration.
-        width: of the backbone, to the precision that whole channels give.
+        width: of the backbone, as precise as whole channels allow.
         correlation: as in a configuration.
         channels: of each level's head.
         fusion: of several levels.
-        mask: whether there is SiamMask's branch.
+        mask: whether it has SiamMask's mask head.
     """
 
     backbone: str | None = None
@@ -40,13 +40,13 @@ class Architecture:
         ]
 
     def __str__(self) -> str:
-        # That there is no mask goes without saying.
+        # The absence of a mask head is not worth a word.
         known = {k: value for k, value in vars(self).items() if value not in (None, False)}
         return ", ".join(f"{name} {value}" for name, value in known.items())
 
 
 def width_of(backbone: str, last_channels: int) -> float:
-    """The width that gives this many channels in the last stage."""
+    """The width with this many channels in the last stage."""
     return round(last_channels / LAST_CHANNELS[backbone], 4)
 
 
@@ -117,7 +117,7 @@ PUBLISHED: dict[str, tuple[str, Architecture]] = {
 
 
 def fitting_configs(source: str, architecture: Architecture) -> list[str]:
-    """Names of the configurations that have this network, the source's own one first."""
+    """Names of the configurations with this network, the source's own first."""
     names = [
         name for name, (_, facts) in PUBLISHED.items() if not facts.differences(architecture)
     ]

@@ -1,4 +1,4 @@
-"""From a state dict to the variables of a configured network, with an account of every key."""
+"""From a state dict to the variables of a configured network, with a report on every key."""
 
 import dataclasses
 import re
@@ -20,7 +20,7 @@ from siamjax.weights import (
     torchvision,
 )
 from siamjax.weights.architecture import architecture_of
-from siamjax.weights.detect import Recognition, recognise
+from siamjax.weights.detect import Detected, detect
 from siamjax.weights.recipe import Recipe, Shape, flatten, unflatten
 from siamjax.weights.state_dict import read_state_dict
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from siamjax.config import Config
 
 
-# Sources whose names follow from the names of our arrays alone.
+# Sources whose keys follow from the paths of our arrays alone.
 _RECIPES: dict[str, Callable[[Mapping[str, Shape]], dict[str, Recipe]]] = {
     "DaSiamRPN": dasiamrpn.recipes,
     "siamfc-pytorch": siamfc.recipes,
@@ -48,17 +48,17 @@ _IGNORED: dict[str, Callable[[str], str | None]] = {
 
 @dataclasses.dataclass
 class Report:
-    """The account of one conversion.
+    """What became of every key of a file and every array of ours, in one conversion.
 
     Attributes:
-        title: what the file was taken for, and the configuration.
-        used: (key, our path, note); a key may serve twice.
-        made: (our path, note) of arrays that needed no key.
+        title: the detected network and the configuration.
+        used: (key, our path, note); a key may be used twice.
+        made: (our path, note) of arrays made without a key.
         ignored: (key, reason).
         missing: (key, our path) that the file lacks.
-        unexpected: keys without a place.
-        misshapen: (key, its shape, the shape that our array needs).
-        not_finite: (key, how many of its numbers are NaN or infinite).
+        unexpected: keys that no array uses.
+        misshapen: (key, its shape, the expected shape).
+        not_finite: (key, how many of its values are NaN or infinite).
     """
 
     title: str
@@ -71,22 +71,22 @@ class Report:
     not_finite: list[tuple[str, int]] = dataclasses.field(default_factory=list)
 
     def sort(self, places: dict[str, int]) -> None:
-        """Brings the keys into the file's order, given each key's place."""
+        """Sorts the keys as in the file, given each key's position."""
         for entries in (self.used, self.misshapen, self.not_finite):
             entries.sort(key=lambda entry: places.get(entry[0], -1))
 
     @property
     def problems(self) -> list[str]:
-        """One line for each key that keeps the file from being used."""
+        """One line for each key that makes the file unusable."""
         return [
             *(f"missing: `{key}`, for {path}" for key, path in self.missing),
             *(f"unexpected: `{key}`" for key in self.unexpected),
             *(
-                f"misshapen: `{key}` is {list(shape)} and must be {list(expected)}"
+                f"wrong shape: `{key}` is {list(shape)} and must be {list(expected)}"
                 for key, shape, expected in self.misshapen
             ),
             *(
-                f"not finite: `{key}` holds {count} numbers that are NaN or infinite"
+                f"not finite: `{key}` holds {count} values that are NaN or infinite"
                 for key, count in self.not_finite
             ),
         ]
@@ -101,7 +101,7 @@ class Report:
         )
 
     def text(self) -> str:
-        """The whole account, a line for each key and each array without one."""
+        """The whole report, a line for each key and each array without one."""
         rows = [(key, f"-> {path}", note) for key, path, note in self.used]
         rows += [("(none)", f"-> {path}", note) for path, note in self.made]
         rows += [(key, "ignored", reason) for key, reason in self.ignored]
@@ -114,7 +114,7 @@ class Report:
 
 
 class ConversionError(WeightsError):
-    """A state dict does not fit the configuration; `report` says key by key why."""
+    """A state dict does not fit the configuration; `report` has the reason key by key."""
 
     def __init__(self, report: Report):
         problems = report.problems
@@ -142,49 +142,49 @@ def convert(
 ) -> tuple[dict[str, Any], Report]:
     """`{"params": ..., "batch_stats": ...}` of the configured network, and the report.
 
-    A state dict of a mere backbone gives the variables of the backbone alone. Raises
-    `WeightsError` when the state dict is unknown or another network's, and `ConversionError`
-    when a key is missing, unexpected or misshapen, or holds numbers that are not finite.
+    A state dict of a backbone only gives the variables of the backbone. Raises `WeightsError`
+    for an unknown state dict or another network, and `ConversionError` when a key is missing,
+    unexpected, of the wrong shape, or holds values that are not finite.
     """
-    recognition = recognise(state_dict)
-    check_fits(recognition, config)
-    return _convert(state_dict, config, recognition, abstract_variables(config.model))
+    detected = detect(state_dict)
+    check_fits(detected, config)
+    return _convert(state_dict, config, detected, abstract_variables(config.model))
 
 
 def initialise_from(
     variables: Mapping[str, Any], state_dict: Mapping[str, np.ndarray], config: "Config"
 ) -> tuple[dict[str, Any], Report]:
-    """`variables` with all that the state dict holds put in: the start of a training.
+    """`variables` updated with all that the state dict holds, to start a training from.
 
     Raises as `convert` does.
     """
-    recognition = recognise(state_dict)
-    check_fits(recognition, config)
-    converted, report = _convert(state_dict, config, recognition, variables)
+    detected = detect(state_dict)
+    check_fits(detected, config)
+    converted, report = _convert(state_dict, config, detected, variables)
     return unflatten(flatten(variables) | flatten(converted)), report
 
 
 def _convert(
     state_dict: Mapping[str, np.ndarray],
     config: "Config",
-    recognition: Recognition,
+    detected: Detected,
     like: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Report]:
     shapes = {path: tuple(leaf.shape) for path, leaf in flatten(like).items()}
-    if not recognition.whole:
+    if not detected.whole:
         shapes = {path: s for path, s in shapes.items() if path.split("/")[1] == "backbone"}
-    recipes = _recipes(recognition, shapes, config.model.levels, state_dict.keys())
-    report = Report(f"{recognition}, for `{config.name}`")
+    recipes = _recipes(detected, shapes, config.model.levels, state_dict.keys())
+    report = Report(f"{detected}, for `{config.name}`")
     arrays = {
         path: _follow(recipe, path, state_dict, report) for path, recipe in recipes.items()
     }
     wanted = {key for recipe in recipes.values() for key in recipe.keys}
-    deeper = set() if recognition.whole else _keys_of_whole_backbone(recognition, config)
+    deeper = set() if detected.whole else _keys_of_whole_backbone(detected, config)
     for key in state_dict:
         if key not in wanted:
-            reason = _reason_to_ignore(key, recognition, wanted)
+            reason = _reason_to_ignore(key, detected, wanted)
             if not reason and key in deeper:
-                reason = "of a stage behind the last one that the network uses"
+                reason = "of a stage after the last one that the network uses"
             if reason:
                 report.ignored.append((key, reason))
             else:
@@ -195,8 +195,8 @@ def _convert(
     return unflatten(arrays), report
 
 
-def _keys_of_whole_backbone(recognition: Recognition, config: "Config") -> set[str]:
-    """The keys that the backbone would take if the network used its last stage."""
+def _keys_of_whole_backbone(detected: Detected, config: "Config") -> set[str]:
+    """The keys that the backbone would need if the network used its last stage."""
     last = BACKBONE_STAGES[config.model.backbone.name][-1]
     if last in config.model.levels:
         return set()
@@ -206,42 +206,41 @@ def _keys_of_whole_backbone(recognition: Recognition, config: "Config") -> set[s
         for path, leaf in flatten(abstract_variables(model)).items()
         if path.split("/")[1] == "backbone"
     }
-    recipes = _recipes(recognition, shapes, model.levels, ())
+    recipes = _recipes(detected, shapes, model.levels, ())
     return {key for recipe in recipes.values() for key in recipe.keys}
 
 
 def _recipes(
-    recognition: Recognition,
+    detected: Detected,
     shapes: Mapping[str, Shape],
     levels: tuple[str, ...],
     keys: Collection[str],
 ) -> dict[str, Recipe]:
-    if recognition.source == "PySOT":
-        return pysot.recipes(shapes, levels, keys, recognition.lacking)
-    if recognition.source == "mmtracking":
+    if detected.source == "PySOT":
+        return pysot.recipes(shapes, levels, keys, detected.lacking)
+    if detected.source == "mmtracking":
         return mmtracking.recipes(shapes, levels)
-    return _RECIPES[recognition.source](shapes)
+    return _RECIPES[detected.source](shapes)
 
 
-def check_fits(recognition: Recognition, config: "Config") -> None:
-    """Raises `WeightsError` when the configured network is not the recognised one."""
-    differences = recognition.architecture.differences(architecture_of(config.model))
+def check_fits(detected: Detected, config: "Config") -> None:
+    """Raises `WeightsError` when the configured network is not the detected one."""
+    differences = detected.architecture.differences(architecture_of(config.model))
     if not differences:
         return
-    if recognition.configs:
-        advice = f"use {' or '.join(f'configs/{name}.py' for name in recognition.configs)}"
+    if detected.configs:
+        advice = f"use {' or '.join(f'configs/{name}.py' for name in detected.configs)}"
     else:
         advice = "no published configuration has it; change `model` accordingly"
     raise WeightsError(
-        f"this is {recognition}, which `{config.name}` is not: "
-        f"{'; '.join(differences)}; {advice}"
+        f"this is {detected}, which `{config.name}` is not: {'; '.join(differences)}; {advice}"
     )
 
 
 def _follow(
     recipe: Recipe, path: str, state_dict: Mapping[str, np.ndarray], report: Report
 ) -> np.ndarray | None:
-    """Our array at `path`; None, and entries among the report's problems, if there are any."""
+    """Our array at `path`; None when there are problems, which the report then lists."""
     if not recipe.keys:
         report.made.append((path, recipe.note))
         return recipe.make()
@@ -257,7 +256,7 @@ def _follow(
         else:
             continue
         is_usable = False
-        # A key that serves two arrays is one problem.
+        # A key used for two arrays is one problem.
         if all(key != entry[0] for entry in entries):
             entries.append(problem)
     if not is_usable:
@@ -266,14 +265,12 @@ def _follow(
     return np.ascontiguousarray(made, np.float32)
 
 
-def _reason_to_ignore(
-    key: str, recognition: Recognition, wanted: Collection[str]
-) -> str | None:
+def _reason_to_ignore(key: str, detected: Detected, wanted: Collection[str]) -> str | None:
     if key.endswith("num_batches_tracked"):
         return "a counter that batch norm with a fixed momentum does not need"
-    if not recognition.whole and _depth(key) > max(map(_depth, wanted)):
-        return "a stage that this network does not build"
-    ignored = _IGNORED.get(recognition.source)
+    if not detected.whole and _depth(key) > max(map(_depth, wanted)):
+        return "a stage that this network does not have"
+    ignored = _IGNORED.get(detected.source)
     return ignored(key) if ignored else None
 
 

@@ -1,4 +1,4 @@
-"""DaSiamRPN's state dicts: SiamRPNBIG, SiamRPNVOT and SiamRPNOTB."""
+"""State dicts of DaSiamRPN: SiamRPNBIG, SiamRPNVOT and SiamRPNOTB."""
 
 from collections.abc import Mapping
 
@@ -16,8 +16,8 @@ _HEAD = {
 
 def key_of(path: str) -> str:
     """DaSiamRPN's key for our array at `path`."""
-    _, room, layer, module, leaf = path.split("/")
-    if room == "head":
+    _, part, layer, module, leaf = path.split("/")
+    if part == "head":
         return f"{_HEAD[module]}.{LEAF_NAMES[leaf]}"
     places = SEQUENTIAL_CONV if module == "conv" else SEQUENTIAL_NORM
     place = places[int(layer.removeprefix("layer")) - 1]

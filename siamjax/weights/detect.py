@@ -1,7 +1,7 @@
-"""Which project a state dict comes from, and which network it holds.
+"""Detects which project a state dict comes from, and which network it holds.
 
-Every fact is read off several keys and the majority decides, so that a file with a missing or
-misshapen entry is still recognised, and the entry is named later.
+Every fact is a majority vote over several keys, so that a file with a missing key or a wrong
+shape is still detected; the conversion names the key later.
 """
 
 import collections
@@ -23,14 +23,14 @@ _BLOCKS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Recognition:
-    """What a state dict is.
+class Detected:
+    """What a state dict holds.
 
     Attributes:
-        source: the project that it comes from.
+        source: the project that wrote it.
         architecture: the network's facts.
-        whole: False when there is a backbone only.
-        lacking: prefix of PySOT's names that a file of a mere backbone leaves out.
+        whole: False for a backbone only.
+        lacking: prefix of PySOT's keys that a file of a backbone only leaves out.
     """
 
     source: str
@@ -40,7 +40,7 @@ class Recognition:
 
     @property
     def configs(self) -> list[str]:
-        """The published configurations that fit, best first; for a mere backbone, its users."""
+        """The published configurations that fit, best first; for a backbone only, its users."""
         return fitting_configs(self.source, self.architecture)
 
     def __str__(self) -> str:
@@ -51,16 +51,14 @@ class Recognition:
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def recognise(state_dict: Mapping[str, Any]) -> Recognition:
+def detect(state_dict: Mapping[str, Any]) -> Detected:
     """The source and network of a state dict, as `read_state_dict` returns it.
 
-    Raises `WeightsError` when it is none of the known ones.
+    Raises `WeightsError` for an unknown one.
     """
     shapes = {key: np.shape(array) for key, array in state_dict.items()}
     if _any(shapes, r"featureExtract\."):
-        return Recognition(
-            "DaSiamRPN", _alexnet(shapes, r"featureExtract\.1[45]\.", _dasiamrpn)
-        )
+        return Detected("DaSiamRPN", _alexnet(shapes, r"featureExtract\.1[45]\.", _dasiamrpn))
     if _any(shapes, r"backbone\.conv[1-5]\.[01]\."):
         facts = Architecture(
             backbone="siamfc_alexnet",
@@ -68,16 +66,16 @@ def recognise(state_dict: Mapping[str, Any]) -> Recognition:
             correlation="plain",
             mask=False,
         )
-        return Recognition("siamfc-pytorch", facts)
+        return Detected("siamfc-pytorch", facts)
     if _any(shapes, r"head\.(cls|reg)_heads\.|neck\.convs\."):
-        return Recognition("mmtracking", _tracker(shapes, _mmtracking))
+        return Detected("mmtracking", _tracker(shapes, _mmtracking))
     if _any(shapes, r"rpn_head\.|neck\.downsample"):
-        return Recognition("PySOT", _tracker(shapes, _pysot))
-    backbone = _mere_backbone(shapes)
+        return Detected("PySOT", _tracker(shapes, _pysot))
+    backbone = _backbone_only(shapes)
     if backbone is None:
         keys = ", ".join(f"`{key}`" for key in list(shapes)[:4])
         raise WeightsError(
-            f"no known network: the {len(shapes)} keys begin with {keys}; known are state "
+            f"unknown network: the {len(shapes)} keys begin with {keys}; known are state "
             "dicts of PySOT, DaSiamRPN, siamfc-pytorch, mmtracking's SiamRPN++, and the "
             "ImageNet ResNet-18, -34, -50, MobileNetV2 and AlexNet of PySOT and torchvision, "
             "and MobileNetV2 of TensorFlow Lite"
@@ -95,7 +93,7 @@ def _majority(values: Iterable[Any]) -> Any:
 
 
 def _outputs(shapes: Shapes, pattern: str) -> int | None:
-    """Output channels of the layers whose keys begin with `pattern`."""
+    """Output channels of the layers whose keys match `pattern` at the start."""
     return _majority(s[0] for key, s in shapes.items() if s and re.match(pattern, key))
 
 
@@ -104,11 +102,11 @@ def _width(shapes: Shapes, backbone: str, last_stage: str) -> float | None:
     return None if channels is None else width_of(backbone, channels)
 
 
-def _mere_backbone(shapes: Shapes) -> Recognition | None:
+def _backbone_only(shapes: Shapes) -> Detected | None:
     bare = {key.removeprefix("backbone."): shape for key, shape in shapes.items()}
     lacking = "" if _any(shapes, r"backbone\.") else "backbone."
     if _any(bare, r"layer[1-4]\.\d+\.(conv\d|downsample)"):
-        # PySOT's shortcuts are 3x3 from layer2 on; the classifier decides if none is there.
+        # PySOT's shortcuts are 3x3 from layer2 on; without any, the classifier decides.
         sides = _majority(
             shape[-1]
             for key, shape in bare.items()
@@ -116,27 +114,27 @@ def _mere_backbone(shapes: Shapes) -> Recognition | None:
         )
         is_torchvision = sides == 1 or (sides is None and "fc.weight" in bare)
         if is_torchvision and lacking:
-            return Recognition("torchvision's ResNet", _backbone(bare), whole=False)
-        return Recognition("PySOT", _backbone(bare), whole=False, lacking=lacking)
+            return Detected("torchvision's ResNet", _backbone(bare), whole=False)
+        return Detected("PySOT", _backbone(bare), whole=False, lacking=lacking)
     if _any(bare, r"layer\d\.\d+\.conv\.\d"):
-        return Recognition("PySOT", _backbone(bare), whole=False, lacking=lacking)
+        return Detected("PySOT", _backbone(bare), whole=False, lacking=lacking)
     if _any(shapes, r"features\.\d+\.conv\."):
         width = _width(shapes, "mobilenetv2", r"features\.17\.conv\.[23]\.")
         facts = Architecture(backbone="mobilenetv2", width=width)
-        return Recognition("torchvision's MobileNetV2", facts, whole=False)
+        return Detected("torchvision's MobileNetV2", facts, whole=False)
     if _any(bare, r"features\.\d+\.running_mean|layer[1-5]\.[01]\."):
-        return Recognition("PySOT", _backbone(bare), whole=False, lacking=lacking)
-    # PySOT's loader puts `features.` before the keys of a file that has none.
+        return Detected("PySOT", _backbone(bare), whole=False, lacking=lacking)
+    # PySOT's loader adds the prefix `features.` to keys that lack it.
     if _any(shapes, r"(1|5|9|12|15)\.running_mean"):
         named = {f"features.{key}": shape for key, shape in shapes.items()}
-        return Recognition("PySOT", _backbone(named), whole=False, lacking="backbone.features.")
+        return Detected("PySOT", _backbone(named), whole=False, lacking="backbone.features.")
     if _any(shapes, r"\d\d_(DEPTHWISE_)?CONV_2D_[wb]"):
         width = _width(shapes, "mobilenetv2", r"50_CONV_2D_")
         facts = Architecture(backbone="mobilenetv2", width=width)
-        return Recognition("TensorFlow Lite's MobileNetV2", facts, whole=False)
+        return Detected("TensorFlow Lite's MobileNetV2", facts, whole=False)
     if _any(shapes, r"features\.(0|3|6|8|10)\.(weight|bias)"):
         facts = Architecture(backbone="alexnet")
-        return Recognition("torchvision's AlexNet", facts, whole=False)
+        return Detected("torchvision's AlexNet", facts, whole=False)
     return None
 
 
@@ -154,12 +152,12 @@ def _backbone(bare: Shapes) -> Architecture:
         for stage in (1, 2, 3)
     )
     bottleneck = any(match[3] for match in blocks)
-    # Shallow networks need not have a layer3.
+    # Shallow networks may lack layer3.
     names = [name for known, name in _BLOCKS.items() if _agrees((*counts, bottleneck), known)]
     if not names:
         raise WeightsError(
-            f"a ResNet with {counts} blocks in layer1 to layer3 is none of those here "
-            "(ResNet-18, -34, -50)"
+            f"a ResNet with {counts} blocks in layer1 to layer3 is not supported; ResNet-18, "
+            "-34 and -50 are"
         )
     planes = _majority(
         shape[0] / (64 * 2 ** (int(match[1]) - 1))

@@ -1,4 +1,4 @@
-"""What a weights file is: its first bytes say so, whatever it is called."""
+"""The kind of a weights file, by its first bytes, whatever its name."""
 
 import re
 from pathlib import Path
@@ -14,10 +14,10 @@ EXPECTED = (
     "the work directory of a training"
 )
 
-# A pickle of protocol 0 has no mark; one that asks for anything looks like this.
+# A pickle of protocol 0 has no magic bytes; one that imports anything looks like this.
 _PICKLE = re.compile(rb"\x80[\x01-\x05]|\(*c[\w.]+\n[\w.]+\n")
 
-# What people give for weights besides files of other kinds: how it begins, what to do.
+# What else people pass as weights: its first bytes, its name, the advice.
 _WRONG = [
     (re.compile(pattern, re.DOTALL), Signature(what, advice))
     for pattern, what, advice in (
@@ -56,8 +56,8 @@ def kind_of(path: str | Path) -> Kind:
     """Which reader a weights file needs.
 
     "zip" is PyTorch's since 1.6 or a `.npz`, "pickle" PyTorch's before. Raises `WeightsError`
-    for anything else, which says what the file is and what to do, and `OSError` when it
-    cannot be opened.
+    for anything else, with what the file is and what to do, and `OSError` when it cannot be
+    opened.
     """
     path = Path(path)
 
@@ -66,7 +66,7 @@ def kind_of(path: str | Path) -> Kind:
 
     if path.is_dir():
         raise refusal("it is a folder, where a file is expected")
-    if path.exists() and not path.is_file():  # might never end
+    if path.exists() and not path.is_file():  # may block forever
         raise refusal("it is a pipe or a device, where a file is expected")
     with open(path, "rb") as file:
         head = file.read(HEAD)
@@ -79,8 +79,8 @@ def kind_of(path: str | Path) -> Kind:
         return "zip"
     if _PICKLE.match(head):
         return "pickle"
-    # Eight bytes of length, which are no text, and then the header. The length may look like
-    # the mark of another kind: that of gzip is 35,615 bytes.
+    # Eight bytes of length, not text, and then the header. The length may look like the magic
+    # bytes of another kind: that of gzip is 35,615.
     if head[8:9] == b"{" and (not head[:8].isascii() or b"\x00" in head[:8]):
         return "safetensors"
     own = (signature for pattern, signature in _WRONG if pattern.match(head))

@@ -1,4 +1,4 @@
-"""The state dicts of mmtracking's SiamRPN++, which has PySOT's network under other names."""
+"""State dicts of mmtracking's SiamRPN++: PySOT's network under other names."""
 
 from collections.abc import Mapping
 
@@ -19,12 +19,12 @@ _BRANCH = {
 
 def key_of(path: str, levels: tuple[str, ...]) -> str:
     """mmtracking's key for our array at `path`, of a network on these levels."""
-    _, room, *parts, leaf = path.split("/")
-    if room == "fusion":
+    _, part, *parts, leaf = path.split("/")
+    if part == "fusion":
         return f"head.{_TASK[leaf.removesuffix('_weight')]}_weight"
-    if room == "backbone":
+    if part == "backbone":
         module = f"backbone.{backbone_module('/'.join(parts))}"
-    elif room == "neck":
+    elif part == "neck":
         module = f"neck.convs.{levels.index(parts[0])}.{parts[1]}"
     else:
         level, task, *inside = parts

@@ -1,7 +1,4 @@
-"""PySOT's state dicts: whole trackers, training checkpoints and ImageNet backbones.
-
-The one naming that goes both ways: what is trained here can be used there.
-"""
+"""PySOT's state dicts: trackers, training checkpoints and ImageNet backbones; both ways."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 # "layers" names them (PySOT's alexnet).
 AlexNetNaming = Literal["features", "layers"]
 
-# Places of the five convolutions and batch norms among the layers of that Sequential.
+# Indices of the five convolutions and batch norms in that Sequential.
 SEQUENTIAL_CONV = (0, 4, 8, 11, 14)
 SEQUENTIAL_NORM = (1, 5, 9, 12, 15)
 
@@ -47,24 +44,24 @@ _BRANCH = {
     "output/bn0": "head.1",
     "output/conv1": "head.3",
 }
-# Among the layers of a Sequential, the rectifiers counted.
+# Indices in a Sequential, ReLUs included.
 _REFINE = {"conv0": "0", "conv1": "2"}
 
 
 def key_of(path: str, levels: tuple[str, ...], alexnet: AlexNetNaming = "features") -> str:
     """PySOT's key for our array at `path`, of a network on these levels."""
-    _, room, *parts, leaf = path.split("/")
-    if room == "fusion":
+    _, part, *parts, leaf = path.split("/")
+    if part == "fusion":
         return f"rpn_head.{leaf}"
-    if room == "mask_head":
+    if part == "mask_head":
         return f"mask_head.{_BRANCH['/'.join(parts)]}.{LEAF_NAMES[leaf]}"
-    if room == "refine_head":
+    if part == "refine_head":
         places = ".".join(_REFINE.get(part, part) for part in parts)
         return f"refine_head.{places}.{LEAF_NAMES[leaf]}"
-    if room == "backbone":
+    if part == "backbone":
         module = f"backbone.{backbone_module('/'.join(parts), alexnet)}"
-    elif room == "neck":
-        # The index in a multi-level name counts from 2: PySOT's levels are layer2 to layer4.
+    elif part == "neck":
+        # With several levels the index counts from 2: PySOT's levels are layer2 to layer4.
         index = str(levels.index(parts[0]) + 2) if len(levels) > 1 else ""
         module = f"neck.downsample{index}.downsample.{_conv_or_norm(parts[1])}"
     else:
@@ -85,7 +82,7 @@ def backbone_module(module: str, alexnet: AlexNetNaming = "features") -> str:
         return f"{match[1]}.{match[2]}.downsample.{_conv_or_norm(match[3])}"
     if match := re.fullmatch(r"layer(\d)/(conv|bn)", module):
         number, kind = int(match[1]), match[2]
-        # Only MobileNetV2 has a layer0, and it is named like the layers of AlexNet.
+        # Only MobileNetV2 has a layer0, named like the layers of AlexNet.
         if number == 0 or alexnet == "layers":
             return f"layer{number}.{_conv_or_norm(kind)}"
         places = SEQUENTIAL_CONV if kind == "conv" else SEQUENTIAL_NORM
@@ -111,8 +108,7 @@ def recipes(
 ) -> dict[str, Recipe]:
     """Path -> recipe for our arrays of these shapes.
 
-    `keys` are the file's, and `lacking` is the prefix that a file of a mere backbone leaves
-    out.
+    `keys` are the file's; `lacking` is the prefix that a file of a backbone only leaves out.
     """
     named = any(re.match(r"(backbone\.)?layer[1-5]\.[01]\.\w+$", key) for key in keys)
     naming: AlexNetNaming = "layers" if named else "features"
@@ -132,9 +128,9 @@ def to_state_dict(
 ) -> dict[str, np.ndarray]:
     """Our variables as the state dict of PySOT's model, bit by bit.
 
-    `alexnet` chooses between its names for AlexNet. The counters `num_batches_tracked` are
-    zero, since we keep none and PySOT uses none. Raises `WeightsError` when PySOT has no
-    network that computes the same.
+    `alexnet` chooses between its two namings of AlexNet. The counters `num_batches_tracked` are
+    zero: PySOT does not use them. Raises `WeightsError` when PySOT has no network that computes
+    the same.
     """
     _check_pysot_has(model)
     state_dict = {}
@@ -160,7 +156,7 @@ def _check_pysot_has(model: "ModelConfig") -> None:
             backbone.dilated or backbone.name == "alexnet",
         ),
         "model.backbone.padding": (backbone.padding, backbone.padding == "zeros"),
-        # PySOT's neck always crops what is narrower than 20 cells, and always to 7.
+        # PySOT's neck always crops feature maps narrower than 20 cells, and always to 7.
         "model.template_crop": (
             model.template_crop,
             model.template_crop == (7 if model.neck else None),
@@ -169,7 +165,7 @@ def _check_pysot_has(model: "ModelConfig") -> None:
     if backbone.name.startswith("resnet"):
         needs["model.backbone.width"] = (backbone.width, backbone.width == 1)
     if model.mask:
-        # The refining stages come first among PySOT's layers in use, each once.
+        # The refinement uses the stages in order, each once.
         needs["model.levels"] = (model.levels, model.levels != ("layer2",))
         needs["model.neck"] = (model.neck, model.neck)
         needs["model.template_size"] = (model.template_size, model.template_size == 127)
@@ -178,6 +174,6 @@ def _check_pysot_has(model: "ModelConfig") -> None:
     wrong = [f"`{name}` (={value!r})" for name, (value, holds) in needs.items() if not holds]
     if wrong:
         raise WeightsError(
-            f"PySOT has no network like this one, which differs in {', '.join(wrong)}; "
-            "there is no state dict to write"
+            f"PySOT has no network like this one, which differs in {', '.join(wrong)}; its "
+            "weights cannot be written for PySOT"
         )

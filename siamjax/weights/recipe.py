@@ -1,6 +1,6 @@
-"""How each of our arrays is made of arrays of a file, and the flat paths that name ours.
+"""Recipes: how each of our arrays is made from arrays of a file; flat paths name ours.
 
-Paths are `params/backbone/conv1/kernel` and the like. Kernels are `[kh, kw, i, o]` with us
+Paths are `params/backbone/conv1/kernel` and the like. Kernels are `[kh, kw, i, o]` here
 and `[o, i, kh, kw]` in PyTorch, grouped and depthwise ones included.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 Shape = tuple[int, ...]
 
-# Our names of an array inside its module, and PyTorch's.
+# Names of an array in its module: ours, and PyTorch's.
 LEAF_NAMES = {
     "kernel": "weight",
     "scale": "weight",
@@ -24,13 +24,13 @@ LEAF_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """What one of our arrays is made of.
+    """How one of our arrays is made.
 
     Attributes:
-        keys: keys of the file, in the order in which `make` takes their arrays.
-        shapes: what those arrays must have.
-        make: gives our array.
-        note: what happens beside a change of layout, for the report.
+        keys: keys of the file, in the order of the arguments of `make`.
+        shapes: the expected shapes of their arrays.
+        make: returns our array.
+        note: what happens besides a change of layout, for the report.
     """
 
     keys: tuple[str, ...]
@@ -50,18 +50,18 @@ def kernel_to_torch(kernel: np.ndarray) -> np.ndarray:
 
 
 def shape_in_torch(shape: Shape) -> Shape:
-    """The shape that an array of ours with this shape has in PyTorch."""
+    """The shape in PyTorch of an array that has this shape here."""
     return (shape[3], shape[2], *shape[:2]) if len(shape) == 4 else shape
 
 
 def direct(key: str, shape: Shape) -> Recipe:
-    """Our array of `shape` is the file's array `key`, kernels with their axes in our order."""
+    """Our array of `shape` is the file's array `key`, kernels transposed to our layout."""
     make = kernel_from_torch if len(shape) == 4 else np.asarray
     return Recipe((key,), (shape_in_torch(shape),), make)
 
 
 def constant(array: np.ndarray, note: str) -> Recipe:
-    """Our array needs nothing of the file."""
+    """Our array does not depend on the file."""
     return Recipe((), (), lambda: array, note)
 
 
@@ -107,10 +107,9 @@ class Normalisation(NamedTuple):
         return scaled[:, ::-1].astype(np.float32)
 
     def folded_offset(self, kernel: np.ndarray) -> np.ndarray:
-        """What the mean takes from each output `[o]` of the stem.
+        """The offset `[o]` that the mean subtracts from each output of the stem.
 
-        Normalised RGB through `kernel` is raw BGR through `folded_kernel(kernel)`, minus
-        this.
+        Normalised RGB through `kernel` equals raw BGR through `folded_kernel(kernel)` minus it.
         """
         return (kernel * (self.mean / self.std)[:, None, None]).sum((1, 2, 3))
 

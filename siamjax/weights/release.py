@@ -1,8 +1,8 @@
-"""A tracker in one file, ready to run: weights without batch norms, and what they are.
+"""Releases: a tracker in one safetensors file, batch norms folded, with its provenance.
 
-The file is safetensors. A tensor is called by its place in the tree, such as
-`params/backbone/layer0/conv/kernel`; the metadata hold the format and its version, the version
-of siamjax that wrote it, the configuration, and the provenance: what it was trained on.
+A tensor is named by its path in the tree, such as `params/backbone/layer0/conv/kernel`; the
+metadata hold the format and its version, the version of siamjax that wrote it, the
+configuration, and the provenance: what it was trained on.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from siamjax.weights.recipe import flatten, unflatten
 from siamjax.weights.safetensors_file import read_metadata, read_tensors, write_tensors
 
 FORMAT = "siamjax"
-VERSION = 1  # of the format; to be raised when older readers would misread a file
+VERSION = 1  # of the format; raised when older readers would misread a file
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 _DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -34,13 +34,13 @@ _DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.b
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What a release says of itself.
+    """The metadata of a release.
 
     Attributes:
-        config: the experiment's.
-        provenance: `pairs` it was trained on, and `sources`, each with `name` and `terms`; what
-            else there is, is its author's.
-        version: of siamjax, which wrote it.
+        config: its configuration.
+        provenance: `pairs` it was trained on, `sources`, each with `name` and `terms`, and
+            whatever else its author adds; or empty.
+        version: of siamjax that wrote it.
     """
 
     config: Config
@@ -54,9 +54,9 @@ def is_release(path: str | Path) -> bool:
 
 
 def read_about(path: str | Path) -> About:
-    """What a release says of itself, without its tensors.
+    """The metadata of a release, without its tensors.
 
-    Raises `WeightsError` for a file that is none, is damaged, or of a later format.
+    Raises `WeightsError` when the file is no release, is damaged, or has another version.
     """
     path = Path(path)
     if not is_release(path):
@@ -76,10 +76,11 @@ def read_about(path: str | Path) -> About:
     try:
         config = config_from_dict(parse_json(metadata["config"]))
         provenance = parse_json(metadata["provenance"])
-        check_provenance(provenance)
+        if provenance:
+            check_provenance(provenance)
     except ConfigError as error:
         raise WeightsError(
-            f"{path}, written by siamjax {writer}, does not suit siamjax "
+            f"{path}, written by siamjax {writer}, does not work with siamjax "
             f"{siamjax.__version__}: {error}"
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -91,10 +92,10 @@ def read_about(path: str | Path) -> About:
 
 
 def read_release(path: str | Path) -> tuple[dict[str, Any], About]:
-    """`{"params": ..., "batch_stats": {}}`, float32, and what the release says of itself.
+    """`{"params": ..., "batch_stats": {}}`, float32, and the metadata of a release.
 
-    Raises `WeightsError` for a file that is none, is damaged, or holds numbers that are not
-    finite. That the tensors are those of the configured network is not looked at.
+    Raises `WeightsError` when the file is no release, is damaged, or holds values that are not
+    finite. Whether the tensors fit the configured network is not checked.
     """
     path = Path(path)
     about = read_about(path)
@@ -107,18 +108,20 @@ def read_release(path: str | Path) -> tuple[dict[str, Any], About]:
             )
         tensors[name] = tensor = tensor.astype(np.float32)
         if not np.isfinite(tensor).all():
-            raise WeightsError(f"{path}: `{name}` holds numbers that are NaN or infinite")
+            raise WeightsError(f"{path}: `{name}` holds values that are NaN or infinite")
     folders = {str(folder) for name in tensors for folder in PurePosixPath(name).parents}
     if folders & tensors.keys() or not all(name.startswith("params/") for name in tensors):
-        raise WeightsError(f"{path} is damaged: its tensors are not named as a tree's")
+        raise WeightsError(f"{path} is damaged: its tensors' names are no paths of a tree")
     return {"params": {}, **unflatten(tensors), "batch_stats": {}}, about
 
 
 def check_tree(variables: Mapping[str, Any], like: Mapping[str, Any], path: Path) -> None:
-    """Raises `WeightsError` unless the variables of a release are those of a network."""
+    """Raises `WeightsError` unless the variables of a release fit a network."""
     differs = difference(describe(variables), describe(like))
     if differs:
-        raise WeightsError(f"{path} is another network's than the configuration's: {differs}")
+        raise WeightsError(
+            f"{path} belongs to another network than its configuration: {differs}"
+        )
 
 
 def write_release(
@@ -130,11 +133,12 @@ def write_release(
 ) -> None:
     """Writes a tracker whose batch norms are folded, see `models.folding`.
 
-    Raises `WeightsError` for variables with batch norms or numbers that `dtype` cannot hold,
-    for a provenance that says too little, and for a name without .safetensors.
+    Raises `WeightsError` for variables with batch norms or values that `dtype` cannot hold, for
+    an incomplete provenance, and for a name without .safetensors.
     """
     check_release_name(path)
-    check_provenance(provenance)
+    if provenance:
+        check_provenance(provenance)
     if variables["batch_stats"]:
         raise WeightsError("a release has no batch norms; fold them first")
     tensors = {}
@@ -143,7 +147,7 @@ def write_release(
             tensors[name] = np.asarray(leaf).astype(_DTYPES[dtype])
         if not np.isfinite(tensors[name].astype(np.float32)).all():
             raise WeightsError(
-                f"`{name}` holds numbers that are not finite in {dtype}; "
+                f"`{name}` holds values that are not finite in {dtype}; "
                 + ("the weights are damaged" if dtype == "float32" else "use float32")
             )
     metadata = {
@@ -163,7 +167,7 @@ def check_release_name(path: str | Path) -> None:
 
 
 def check_provenance(provenance: Any) -> None:
-    """Raises `WeightsError` unless it says how many pairs, of what and on which terms."""
+    """Raises `WeightsError` unless it has the pairs and the sources with their terms."""
 
     def require(holds: bool, rule: str) -> None:
         if not holds:

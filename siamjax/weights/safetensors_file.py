@@ -1,4 +1,4 @@
-"""Tensors in the safetensors format: the one file that knows the package."""
+"""Tensors in the safetensors format: the one file that imports the package."""
 
 import os
 import struct
@@ -13,17 +13,17 @@ from siamjax.files import write_whole
 from siamjax.text import TextError, parse_json
 from siamjax.weights import WeightsError
 
-# A tracker has some hundred tensors of a hundred bytes of description each.
+# Bytes; a tracker has some hundred tensors, described in a hundred bytes each.
 _MAX_HEADER = 2**24
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The text that lies beside the tensors; raises `WeightsError` for a damaged file."""
+    """The metadata; raises `WeightsError` for a damaged file."""
     return _header(path)[1]
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Every tensor by name, as it is stored; raises `WeightsError` for a damaged file."""
+    """Every tensor by name, in its stored type; raises `WeightsError` for a damaged file."""
     names, _ = _header(path)
     try:
         with safe_open(path, framework="np") as file:
@@ -31,16 +31,16 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     except SafetensorError as error:
         raise _damaged(path, str(error)) from error
     except (AttributeError, TypeError, ValueError) as error:
-        # Types that NumPy lacks, as of eight bits and less.
+        # Types that NumPy lacks, of eight bits or less.
         raise WeightsError(
-            f"{path} holds numbers of a type that is not read: {error}"
+            f"{path} holds a number type that is not supported: {error}"
         ) from error
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]
 ) -> None:
-    """Writes `path`, whole or not at all; its folder is made where there is none."""
+    """Writes `path` atomically; creates its folder."""
     whole = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     write_whole(path, save(whole, dict(metadata)))
 
@@ -48,7 +48,7 @@ def write_tensors(
 def _header(path: Path) -> tuple[list[str], dict[str, str]]:
     """Names of the tensors in the file's order, and the metadata.
 
-    Read here, because the package takes the last of two tensors of one name without a word.
+    Parsed here, because the package silently takes the last of two tensors of one name.
     """
     with open(path, "rb") as file:
         start = file.read(8)
@@ -56,7 +56,7 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
         if length > size - 8 or len(start) < 8:
             raise _damaged(
-                path, f"it announces {length} bytes of header, and {size} bytes are there"
+                path, f"expected a header of {length} bytes, and the file has {size} bytes"
             )
         if length > _MAX_HEADER:
             raise _damaged(
@@ -66,7 +66,7 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
     try:
         header = parse_json(text.decode())
     except (TextError, UnicodeDecodeError) as error:
-        raise _damaged(path, f"its header is no JSON that it may hold: {error}") from error
+        raise _damaged(path, f"its header is no valid JSON: {error}") from error
     metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or not all(type(v) is str for v in metadata.values()):
         raise _damaged(path, "its header does not describe tensors")
@@ -75,5 +75,5 @@ def _header(path: Path) -> tuple[list[str], dict[str, str]]:
 
 def _damaged(path: Path, problem: str) -> WeightsError:
     return WeightsError(
-        f"{path} is a safetensors file that is cut short or damaged: {problem}; fetch it again"
+        f"{path} is a truncated or damaged safetensors file: {problem}; download it again"
     )

@@ -1,4 +1,4 @@
-"""siamfc-pytorch's state dicts, which expect RGB images where our networks take BGR."""
+"""State dicts of siamfc-pytorch, whose networks take RGB where ours take BGR."""
 
 from collections.abc import Mapping
 
@@ -25,7 +25,7 @@ def _recipe(path: str, shape: Shape) -> Recipe:
             (key,),
             (shape_in_torch(shape),),
             lambda kernel: kernel_from_torch(kernel[:, ::-1]),
-            "image channels turned from RGB to BGR",
+            "input channels reversed, RGB to BGR",
         )
     return direct(key, shape)
 

@@ -16,17 +16,17 @@ from siamjax.weights.safetensors_file import read_tensors
 from siamjax.weights.torch_files import read_archive, read_stream, write_torch
 from siamjax.weights.unpickle import Tensor
 
-# What training scripts wrap a state dict in: PySOT, mmtracking; then others.
+# Keys under which training scripts wrap a state dict: PySOT, mmtracking; others.
 _WRAPPERS = ("state_dict", "model")
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """The tensors of a `.pth` file in either of PyTorch's formats, a `.npz` or `.safetensors`.
 
-    Which of them it is follows from the content, not from the name. Floating-point arrays
-    come back as float32, others as they are; a wrapper (`state_dict`) and the prefix
-    `module.` are removed. Nothing in the file is run. Raises `WeightsError` when the file
-    holds no state dict, is damaged, or asks for code.
+    The content decides which, not the name. Floating-point arrays become float32, others stay
+    as they are; a wrapper (`state_dict`) and the prefix `module.` are removed. No code in the
+    file is executed. Raises `WeightsError` when the file holds no state dict, is damaged, or
+    asks for code.
     """
     path = Path(path)
     kind = kind_of(path)
@@ -42,10 +42,10 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
             found = _read(file, kind)
         except WeightsError as error:
             raise WeightsError(f"{path} cannot be read: {error}") from error
-        # A damaged archive or pickle can fail in as many ways as it has bytes.
+        # A damaged archive or pickle can fail with any exception.
         except Exception as error:
             raise WeightsError(
-                f"{path} cannot be read: it is damaged, cut short or no checkpoint "
+                f"{path} cannot be read: it is damaged, truncated or no checkpoint "
                 f"({type(error).__name__}: {error})"
             ) from error
     return _without_prefix(_as_numbers(found, path), path)
@@ -68,7 +68,7 @@ def _read(file: BinaryIO, kind: Kind) -> dict[str, np.ndarray]:
 
 
 def _as_numbers(found: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-    """Floating-point arrays, of NumPy's kinds and bfloat16, as float32; others as they are."""
+    """Floating-point arrays, bfloat16 included, as float32; others as they are."""
     if not found:
         raise WeightsError(f"{path} holds no tensors")
     numbers = {}
@@ -76,7 +76,7 @@ def _as_numbers(found: Mapping[str, np.ndarray], path: Path) -> dict[str, np.nda
         is_float = array.dtype.kind == "f" or array.dtype == ml_dtypes.bfloat16
         if not is_float and array.dtype.kind not in "iub":
             raise WeightsError(f"{path}: `{key}` holds {array.dtype}, not numbers")
-        with np.errstate(over="ignore"):  # what overflows is reported as not finite
+        with np.errstate(over="ignore"):  # overflow is reported as not finite
             numbers[key] = array.astype(np.float32) if is_float else array
     return numbers
 
@@ -98,9 +98,9 @@ def _without_prefix(tensors: dict[str, np.ndarray], path: Path) -> dict[str, np.
 
 
 def write_state_dict(path: str | Path, state_dict: Mapping[str, np.ndarray]) -> None:
-    """Writes `path`, a `.npz` or a `.pth` for PyTorch 0.4 and later, whole or not at all.
+    """Writes `path` atomically, a `.npz` or a `.pth` for PyTorch 0.4 and later.
 
-    Its folder is made where there is none. Raises `WeightsError` for another suffix.
+    Creates its folder. Raises `WeightsError` for another suffix.
     """
     path = Path(path)
     if path.suffix not in (".npz", ".pth"):

@@ -1,10 +1,10 @@
 """TensorFlow Lite's ImageNet MobileNetV2 as a backbone: a `.npz` of its arrays, in order.
 
-Arrays are called `NN_<operation>_w` and `_b`, NN counting convolutions from the stem, with
-kernels `[o, kh, kw, i]`, depthwise ones `[1, kh, kw, c]`. Batch norm is folded into them
-already, so that ours starts as the identity with their bias: right as long as training keeps
-the statistics of the backbone as they are. Their strided convolutions are padded at the
-bottom and right only, where ours are not padded: both see the same pixels. Input: RGB, -1..1.
+Arrays are named `NN_<operation>_w` and `_b`, NN counting convolutions from the stem, with
+kernels `[o, kh, kw, i]`, depthwise ones `[1, kh, kw, c]`. Batch norm is folded into them, so
+that ours becomes the identity with their bias: right as long as training keeps the backbone's
+running statistics. Their strided convolutions are padded at the bottom and right only, where
+ours have no padding: both see the same pixels. Input: RGB, -1..1.
 """
 
 import re
@@ -35,7 +35,7 @@ def recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
             recipes[path] = _stem_recipe(leaf, shape, shapes)
             continue
         stage, block = (int(re.sub(r"\D", "", part)) for part in parts[:2])
-        # Three convolutions a block; the first block lacks one, and the stem takes its place.
+        # Three convolutions per block; of the first block the stem counts as one.
         block += first_in_stage[stage] - 1
         if block == 0 and layer == "expand":
             recipes[path] = constant(identity_expansion(leaf, shape), NO_EXPANSION)
@@ -59,7 +59,7 @@ def _recipe(name: str, leaf: str, shape: Shape, *, depthwise: bool) -> Recipe:
     if leaf == "bias":
         return Recipe((f"{name}_b",), (shape,), np.asarray)
     value = {"scale": 1, "mean": 0, "var": UNIT_VARIANCE}[leaf]
-    return constant(np.full(shape, value, np.float32), "batch norm is folded in there")
+    return constant(np.full(shape, value, np.float32), "batch norm is folded in the file")
 
 
 def _stem_recipe(leaf: str, shape: Shape, shapes: Mapping[str, Shape]) -> Recipe:

@@ -15,16 +15,16 @@ import numpy as np
 from siamjax.weights import WeightsError
 from siamjax.weights.unpickle import Storage, StorageType, StorageView, safe_load
 
-# What a stream begins with. Reference: torch/serialization.py.
+# The start of a stream. Reference: torch/serialization.py.
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
 
 def read_archive(archive: zipfile.ZipFile) -> Any:
-    """What was saved, with every tensor as a `Tensor`, readable while the archive is open.
+    """The saved object, with every tensor as a `Tensor`, readable while the archive is open.
 
-    Raises `WeightsError` when PyTorch did not write it, when it does not hold what its
-    tensors say, or when it asks for anything but tensors and plain values.
+    Raises `WeightsError` when PyTorch did not write it, when its storages do not match its
+    tensors, or when it asks for anything but tensors and plain values.
     """
     names = archive.namelist()
     pickles = [name for name in names if name.split("/")[1:] == ["data.pkl"]]
@@ -43,7 +43,9 @@ def read_archive(archive: zipfile.ZipFile) -> Any:
         name = f"{root}data/{storage.key}"
         expected = storage.size * storage.kind.itemsize
         if name not in names or archive.getinfo(name).file_size != expected:
-            raise WeightsError(f"`{name}` is missing or not of {expected} bytes; it is damaged")
+            raise WeightsError(
+                f"`{name}` is missing or has not {expected} bytes; the file is damaged"
+            )
         return storage.kind.decode(archive.read(name), order)
 
     def storage_of(reference: tuple) -> Storage:
@@ -56,12 +58,12 @@ def read_archive(archive: zipfile.ZipFile) -> Any:
 
 def _storage(kind, key, size, read) -> Storage:
     if not isinstance(kind, StorageType) or type(size) is not int or size < 0:
-        raise WeightsError(f"storage {key!r} is described in an unknown way")
+        raise WeightsError(f"the description of storage {key!r} is invalid")
     return Storage(kind, str(key), size, read)
 
 
 def read_stream(file: BinaryIO) -> Any:
-    """As `read_archive`, for a stream of pickles at its start."""
+    """As `read_archive`, for a stream of pickles, read from its start."""
     storages: dict[str, Storage] = {}
     places: dict[str, int] = {}
 
@@ -77,7 +79,7 @@ def read_stream(file: BinaryIO) -> Any:
 
     start = _stream_part(file)
     if start != MAGIC:
-        raise WeightsError("it is no file that `torch.save` writes")
+        raise WeightsError("it was not written by `torch.save`")
     protocol, system = _stream_part(file), _stream_part(file)
     if protocol != PROTOCOL or not isinstance(system, dict) or not system.get("little_endian"):
         raise WeightsError(
@@ -92,16 +94,20 @@ def read_stream(file: BinaryIO) -> Any:
     for key in keys:
         size = int.from_bytes(file.read(8), "little")
         if key not in storages or size != storages[key].size:
-            raise WeightsError(f"storage {key!r} has {size} numbers, not what its tensors say")
+            raise WeightsError(
+                f"storage {key!r} has {size} numbers, unlike what its tensors say"
+            )
         places[key] = file.tell()
         if file.seek(size * storages[key].kind.itemsize, os.SEEK_CUR) > end:
-            raise WeightsError(f"it is cut short: storage {key!r} ends after the file does")
+            raise WeightsError(
+                f"it is truncated: storage {key!r} ends beyond the end of the file"
+            )
     return saved
 
 
 def _stream_part(file: BinaryIO) -> Any:
     def refuse(reference: tuple):
-        raise WeightsError("a storage lies where none can be; it is damaged")
+        raise WeightsError("a storage is referenced where none can be; it is damaged")
 
     return safe_load(file, refuse)
 
@@ -136,7 +142,7 @@ def write_torch(file: BinaryIO, state_dict: Mapping[str, np.ndarray]) -> None:
 
 
 def _tensor(key: str, array: np.ndarray) -> bytes:
-    """The call that rebuilds one tensor from storage `key`."""
+    """Opcodes that rebuild one tensor from storage `key`."""
     storage = _global("torch", _STORAGES[array.dtype.name])
     reference = [_text("storage"), storage, _text(key), _text("cpu"), _number(array.size)]
     strides = np.empty(array.shape, array.dtype).strides

@@ -1,9 +1,9 @@
-"""torchvision's ImageNet weights of ResNet-18, -34, -50 and MobileNetV2, as backbones.
+"""torchvision's ImageNet weights of ResNet-18, -34, -50, MobileNetV2 and AlexNet, as backbones.
 
-Kernels are copied; what differs from torchvision's networks is our padding, dilation and
-stride, which hold no weights. Three things need more than a copy: the input normalisation
-goes into the stem; a 1x1 shortcut where ours is 3x3 becomes its centre tap; and the expansion
-that torchvision leaves out of MobileNetV2's first block becomes the identity.
+Kernels are copied: padding, dilation and stride, in which our networks differ, have no weights.
+Three things need more than a copy: the input normalisation is folded into the stem; a 1x1
+shortcut where ours is 3x3 becomes its centre tap; and the expansion that torchvision omits in
+MobileNetV2's first block becomes the identity. AlexNet differs most, see `alexnet_recipes`.
 """
 
 import re
@@ -24,12 +24,12 @@ from siamjax.weights.recipe import (
     shape_in_torch,
 )
 
-# Batch norm divides by sqrt(var + 1e-5): with this variance, by one.
+# Batch norm divides by sqrt(var + 1e-5): with this variance, by 1.
 UNIT_VARIANCE = np.float32(1 - 1e-5)
 STEM_NOTE = "input normalisation folded in"
-NO_EXPANSION = "no expansion there; the identity"
+NO_EXPANSION = "no expansion in the file; the identity"
 
-# The layers of an inverted residual, and those of the first one.
+# The layers of an inverted residual block, and of the first one.
 _LAYERS = {
     "expand": "0.0",
     "expand_bn": "0.1",
@@ -115,7 +115,7 @@ def _with_folded_stem(
 
 
 def _centre_tap(kernel: np.ndarray) -> np.ndarray:
-    # Both paths of a strided block lost their padding, so the centre tap sees what the 1x1
+    # Both paths of a strided block have no padding here, so the centre tap sees what the 1x1
     # convolution would see beside the main path.
     taps = np.zeros((3, 3, kernel.shape[1], kernel.shape[0]), np.float32)
     taps[1, 1] = kernel[:, :, 0, 0].T
@@ -123,7 +123,7 @@ def _centre_tap(kernel: np.ndarray) -> np.ndarray:
 
 
 def identity_expansion(leaf: str, shape: Shape) -> np.ndarray:
-    """A 1x1 convolution and batch norm that change nothing; ReLU6 has been applied before."""
+    """A 1x1 convolution and batch norm that act as the identity; ReLU6 was applied before."""
     if leaf == "kernel":
         return np.eye(shape[-1], dtype=np.float32)[None, None]
     value = {"scale": 1, "bias": 0, "mean": 0, "var": UNIT_VARIANCE}[leaf]
@@ -169,8 +169,8 @@ def _alexnet_recipe(path: str, shapes: Mapping[str, Shape]) -> Recipe:
     full = shape_in_torch(shapes[f"params/backbone/{layer}/conv/kernel"])
     stages = list(_ALEXNET_CHANNELS)
     before = stages[stages.index(layer) - 1]
-    # A network narrower than torchvision's has no place for its filters: the kernel's shape
-    # is then asked for and not met.
+    # A network narrower than torchvision's cannot take its filters: the expected shape then
+    # differs from the file's, which is reported.
     size = (
         min(_ALEXNET_CHANNELS[layer], full[0]),
         min(_ALEXNET_CHANNELS[before], full[1]),
@@ -178,7 +178,7 @@ def _alexnet_recipe(path: str, shapes: Mapping[str, Shape]) -> Recipe:
     )
     key = f"features.{_ALEXNET_LAYERS[layer]}"
     fresh = full[0] - size[0]
-    note = f"filters copied; {fresh} random ones beside them" if fresh > 0 else "filters copied"
+    note = f"filters copied; {fresh} random ones added" if fresh > 0 else "filters copied"
     if layer != "layer1":
         if leaf == "kernel":
             return Recipe(
@@ -215,9 +215,9 @@ def _with_zeros(bias: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _widened(kernel: np.ndarray, full: Shape, layer: str) -> np.ndarray:
-    """`kernel` in the first channels of an array of shape `full`, `[o, i, kh, kw]`."""
+    """`kernel` in the first channels of a random one of shape `full`, `[o, i, kh, kw]`."""
     out, into = kernel.shape[:2]
-    # The same random filters at every conversion: seeded by the layer's name.
+    # Seeded by the layer's name: the same random filters at every conversion.
     rng = np.random.default_rng(zlib.crc32(layer.encode()))
     deviation = np.sqrt(2 / np.prod(full[1:]))
     widened = (deviation * rng.standard_normal(full)).astype(np.float32)

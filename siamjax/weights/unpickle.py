@@ -1,8 +1,8 @@
-"""Reading PyTorch's pickles without PyTorch, and without running what they ask to run.
+"""Reads PyTorch's pickles without PyTorch and without executing their code.
 
-A pickle is a program: it may name any function of any module and call it. Here it may name
-what `_GLOBALS` lists, the few functions that rebuild tensors and plain values, and anything
-else ends the reading. Tensors come back as `Tensor`, which reads its numbers when asked.
+A pickle is a program: it may call any function of any module. Here it may name only what
+`_GLOBALS` lists, the few functions that rebuild tensors and plain values; anything else is an
+error. Tensors come back as `Tensor`, which reads its numbers lazily.
 """
 
 import collections
@@ -28,7 +28,7 @@ _STORAGE_DTYPES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
-# A tensor expanded along an axis is larger than its storage; more than this is an attack.
+# A tensor expanded along an axis is larger than its storage; above this it is an attack.
 _MAX_EXPANDED = 2**28
 
 
@@ -36,8 +36,8 @@ class StorageType:
     """Stands for `torch.FloatStorage` and its kind.
 
     Attributes:
-        name: as PyTorch calls it.
-        itemsize: bytes of a number.
+        name: PyTorch's name.
+        itemsize: bytes per number.
     """
 
     def __init__(self, name: str):
@@ -54,10 +54,10 @@ class StorageType:
 
 
 class Storage:
-    """A flat run of numbers in the file, read at most once.
+    """A flat array of numbers in the file, read at most once.
 
     Attributes:
-        kind: what the numbers are.
+        kind: type of the numbers.
         key: its name in the file.
         size: how many numbers.
     """
@@ -78,19 +78,19 @@ class Tensor:
 
     Attributes:
         storage: where the numbers are.
-        offset: of the first, in numbers.
-        shape, stride: stride in numbers too.
+        offset: of its first number, in numbers.
+        shape, stride: stride in numbers.
     """
 
     def __init__(self, storage: Storage, offset: int, shape: tuple, stride: tuple):
         whole = all(type(n) is int and n >= 0 for n in (offset, *shape, *stride))
         if not (isinstance(storage, Storage) and whole and len(shape) == len(stride)):
-            raise pickle.UnpicklingError("a tensor is described in an unknown way")
+            raise pickle.UnpicklingError("the description of a tensor is invalid")
         self.storage, self.offset = storage, offset
         self.shape, self.stride = tuple(shape), tuple(stride)
 
     def array(self) -> np.ndarray:
-        """The numbers as a contiguous array of their own."""
+        """A contiguous copy of the numbers."""
         numbers = self.storage.numbers()
         count = math.prod(self.shape)
         if count == 0:
@@ -109,7 +109,7 @@ class Tensor:
 
 
 def _rebuild_tensor(storage, offset, shape, stride, *rest) -> Tensor:
-    """`rest` (gradient flag, hooks, metadata) says nothing about the numbers."""
+    """`rest` (gradient flag, hooks, metadata) does not affect the numbers."""
     base = getattr(storage, "base", None)
     if base is not None:
         storage, offset = base, offset + storage.offset
@@ -121,18 +121,18 @@ def _rebuild_parameter(data, requires_grad, hooks) -> Tensor:
 
 
 class StorageView:
-    """A part of another storage, as early PyTorch shared memory between tensors."""
+    """A part of another storage; early PyTorch shared memory between tensors this way."""
 
     def __init__(self, base: Storage, offset: int):
         self.base, self.offset = base, offset
 
 
 class _NumpyDtype:
-    """`numpy.dtype` of one number."""
+    """Stands for `numpy.dtype`, of a scalar."""
 
     def __init__(self, name, *flags):
         if not re.fullmatch(r"[fiub][1248]", str(name)):
-            raise pickle.UnpicklingError(f"a NumPy number of type {name!r} is not expected")
+            raise pickle.UnpicklingError(f"unexpected NumPy scalar of type {name!r}")
         self.name, self.order = str(name), "<"
 
     def __setstate__(self, state):
@@ -140,13 +140,13 @@ class _NumpyDtype:
 
 
 def _numpy_scalar(dtype, data):
-    # Learning rates of PySOT's training checkpoints are NumPy numbers.
+    # Learning rates in PySOT's training checkpoints are NumPy scalars.
     data = data.encode("latin1") if isinstance(data, str) else data
     return np.frombuffer(data, dtype.order + dtype.name)[0].item()
 
 
 def _codecs_encode(text, encoding):
-    # How protocol 2 spells bytes.
+    # Protocol 2 spells bytes this way.
     return text.encode("latin1")
 
 
@@ -165,7 +165,7 @@ _GLOBALS: dict[tuple[str, str], Any] = {
 
 class _Unpickler(pickle.Unpickler):
     def __init__(self, file: BinaryIO, storage_of: Callable[[tuple], Any]):
-        # latin1 takes the byte strings of Python 2, in which DaSiamRPN's files are written.
+        # latin1 decodes the byte strings of Python 2, as in DaSiamRPN's files.
         super().__init__(file, encoding="latin1")
         self._storage_of = storage_of
 
@@ -177,13 +177,13 @@ class _Unpickler(pickle.Unpickler):
         except KeyError:
             raise WeightsError(
                 f"it asks for `{module}.{name}`, which is not needed to read weights and is "
-                "never run here; if you trust the file, load it with PyTorch and save "
+                "never executed here; if you trust the file, load it with PyTorch and save "
                 "`model.state_dict()` alone"
             ) from None
 
     def persistent_load(self, pid: Any) -> Any:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] not in ("storage", "module"):
-            raise pickle.UnpicklingError("a storage is described in an unknown way")
+            raise pickle.UnpicklingError("the description of a storage is invalid")
         if pid[0] == "module":
             # Early PyTorch saved the source code of a whole model beside it.
             raise WeightsError(
@@ -196,8 +196,8 @@ class _Unpickler(pickle.Unpickler):
 def safe_load(file: BinaryIO, storage_of: Callable[[tuple], Any]) -> Any:
     """The next pickle in `file`.
 
-    Raises `WeightsError` for what it may not name, and whatever else a damaged one leads to.
-    `storage_of` gives a `Storage` or `StorageView` for what follows `"storage"` in the
+    Raises `WeightsError` when it names what it may not; a damaged one may raise anything.
+    `storage_of` returns a `Storage` or `StorageView` for what follows `"storage"` in the
     pickle's reference to one: kind, key, device, size, and more in the old format.
     """
     return _Unpickler(file, storage_of).load()

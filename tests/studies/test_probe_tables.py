@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from siamjax.config import Config
-from siamjax.studies.probe_tables import probe_tables
-from siamjax.studies.runs import OUTCOME, cells_of
+from siamjax.studies.runs import OUTCOME, runs_of
 from siamjax.studies.study import Study, Variant
+from siamjax.studies.table import probe_tables
 
 STUDY = Study(
     name="study",
@@ -19,12 +19,12 @@ STUDY = Study(
 
 
 def write(tmp_path, outcomes):
-    cells = cells_of(STUDY, tmp_path)
-    for cell, probes in zip(cells, outcomes, strict=True):
-        cell.folder.mkdir(parents=True)
+    runs = runs_of(STUDY, tmp_path)
+    for run, probes in zip(runs, outcomes, strict=True):
+        run.folder.mkdir(parents=True)
         outcome = {**dict.fromkeys(OUTCOME, 1.0), "benchmarks": {}, "probes": probes}
-        (cell.folder / "outcome.json").write_text(json.dumps(outcome))
-    return cells
+        (run.folder / "outcome.json").write_text(json.dumps(outcome))
+    return runs
 
 
 def response(share, errors):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from siamjax.studies.equivariance import position_error
-from siamjax.studies.response import summarise
+from siamjax.studies.probes import position_error, summarise
 
 SIZE, CONTEXT, STRIDE, CELLS = 143, 63, 8, 13
 MIDDLE = 71.0

@@ -15,8 +15,8 @@ from siamjax.config import Config, ConfigError, SyntheticConfig
 from siamjax.config_files import changed
 from siamjax.data.synthetic import write_otb
 from siamjax.models.build import build_network
-from siamjax.studies.plan import as_text
-from siamjax.studies.runs import cells_of, prepare_workdir
+from siamjax.studies.cost import as_plan
+from siamjax.studies.runs import prepare_workdir, runs_of
 from siamjax.studies.study import Study, Variant, load_study
 from tests.conftest import ROOT
 from tests.training.test_command import CONFIG_FILE
@@ -115,7 +115,7 @@ def ablate(folder, *more):
 
 
 def cores_of_two_at_once(process):
-    """Whether two cells ran at once, and on different cores where a process can be bound."""
+    """Whether two runs ran at once, and on different cores where a process can be bound."""
     threads = Path(f"/proc/{process.pid}/task")
     seen = not threads.is_dir() or len(os.sched_getaffinity(0)) < 2
     deadline = time.monotonic() + 600
@@ -144,11 +144,11 @@ def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     study = load_study("study.py", "small")
-    plan = as_text(study, cells_of(study, tmp_path / "out"))
-    assert "tiny: 2 cells" in plan and "the time is known when" in plan and not first.exists()
+    plan = as_plan(study, runs_of(study, tmp_path / "out"))
+    assert "tiny: 2 runs" in plan and "the time is known once" in plan and not first.exists()
 
     begun = ablate(tmp_path)
-    # the second cell is under way
+    # the second run is under way
     while begun.poll() is None and not (second / "cell.json").is_file():
         time.sleep(0.1)
     begun.send_signal(signal.SIGINT)
@@ -177,11 +177,11 @@ def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
 
     assert cores_of_two_at_once(ablate(tmp_path, "--seeds", "4", "--jobs", "2"))
     for variant in ("shifted", "centred"):
-        cell = tmp_path / "out" / "cells" / variant / "seed4"
-        assert json.loads((cell / "outcome.json").read_text())["training_seconds"] > 0
+        run = tmp_path / "out" / "cells" / variant / "seed4"
+        assert json.loads((run / "outcome.json").read_text())["training_seconds"] > 0
 
-    plan = as_text(study, cells_of(study, tmp_path / "out"))
-    assert "about 0 minutes of training are left, by what is done" in plan
+    plan = as_plan(study, runs_of(study, tmp_path / "out"))
+    assert "about 0 minutes of training left, estimated from finished runs" in plan
     (tmp_path / "study.py").write_text(STUDY_FILE.replace('shift": 0.0', 'shift": 1.0'))
     with pytest.raises(ConfigError, match="'centred' of study 'tiny' is not what it was when"):
         prepare_workdir(load_study("study.py", "small"), tmp_path / "out")

@@ -6,9 +6,9 @@ import json
 import pytest
 
 from siamjax.config import Config, ConfigError
-from siamjax.studies.runs import cells_of, prepare_workdir
+from siamjax.studies.runs import prepare_workdir, runs_of
 from siamjax.studies.study import Study, StudyBenchmark, Variant
-from siamjax.studies.table import Spread, as_cells, as_csv, as_latex, as_markdown, rows_of
+from siamjax.studies.table import Spread, as_csv, as_latex, as_lines, as_markdown, rows_of
 
 STUDY = Study(
     name="study",
@@ -25,26 +25,26 @@ AUC = {("a", 0): 0.5, ("a", 1): 0.6, ("a", 2): 0.7, ("b", 0): 0.54, ("b", 2): 0.
 
 
 @pytest.fixture
-def cells(tmp_path):
-    """Five of six cells are done; the last one, of b with seed 1, is not."""
-    cells = cells_of(STUDY, tmp_path)
-    for cell in cells:
-        if (cell.variant, cell.seed) in AUC:
+def runs(tmp_path):
+    """Five of six runs are done; the last one, of b with seed 1, is not."""
+    runs = runs_of(STUDY, tmp_path)
+    for run in runs:
+        if (run.variant, run.seed) in AUC:
             outcome = {
-                "benchmarks": {"otb": {"success_auc": AUC[cell.variant, cell.seed]}},
+                "benchmarks": {"otb": {"success_auc": AUC[run.variant, run.seed]}},
                 "probes": {},
                 "parameters": 2_000_000,
                 "flops": 3e9,
                 "frame_ms": 4.0,
                 "training_seconds": 90.0,
             }
-            cell.folder.mkdir(parents=True)
-            (cell.folder / "outcome.json").write_text(json.dumps(outcome))
-    return cells
+            run.folder.mkdir(parents=True)
+            (run.folder / "outcome.json").write_text(json.dumps(outcome))
+    return runs
 
 
-def test_rows_have_means_spreads_and_paired_differences(cells):
-    a, b = rows_of(STUDY, cells)
+def test_rows_have_means_spreads_and_paired_differences(runs):
+    a, b = rows_of(STUDY, runs)
     key = ("otb", "success_auc")
     # deviations of 0.1, 0 and 0.1 from 0.6: sqrt(0.02 / 2)
     assert a.scores[key] == pytest.approx((0.6, 0.1, 3))
@@ -64,25 +64,25 @@ def test_a_spread_is_of_what_was_measured():
     assert Spread.of([None, None]) is None
 
 
-def test_the_table_is_written_three_ways(cells):
-    rows = rows_of(STUDY, cells)
+def test_the_table_is_written_three_ways(runs):
+    rows = rows_of(STUDY, runs)
     line = "2.00 | 3.00 | 4.0 | 1.5 |"
-    table = as_markdown(as_cells(rows))
+    table = as_markdown(as_lines(rows))
     assert f"| a (base) | 3 of 3 | 0.600 ± 0.100 |  | {line} - |" in table
     assert f"| b | 2 of 3 | 0.660 ± 0.170 | +0.060 ± 0.028 | {line} EAO 0.4 |" in table
     assert r"0.660 $\pm$ 0.170 & +0.060 $\pm$ 0.028" in as_latex(rows)
-    lines = as_csv(STUDY, cells).splitlines()
+    lines = as_csv(STUDY, runs).splitlines()
     assert len(lines) == 1 + 5
     assert lines[0].startswith("study,variant,seed,otb/success_auc,parameters")
     assert "study,b,2,0.78,2000000,3000000000.0,4.0,90.0" in lines
 
 
-def test_a_benchmark_may_be_added_to_what_is_done(cells):
-    assert [cell.is_done(STUDY) for cell in cells] == [True] * 3 + [False] + [True] * 2
+def test_a_benchmark_may_be_added_to_what_is_done(runs):
+    assert [run.is_done(STUDY) for run in runs] == [True] * 3 + [False] + [True] * 2
     both = (*STUDY.benchmarks, StudyBenchmark(name="vot2018", data="VOT2018"))
     more = dataclasses.replace(STUDY, benchmarks=both)
-    assert not any(cell.is_done(more) for cell in cells)
-    assert "0.660 ± 0.170" in as_markdown(as_cells(rows_of(more, cells)))
+    assert not any(run.is_done(more) for run in runs)
+    assert "0.660 ± 0.170" in as_markdown(as_lines(rows_of(more, runs)))
 
 
 def test_a_folder_of_another_study_is_refused(tmp_path):

@@ -140,12 +140,12 @@ def test_candidates_must_differ_in_the_three_numbers_only(parts):
         CandidateTracker(network, variables, config, [config.tracker, other])
     with pytest.raises(ValueError, match="`candidates` is empty"):
         CandidateTracker(network, variables, config, [])
-    for option in (
-        {"long_term": LongTermConfig(search_size=255)},
-        {"distractors": DistractorConfig()},
-    ):
+    for kind, option in {
+        "a long-term": {"long_term": LongTermConfig(search_size=255)},
+        "a distractor-aware": {"distractors": DistractorConfig()},
+    }.items():
         refused = dataclasses.replace(config.tracker, **option)
-        with pytest.raises(ValueError, match="`small` cannot be searched"):
+        with pytest.raises(ValueError, match=f"^{kind} tracker cannot be searched"):
             CandidateTracker(network, variables, config, [refused])
 
 

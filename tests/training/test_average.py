@@ -168,7 +168,7 @@ def test_a_run_cannot_take_up_an_average_or_drop_it(tmp_path, first, then):
     other = state.replace(average=None if state.average else state.variables)
     with (
         Checkpoints(tmp_path / "checkpoints", keep=1, config=then) as checkpoints,
-        pytest.raises(CheckpointError, match="average of what was learnt, and `train"),
+        pytest.raises(CheckpointError, match="average of the weights, and `train"),
     ):
         checkpoints.restore(other)
     assert "12" in {path.name for path in (tmp_path / "checkpoints").iterdir()}

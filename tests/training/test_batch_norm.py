@@ -6,7 +6,7 @@ import numpy as np
 from siamjax.config import AnchorConfig, BackboneConfig, ModelConfig
 from siamjax.data.schema import Batch
 from siamjax.models.build import build_network, init_variables
-from siamjax.training.batch_norm import measure_norms
+from siamjax.training.batch_norm import calibrate_norms
 from tests.models.networks import quick_jit
 
 MODEL = ModelConfig(
@@ -35,7 +35,7 @@ def test_measuring_changes_the_statistics_and_not_the_network(rng):
         rng.uniform(0, 255, (2, side, side, 3)).astype(np.float32) for side in (63, 95)
     )
     batch = Batch(template, search, None, None, None, None, None, None)
-    measured = jax.device_get(measure_norms(variables, batch, network=network, norms=norms))
+    measured = jax.device_get(calibrate_norms(variables, batch, network=network, norms=norms))
 
     forward = quick_jit(lambda variables: network.apply(variables, template, search))
     before, after = forward(variables), forward(measured)

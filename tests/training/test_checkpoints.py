@@ -125,7 +125,7 @@ def test_variables_of_others_are_kept_with_their_configuration(tmp_path):
     )
     with pytest.raises(CheckpointError, match="holds something already"):
         save_variables(tmp_path / "converted", variables, CONFIG)
-    with pytest.raises(CheckpointError, match="not the state of a training"):
+    with pytest.raises(CheckpointError, match="not a training state"):
         restore(tmp_path / "converted" / "checkpoints")
 
 
@@ -301,3 +301,49 @@ def test_a_checkpoint_that_may_not_be_read_is_not_set_aside(tmp_path, monkeypatc
     with pytest.raises(CheckpointError, match=r"cannot be read here: .*Permission denied"):
         restore(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_importing_has_no_effect_on_logs_and_hooks():
+    program = (
+        "import logging, sys\n"
+        "hook, before = sys.unraisablehook, [*logging.getLogger('absl').filters]\n"
+        "import siamjax.training.loop\n"
+        "assert sys.unraisablehook is hook\n"
+        "assert logging.getLogger('absl').filters == before\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=300)
+
+
+def log_as_orbax(message, exc_info=None):
+    record = logging.LogRecord(
+        "absl", logging.ERROR, f"{os.sep}orbax{os.sep}x.py", 1, message, (), exc_info
+    )
+    logging.getLogger("absl").handle(record)
+
+
+def test_orbax_logs_stay_but_for_what_our_error_says(tmp_path, caplog):
+    broken = (OSError, OSError("disk"), None)
+    with caplog.at_level(logging.DEBUG):
+        log_as_orbax("before", broken)
+        with Checkpoints(tmp_path, keep=1, config=CONFIG):
+            log_as_orbax("an error of a save that `wait` raises", broken)
+            log_as_orbax("anything else")
+        log_as_orbax("after", broken)
+    seen = [(r.name, r.getMessage()) for r in caplog.records if r.exc_info or r.levelno > 30]
+    assert seen == [
+        ("absl", "before"),
+        ("siamjax.training.checkpoints", "Orbax: an error of a save that `wait` raises"),
+        ("absl", "anything else"),
+        ("absl", "after"),
+    ]
+
+
+def test_a_failed_read_leaves_logs_and_hooks_as_they_were(tmp_path):
+    save(tmp_path, 2)
+    cut(largest_file(tmp_path / "2"))
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    before = [[*each.filters] for each in loggers], sys.unraisablehook
+    with pytest.raises(CheckpointError, match="no checkpoint that can be read"):
+        restore(tmp_path)
+    assert ([each.filters for each in loggers], sys.unraisablehook) == before
+    assert not any(each.disabled for each in loggers)

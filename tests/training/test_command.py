@@ -127,4 +127,4 @@ def test_a_run_is_stopped_goes_on_and_is_complete(tmp_path, config_file):
     done = run(*arguments, "--loss.loc-weight", "2")
     assert done.returncode == 2
     assert "`loss.loc_weight` is 1.2 there and 2.0 now" in done.stderr
-    assert "nothing is left to train" in run(*arguments).stdout
+    assert "nothing left to train" in run(*arguments).stdout

@@ -33,10 +33,10 @@ def test_it_tells_what_a_step_takes_and_draws_the_first_pairs(tmp_path, capsys):
     memory = float(re.search(r"memory: ([\d.,]+) MB on each device", said)[1])
     # half a batch and the state, at least
     assert 2 * (48 * 48 + 16 * 16) * 3 * 4 / 1e6 < memory < 50
-    picture = matplotlib.image.imread(tmp_path / dry.PICTURE)[..., :3]
+    picture = matplotlib.image.imread(tmp_path / dry.IMAGE)[..., :3]
     expected = draw_pairs(make_batch(0), CONFIG.model)
     np.testing.assert_array_equal(np.rint(picture * 255), expected)
-    assert [path.name for path in tmp_path.iterdir()] == [dry.PICTURE]
+    assert [path.name for path in tmp_path.iterdir()] == [dry.IMAGE]
 
 
 def test_operations_are_those_of_the_layers_whatever_the_division():

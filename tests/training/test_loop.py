@@ -108,7 +108,7 @@ def test_a_finished_run_is_left_alone(tmp_path, capsys, monkeypatch, uninterrupt
     before = (tmp_path / "metrics.jsonl").read_text()
     monkeypatch.setattr(loop, "make_batches", None)
     again = train(CONFIG, tmp_path)
-    assert "complete at step 12, nothing is left to train" in capsys.readouterr().out
+    assert "complete at step 12, nothing left to train" in capsys.readouterr().out
     assert (tmp_path / "metrics.jsonl").read_text() == before
     assert_equal(jax.device_get(again), uninterrupted)
 
@@ -174,7 +174,8 @@ def test_data_that_break_off_cost_nothing(tmp_path, monkeypatch, uninterrupted):
     with monkeypatch.context() as patch:
         feed(patch, at(8, fail))
         with pytest.raises(
-            TrainingError, match=r"broke off after step 8 of 12, saved as .*8: the disk"
+            TrainingError,
+            match=r"reading the data failed after step 8 of 12, saved as .*8: the disk",
         ):
             train(CONFIG, tmp_path)
     assert_equal(jax.device_get(train(CONFIG, tmp_path)), uninterrupted)
@@ -281,7 +282,7 @@ def test_a_full_disk_is_told_before_work_starts(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(loop, "make_batches", None)
-    with pytest.raises(CheckpointError, match="make room"):
+    with pytest.raises(CheckpointError, match="free some space"):
         train(CONFIG, tmp_path)
 
 

@@ -13,8 +13,8 @@ from siamjax.config import ConfigError
 from siamjax.models.siamese import Prediction
 from siamjax.training import loop
 from siamjax.training.loop import train
+from siamjax.training.monitoring import Profiler
 from siamjax.training.pair_images import FOUND, TARGET, TRUE, draw_pairs
-from siamjax.training.profiling import Profiler
 from tests.evaluation.report.test_page import Page
 from tests.training.test_loop import Validation, at, feed, use_tiny
 from tests.training.tiny import CONFIG, make_batch, with_train
@@ -140,7 +140,7 @@ def test_chosen_steps_are_traced(tmp_path, monkeypatch, capsys):
     train(CONFIG, tmp_path, profile=(3, 4))
     folder = tmp_path / "profile"
     assert calls == [1, 2, 3, ("start", folder), 4, "stop", *range(5, 13)]
-    assert f"trace of the profiler: {folder}" in capsys.readouterr().out
+    assert f"profiler trace: {folder}" in capsys.readouterr().out
 
 
 def test_a_trace_is_written_when_the_run_breaks_off(tmp_path, monkeypatch):

@@ -6,9 +6,8 @@ import json
 import jax
 import pytest
 
-from siamjax.training.checkpoints import Checkpoints, load_variables
+from siamjax.training.checkpoints import Checkpoints, Scores, load_variables
 from siamjax.training.loop import train
-from siamjax.training.scores import Scores
 from tests.training.test_checkpoints import abstract, assert_equal, make_state, restore
 from tests.training.test_loop import use_tiny
 from tests.training.tiny import CONFIG, with_train
@@ -22,7 +21,7 @@ def test_the_last_ones_and_the_best_are_kept_over_a_restart(tmp_path):
     scores = {2: 0.4, 4: 0.7, 6: 0.5, 8: 0.6}
     with Checkpoints(tmp_path, keep=2, config=CONFIG) as checkpoints:
         for step, score in scores.items():
-            checkpoints.rate(step, score)
+            checkpoints.add_score(step, score)
             checkpoints.save(make_state(step))
     assert steps_in(tmp_path) == [4, 6, 8]
     assert_equal(
@@ -35,7 +34,7 @@ def test_the_last_ones_and_the_best_are_kept_over_a_restart(tmp_path):
     assert_equal(restore(tmp_path), make_state(14))
     assert_equal(load_variables(tmp_path, abstract(make_state(0))), make_state(14).variables)
     with Checkpoints(tmp_path, keep=2, config=CONFIG) as checkpoints:
-        checkpoints.rate(14, 0.9)  # validated after it was saved
+        checkpoints.add_score(14, 0.9)  # validated after it was saved
         checkpoints.save(make_state(16))
     assert steps_in(tmp_path) == [14, 16]
     assert (tmp_path / "best").resolve().name == "14"

@@ -12,7 +12,7 @@ import pytest
 from siamjax.config import BackboneConfig, Config, ConfigError, InitConfig, ModelConfig
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import loop, parallel
-from siamjax.training.batch_norm import measure_norms
+from siamjax.training.batch_norm import calibrate_norms
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.loop import train
 from siamjax.training.start import begin_from, read_start
@@ -65,8 +65,8 @@ def test_a_checkpoint_is_taken_whole(saved):
     start = read_start(starting(saved), shapes_of(variables_of(0)))
     assert_equal(start.variables, variables_of(1))
     assert start.summary.splitlines()[1:] == [
-        "  backbone: 3 arrays, taken over",
-        "  head: 1 arrays, taken over",
+        "  backbone: 3 arrays, loaded",
+        "  head: 1 arrays, loaded",
     ]
 
 
@@ -76,11 +76,13 @@ def test_a_part_is_taken_from_another_network(saved):
     assert start.variables["params"].keys() == start.variables["batch_stats"].keys()
     assert_equal(start.variables["params"]["backbone"], variables_of(1)["params"]["backbone"])
     assert start.summary.splitlines()[1:] == [
-        "  backbone: 3 arrays, taken over",
+        "  backbone: 3 arrays, loaded",
         "  head: 1 arrays, random",
-        "  head: not taken",
+        "  head: not used",
     ]
-    with pytest.raises(CheckpointError, match="another network's: it has params/head/bias,"):
+    with pytest.raises(
+        CheckpointError, match="belongs to another network: it has params/head/bias,"
+    ):
         read_start(starting(saved), shapes_of(variables_of(0, shapes)))
 
 
@@ -153,7 +155,7 @@ def test_a_run_begins_with_it_and_a_resumed_one_does_not_need_it(
     assert begun[1].step == 0
     assert_equal(begun[1].variables, uninterrupted.variables)
     assert "starting from checkpoint" in capsys.readouterr().out
-    assert "taken over" in (tmp_path / "whole" / "start.txt").read_text()
+    assert "loaded" in (tmp_path / "whole" / "start.txt").read_text()
 
     def stop():
         raise KeyboardInterrupt
@@ -179,11 +181,11 @@ def test_batch_norms_that_came_folded_are_measured_before_the_first_step(tmp_pat
         return dataclasses.replace(read_start(*arguments), folded=("bn",))
 
     def measure(*arguments, **settings):
-        begun.append(jax.device_get(measure_norms(*arguments, **settings)))
+        begun.append(jax.device_get(calibrate_norms(*arguments, **settings)))
         return begun[0]
 
     monkeypatch.setattr(loop, "read_start", read)
-    monkeypatch.setattr(loop, "measure_norms", measure)
+    monkeypatch.setattr(loop, "calibrate_norms", measure)
     state = train(starting(tmp_path / "earlier"), tmp_path / "run")
     assert int(state.step) == 12 and int(state.skipped) == 0
     kernel = begun[0]["params"]["conv"]["kernel"].reshape(-1, 8)
@@ -216,6 +218,6 @@ def test_imagenet_weights_fill_the_backbone(shared):
             start.variables["params"]["backbone"]["layer7"]["block0"]["project"]["kernel"],
             arrays["50_CONV_2D_w"].transpose(1, 2, 3, 0),
         )
-    assert "  backbone: 260 arrays, taken over\n  fusion: 2 arrays, random" in start.summary
+    assert "  backbone: 260 arrays, loaded\n  fusion: 2 arrays, random" in start.summary
     assert "50_CONV_2D_w" in start.account
     assert len(start.folded) == 52 and "backbone/layer3/block1/expand_bn" in start.folded

@@ -16,7 +16,7 @@ from siamjax.weights.convert import (
     convert,
     initialise_from,
 )
-from siamjax.weights.detect import recognise
+from siamjax.weights.detect import detect
 from siamjax.weights.state_dict import read_state_dict
 from tests.models.networks import quick_jit
 from tests.weights.published import CONFIGS, published
@@ -62,7 +62,7 @@ def test_torchvisions_resnet_computes_the_same_from_raw_bgr(name, rng):
     blocks, bottleneck = RESNETS[name]
     shapes = theirs.resnet_shapes(blocks, bottleneck=bottleneck)
     state_dict = theirs.random_state_dict(shapes, rng)
-    assert recognise(state_dict).source == "torchvision's ResNet"
+    assert detect(state_dict).source == "torchvision's ResNet"
     variables, report = convert(state_dict, resnet_config(name))
     assert [key for key, reason in report.ignored if "classifier" in reason] == [
         "fc.weight",
@@ -100,7 +100,7 @@ def mobilenetv2_config(width=1.0):
 
 def test_torchvisions_mobilenetv2_computes_the_same_from_raw_bgr(rng):
     state_dict = theirs.random_state_dict(theirs.mobilenetv2_shapes(), rng)
-    assert recognise(state_dict).source == "torchvision's MobileNetV2"
+    assert detect(state_dict).source == "torchvision's MobileNetV2"
     variables, report = convert(state_dict, mobilenetv2_config())
     assert {path.rsplit("/", 2)[1] for path, _ in report.made} == {"expand", "expand_bn"}
     pixels, tensor = image(rng, 127)
@@ -146,7 +146,7 @@ def alexnet_config(width=1.0):
 @pytest.mark.parametrize("width", [1.0, 2.0])
 def test_torchvisions_alexnet_keeps_its_filters_in_the_first_channels(rng, width):
     state_dict = theirs.random_state_dict(theirs.alexnet_shapes(), rng)
-    assert recognise(state_dict).source == "torchvision's AlexNet"
+    assert detect(state_dict).source == "torchvision's AlexNet"
     variables, _ = convert(state_dict, alexnet_config(width))
     pixels, tensor = image(rng, 127)
     stages = stages_of(variables, alexnet_config(width), pixels)
@@ -169,7 +169,7 @@ def test_torchvisions_alexnet_does_not_fit_a_narrower_one(rng):
     with pytest.raises(ConversionError) as error:
         convert(state_dict, alexnet_config(0.5))
     assert (
-        "misshapen: `features.0.weight` is [64, 3, 11, 11] and must be [48, 3, 11, 11]"
+        "wrong shape: `features.0.weight` is [64, 3, 11, 11] and must be [48, 3, 11, 11]"
         in error.value.report.problems
     )
 

@@ -16,7 +16,7 @@ from siamjax.weights.convert import (
     initialise_from,
     load,
 )
-from siamjax.weights.detect import recognise
+from siamjax.weights.detect import detect
 from siamjax.weights.recipe import flatten
 from siamjax.weights.state_dict import read_state_dict, write_state_dict
 from tests.conftest import ROOT
@@ -69,8 +69,8 @@ def test_the_way_back_to_pysot_is_exact(imported):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_file_is_recognised_with_the_configuration_that_fits(name):
-    recognition = recognise(blank(name))
-    assert recognition.whole and recognition.configs[0] == MODELS[name][0]
+    detected = detect(blank(name))
+    assert detected.whole and detected.configs[0] == MODELS[name][0]
 
 
 def test_dasiamrpn_becomes_pysots_network():
@@ -120,8 +120,8 @@ def test_mmtracking_holds_pysots_network_under_other_names():
     renamed = {as_mmtracking(key): array for key, array in state_dict.items()}
     assert "head.cls_heads.2.head_convs.1.conv.bias" in renamed
     assert "neck.convs.0.bn.running_mean" in renamed
-    recognition = recognise(renamed)
-    assert (recognition.source, recognition.configs) == ("mmtracking", ["siamrpnpp_r50"])
+    detected = detect(renamed)
+    assert (detected.source, detected.configs) == ("mmtracking", ["siamrpnpp_r50"])
     variables, report = convert(renamed, CONFIGS["siamrpnpp_r50"])
     expected, _ = convert(state_dict, CONFIGS["siamrpnpp_r50"])
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
@@ -140,7 +140,7 @@ def test_a_mask_branch_belongs_to_the_configuration():
         "use configs/siammask_r50.py"
     )
     rest = {k: v for k, v in blank("siammask_r50_l3").items() if k[:4] not in ("mask", "refi")}
-    assert recognise(rest).configs == []
+    assert detect(rest).configs == []
     with pytest.raises(WeightsError, match="mask False instead of True; no published"):
         convert(rest, CONFIGS["siammask_r50"])
     variables, _ = convert(rest, config)
@@ -191,9 +191,9 @@ def test_what_is_wrong_is_listed_key_by_key(tmp_path):
         "depthwise, channels (256,)), for `siamrpnpp_alexnet`: 4 problems",
         "  missing: `rpn_head.loc.head.3.bias`, for params/head/layer5/loc/output/conv1/bias",
         "  unexpected: `rpn_head.cls.head.9.weight`",
-        "  misshapen: `backbone.features.4.weight` is [256, 48, 5, 5] and must be "
+        "  wrong shape: `backbone.features.4.weight` is [256, 48, 5, 5] and must be "
         "[256, 96, 5, 5]",
-        "  not finite: `backbone.features.1.running_var` holds 2 numbers that are NaN or "
+        "  not finite: `backbone.features.1.running_var` holds 2 values that are NaN or "
         "infinite",
     ]
 
@@ -225,7 +225,7 @@ def test_counters_may_be_missing():
 )
 def test_an_unknown_network_is_refused(keys):
     with pytest.raises(WeightsError, match=r"known|none of those here"):
-        recognise({key: np.ones((3, 3)) for key in keys})
+        detect({key: np.ones((3, 3)) for key in keys})
 
 
 BACKBONES = {
@@ -243,9 +243,9 @@ def test_a_mere_backbone_fills_the_backbone_and_nothing_else(case):
     name, prefix, config_name = BACKBONES[case]
     config, whole = CONFIGS[config_name], published(name)
     backbone = {k.removeprefix(prefix): v for k, v in whole.items() if k.startswith("backbone")}
-    recognition = recognise(backbone)
-    assert (recognition.source, recognition.whole) == ("PySOT", False)
-    assert config_name in recognition.configs
+    detected = detect(backbone)
+    assert (detected.source, detected.whole) == ("PySOT", False)
+    assert config_name in detected.configs
     variables, report = convert(backbone, config)
     assert all(set(tree) == {"backbone"} for tree in variables.values())
     assert not report.made and len(report.used) + len(report.ignored) == len(backbone)
@@ -303,7 +303,7 @@ def test_what_pysot_does_not_have_is_not_exported():
             pysot.to_state_dict({}, model)
         assert str(error.value) == (
             "PySOT has no network like this one, which differs in "
-            f"`model.backbone.{field}` (={value!r}); there is no state dict to write"
+            f"`model.backbone.{field}` (={value!r}); its weights cannot be written for PySOT"
         )
 
 

@@ -18,7 +18,7 @@ from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.start import read_start
 from siamjax.weights import WeightsError
 from siamjax.weights.convert import load
-from siamjax.weights.detect import recognise
+from siamjax.weights.detect import detect
 from siamjax.weights.recipe import flatten
 from siamjax.weights.release import is_release, read_about, read_release, write_release
 from siamjax.weights.safetensors_file import read_tensors, write_tensors
@@ -110,7 +110,7 @@ def test_the_configuration_may_be_another_as_long_as_the_network_is_not(release,
     other = dataclasses.replace(config, name="other", tracker=tracker)
     assert siamjax.load_model(other, release).config == other
     wider = dataclasses.replace(config.model, channels=(24,))
-    with pytest.raises(WeightsError, match=r"small\.safetensors is another network's.*24"):
+    with pytest.raises(WeightsError, match=r"small\.safetensors belongs to another n.*24"):
         siamjax.load_model(dataclasses.replace(config, model=wider), release)
 
 
@@ -162,7 +162,7 @@ def test_a_training_may_take_the_backbone_alone(release, config):
     start = read_start(starting_from(wider, release, parts=("backbone",)), abstract)
     assert list(start.variables["params"]) == ["backbone"]
     assert all(norm.startswith("backbone/") for norm in start.folded)
-    with pytest.raises(CheckpointError, match="is another network's"):
+    with pytest.raises(CheckpointError, match="belongs to another network"):
         read_start(starting_from(wider, release), abstract)
 
 
@@ -307,8 +307,8 @@ def config_with(config, **values):
         (lambda c: {"format_version": ""}, "of format ''"),
         (lambda c: {"config": "{"}, "configuration or provenance cannot be read"),
         (lambda c: {"config": "[" * 10**5}, "nested too deeply"),
-        (lambda c: {"config": '{"name": ' * 900 + "1" + "}" * 900}, "damaged|does not suit"),
-        (lambda c: {"config": "[]"}, "does not suit siamjax"),
+        (lambda c: {"config": '{"name": ' * 900 + "1" + "}" * 900}, "damaged|does not work"),
+        (lambda c: {"config": "[]"}, "does not work with siamjax"),
         (lambda c: {"config": "{}"}, r"lacks \[.name.\]"),
         (lambda c: {"config": config_with(c, future=1)}, "has no field 'future'"),
         (lambda c: {"config": config_with(c, name="../x")}, "`name`"),
@@ -334,19 +334,19 @@ def test_a_release_of_a_network_that_it_does_not_hold_is_refused(tmp_path, relea
     wider = dataclasses.replace(config.model, channels=(24,))
     text = json.dumps(config_to_dict(dataclasses.replace(config, model=wider)))
     path = rewritten(release, tmp_path / "odd.safetensors", metadata={"config": text})
-    with pytest.raises(WeightsError, match="is another network's than the configuration's"):
+    with pytest.raises(WeightsError, match="belongs to another network than its configuration"):
         siamjax.load_model(weights=path)
 
 
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        ({"params/backbone/conv1/kernel/x": np.ones(1, "f4")}, "not named as a tree's"),
-        ({"extra": np.ones(1, "f4")}, "not named as a tree's"),
-        ({"params/more": np.ones(1, "f4")}, "is another network's"),
+        ({"params/backbone/conv1/kernel/x": np.ones(1, "f4")}, "names are no paths of a tree"),
+        ({"extra": np.ones(1, "f4")}, "names are no paths of a tree"),
+        ({"params/more": np.ones(1, "f4")}, "belongs to another network"),
         ({"params/backbone/conv1/bias": np.full(16, np.nan, "f4")}, "NaN or infinite"),
         ({"params/backbone/conv1/bias": np.ones(16, "i4")}, "int32, and may hold float32"),
-        ({"params/backbone/conv1/bias": np.ones(7, "f4")}, "is another network's"),
+        ({"params/backbone/conv1/bias": np.ones(7, "f4")}, "belongs to another network"),
     ],
 )
 def test_tensors_that_cannot_be_right_are_refused(tmp_path, release, tensors, message):
@@ -410,7 +410,7 @@ def test_a_state_dict_in_safetensors_is_read_as_from_pytorch(tmp_path):
     assert found.keys() == expected.keys()
     for key, array in expected.items():
         np.testing.assert_array_equal(found[key], array, err_msg=key, strict=True)
-    assert recognise(found).configs[0] == "siamrpnpp_alexnet"
+    assert detect(found).configs[0] == "siamrpnpp_alexnet"
 
 
 def test_halves_come_back_as_float32(tmp_path):

@@ -1,8 +1,10 @@
-"""Where a network expects the target: its mean response over pairs, and what that does.
+"""Probes of a trained network: its position bias, and how far it is from equivariance.
 
-The paper's evidence for the position bias (SiamRPN++, section 3.1 and figure 2): of a padded
-network that was trained with centred targets, the response concentrates at the centre
-wherever the target is.
+The paper's evidence for the position bias (SiamRPN++, section 3.1 and figure 2): when a padded
+network is trained with centred targets, its response concentrates at the centre wherever the
+target is. And: a network without padding maps a shifted image to shifted features. Two windows
+of one image, one stride apart, show the same content at neighbouring cells; where their
+features differ, the network knows the position.
 """
 
 import dataclasses
@@ -20,23 +22,24 @@ from siamjax.data.schema import Batch
 
 PAIRS, BATCH = 512, 16
 # The centre is a square this far from the middle, as a share of the target's context (18 of
-# the paper's 127 pixels), so that networks that see more at one scale are measured alike.
+# the paper's 127 pixels), so that networks with larger inputs are measured alike.
 CENTER = 1 / 7
-# Targets farther out than this share are elsewhere.
+# Targets farther out than this share count as elsewhere.
 ELSEWHERE = 2 / 7
 OFFSET_BINS = 8
+EQUIVARIANCE_IMAGES = 16
 
 
 def draw_pairs(config: Config, shift: float, cache_dir: Path, pairs: int = PAIRS) -> Batch:
-    """Undisturbed positive pairs of `config.data.sources`, as one batch of NumPy arrays.
+    """Positive pairs of `config.data.sources` without augmentation, as one NumPy batch.
 
     Targets lie uniformly within `shift` pixels of the centre on each axis.
     """
-    undisturbed = AugmentConfig(color=0.0)
+    unaugmented = AugmentConfig(color=0.0)
     data = dataclasses.replace(
         config.data,
-        template=undisturbed,
-        search=dataclasses.replace(undisturbed, shift=shift),
+        template=unaugmented,
+        search=dataclasses.replace(unaugmented, shift=shift),
         negative_prob=0.0,
         same_category_prob=0.0,
         other_category_prob=0.0,
@@ -76,7 +79,7 @@ def responses(model: Model, pairs: Batch) -> np.ndarray:
     return np.concatenate([np.asarray(part) for part in parts])
 
 
-def measure(model: Model, pairs: Batch, shift: float) -> dict[str, Any]:
+def measure_response(model: Model, pairs: Batch, shift: float) -> dict[str, Any]:
     """The measurements of one network, ready for JSON; see `summarise`."""
     config = model.config.model
     return summarise(
@@ -98,20 +101,20 @@ def summarise(
     stride: int,
     shift: float,
 ) -> dict[str, Any]:
-    """What `n` responses `[n, h, w]` say about a bias; `centers` `[n, 2]` xy are the targets'.
+    """The position bias of responses `[n, h, w]` to targets at `centers` `[n, 2]` xy.
 
-    `search_size`, `context` (what a target with its context takes), `stride` and `shift` (how
-    far targets lie from the centre) are pixels.
+    `search_size`, `context` (side of a target with its context), `stride` and `shift` (largest
+    distance of targets from the centre, per axis) are pixels.
 
     Returns
       heat: `[h, w]`, the mean response.
-      center_share: of each response's sum, how much lies in the centre while the target is
-        elsewhere; the mean over those pairs.
-      center_share_even: what a response that is the same everywhere would have.
-      offsets: middles of the bins of the target's distance from the centre, pixels, on the
+      center_share: the share of a response's sum that lies in the centre, mean over the pairs
+        whose target is elsewhere; None without such pairs.
+      center_share_even: the same for a uniform response.
+      offsets: centres of the bins of the target's distance from the centre, pixels, on the
         axis where it is larger.
       errors: for each bin, the mean distance in pixels from the response's peak to the
-        target's centre; None where no target lies.
+        target's centre; None for an empty bin.
       errors_at_center: the same for a peak that is always at the centre.
     """
     height, width = response.shape[1:]
@@ -148,3 +151,59 @@ def summarise(
         "errors": by_bin(error),
         "errors_at_center": by_bin(still),
     }
+
+
+def measure_equivariance(model: Model, images: np.ndarray) -> dict[str, Any]:
+    """Relative errors of the features of `images` `[n, s, s, 3]`, ready for JSON.
+
+    For each level `[h, w]`: the mean norm of the difference between features of the same
+    content, over the mean norm of the features; zero for a translation-equivariant network.
+    """
+    stride = model.config.model.anchors.stride
+    levels = model.config.model.levels
+    network = model.network
+
+    @jax.jit
+    def features(variables, images):
+        if hasattr(network, "extract"):
+            return network.apply(variables, images, method=network.extract)
+        # SiamFC's template branch is its backbone
+        encoded = network.apply(variables, images, method=network.encode_template)
+        return dict(zip(levels, encoded.kernels, strict=True))
+
+    images = jnp.asarray(images[:EQUIVARIANCE_IMAGES])
+    windows = {
+        "here": images[:, :-stride, :-stride],
+        "down": images[:, stride:, :-stride],
+        "right": images[:, :-stride, stride:],
+    }
+    found = {name: features(model.variables, window) for name, window in windows.items()}
+    return {
+        level: position_error(*(np.asarray(found[name][level]) for name in windows)).tolist()
+        for level in found["here"]
+    }
+
+
+def position_error(here: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The error `[h - 1, w - 1]` of features `[n, h, w, c]` of three windows.
+
+    `down` and `right` belong to windows one cell lower and one cell farther right, so that
+    their cell (i, j) shows what `here` shows at (i + 1, j) and (i, j + 1).
+    """
+    lower = np.linalg.norm(here[:, 1:, :-1] - down[:, :-1, :-1], axis=-1)
+    righter = np.linalg.norm(here[:, :-1, 1:] - right[:, :-1, :-1], axis=-1)
+    size = np.linalg.norm(here[:, :-1, :-1], axis=-1).mean()
+    return (lower + righter).mean(0) / 2 / max(float(size), 1e-12)
+
+
+def in_middle(error: np.ndarray) -> float:
+    """The mean over the innermost cells of `[h, w]`: one per side, two if it is even."""
+    rows, columns = (slice((side - 1) // 2, side // 2 + 1) for side in error.shape)
+    return float(error[rows, columns].mean())
+
+
+def at_border(error: np.ndarray) -> float:
+    """The mean over the outermost cells of `[h, w]`."""
+    ring = np.ones(error.shape, bool)
+    ring[1:-1, 1:-1] = False
+    return float(error[ring].mean())
