@@ -176,7 +176,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def is_running(process: int) -> bool:
-    """Whether a process of this machine runs; True where that cannot be told."""
+    """Whether a process of this machine runs; True where that is unknown."""
     if os.name == "nt":  # where signal 0 ends the process
         return True
     try:

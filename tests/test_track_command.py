@@ -566,7 +566,7 @@ def test_a_stream_that_stops_half_way_is_told_and_the_output_finished(
         finally:
             is_over.set()
             server.shutdown()
-    reason = "nothing came for 1 s" if then == "stalls" else "Input/output error"
+    reason = "no data for 1 s" if then == "stalls" else "Input/output error"
     report = capsys.readouterr().out
     assert f"it ended early: {address} stopped: {reason}" in report
     count = len(list(open_frames(out)))

@@ -312,5 +312,5 @@ def _ebml_end(content: bytes, place: int) -> tuple[int, bool]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, av.error.ExitError):  # FFmpeg's "Immediate exit requested"
-        return f"nothing came for {PATIENCE:g} s"
+        return f"no data for {PATIENCE:g} s"
     return getattr(error, "strerror", None) or str(error)
