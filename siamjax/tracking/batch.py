@@ -1,8 +1,8 @@
 """Many targets with one device call per frame: in many sequences, or in one video."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +70,7 @@ def update_batch(
 def _advance(
     variables, states, chosen, frames, frame_sizes, *, network, config, search_size
 ) -> tuple[TrackerState, TrackOutput, Array | None]:
-    """Moves the targets numbered `chosen` `[k]` on, a number beyond the last is none's."""
+    """Moves the targets `chosen` `[k]` on; numbers out of range are ignored."""
     some = jax.tree.map(lambda x: x.at[chosen].get(mode="clip"), states)
     some, output = update_batch(
         variables,
@@ -135,15 +135,68 @@ def _by_search_size(
 
 
 def _batch_of(chosen: list[int], room: int) -> np.ndarray:
-    """The numbers `chosen`, filled up with `room`, which is nobody's, to a power of two.
+    """The numbers `chosen`, padded with the out-of-range number `room` to a power of two.
 
-    There are few sizes to compile then, and little is wasted; never more than `room`.
+    So few sizes are compiled, and little is wasted; there are never more than `room`.
     """
     size = min(1 << (len(chosen) - 1).bit_length(), room)
     return np.array(chosen + [room] * (size - len(chosen)), np.int32)
 
 
-class BatchTracker:
+class _Slots:
+    """Targets that one device call moves on, or one per search size in use.
+
+    Attributes:
+        network, variables, config: as those of `Tracker`.
+    """
+
+    def __init__(
+        self,
+        network: SiameseRPN | SiamFC,
+        variables: dict,
+        config: Config | TrackingConfig,
+    ):
+        self.network = network
+        self.variables = jax.device_put(variables)
+        self.config = config
+        self._settings = TrackingConfig(config.model, config.tracker)
+        self._states: TrackerState | None = None
+        self._targets: dict[int, _Target] = {}
+        self._room = 0  # targets that `_states` has room for
+
+    def _options(self) -> dict[str, Any]:
+        return {"network": self.network, "config": self._settings}
+
+    def _begin(self, box_xywh: np.ndarray, shape: tuple[int, ...]) -> _Target:
+        return _Target.begin(box_xywh, (shape[0], shape[1]), self._settings)
+
+    def _update(
+        self,
+        numbers: Iterable[int],
+        frames_of: Callable[[list[int], int], tuple[Array | np.ndarray, Array | np.ndarray]],
+    ) -> None:
+        """Moves targets on; `frames_of(some, count)` are `count` frames for them and sizes.
+
+        `count` may exceed the targets, of which the call is padded to a power of two.
+        """
+        targets = {number: self._targets[number] for number in numbers}
+        for search_size, chosen in _by_search_size(targets, self._settings).items():
+            batch = _batch_of(chosen, self._room)
+            self._states, output, steps_lost = _advance(
+                self.variables,
+                self._states,
+                batch,
+                *frames_of(chosen, len(batch)),
+                search_size=search_size,
+                **self._options(),
+            )
+            fetched = Fetched(output, steps_lost)
+            for k, number in enumerate(chosen):
+                moved = self._targets[number].moved(fetched, k, self._settings)
+                self._targets[number] = moved
+
+
+class BatchTracker(_Slots):
     """Follows one target in each of many sequences at once.
 
         tracker.init(slot, frame, box_xywh)
@@ -169,12 +222,8 @@ class BatchTracker:
     ):
         if not 1 <= slots <= MAX_SLOTS:
             raise InputError(f"`slots` (={slots}) must lie between 1 and {MAX_SLOTS}")
-        self.network = network
-        self.variables = jax.device_put(variables)
-        self.config = TrackingConfig(config.model, config.tracker)
-        self.slots = slots
-        self._states: TrackerState | None = None
-        self._targets: dict[int, _Target] = {}
+        super().__init__(network, variables, config)
+        self.slots = self._room = slots
 
     def init(self, slot: int, frame, box_xywh, *, color: Color = "bgr") -> None:
         """Starts in `slot`, 0 to `slots` - 1; raises as `Tracker.init` and changes nothing."""
@@ -183,18 +232,12 @@ class BatchTracker:
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
-        state = step.init(
-            self.variables,
-            jax.device_put(pad_frame(frame)),
-            jax.device_put(size_of(frame)),
-            jax.device_put(box),
-            network=self.network,
-            config=self.config,
-        )
+        padded, frame_size, start = jax.device_put((pad_frame(frame), size_of(frame), box))
+        state = step.init(self.variables, padded, frame_size, start, **self._options())
         if self._states is None:
             self._states = _room_for(state, self.slots)
         self._states = _replace(self._states, np.int32(slot), state)
-        self._targets[slot] = _Target.begin(box, (height, width), self.config)
+        self._targets[slot] = self._begin(box, frame.shape)
 
     def update(
         self, frames: Mapping[int, object], *, color: Color = "bgr"
@@ -205,9 +248,13 @@ class BatchTracker:
         `RuntimeError` for a slot without a target; all slots then stay as they were.
         """
         ready = {slot: self._check(slot, frame, color) for slot, frame in frames.items()}
-        targets = {slot: self._targets[slot] for slot in ready}
-        for size, slots in _by_search_size(targets, self.config).items():
-            self._update(slots, [ready[slot] for slot in slots], size)
+
+        def frames_of(slots: list[int], count: int) -> tuple[Array, np.ndarray]:
+            some = [ready[slot] for slot in slots]
+            some += some[:1] * (count - len(some))
+            return jax.device_put(pad_frames(some)), np.stack([size_of(each) for each in some])
+
+        self._update(ready, frames_of)
         return {slot: self._targets[slot].result for slot in frames}
 
     def _check(self, slot: int, frame, color: Color):
@@ -220,25 +267,8 @@ class BatchTracker:
             raise FrameError(f"slot {slot}: {error}") from None
         return frame
 
-    def _update(self, slots: list[int], frames: list, search_size: int) -> None:
-        numbers = _batch_of(slots, self.slots)
-        frames = frames + frames[:1] * (len(numbers) - len(slots))
-        self._states, output, steps_lost = _advance(
-            self.variables,
-            self._states,
-            numbers,
-            jax.device_put(pad_frames(frames)),
-            np.stack([size_of(frame) for frame in frames]),
-            network=self.network,
-            config=self.config,
-            search_size=search_size,
-        )
-        fetched = Fetched(output, steps_lost)
-        for k, slot in enumerate(slots):
-            self._targets[slot] = self._targets[slot].moved(fetched, k, self.config)
 
-
-class MultiTracker:
+class MultiTracker(_Slots):
     """Follows several targets through one video; each frame goes to the device once.
 
         tracker.init(frame, boxes_xywh)
@@ -252,15 +282,6 @@ class MultiTracker:
         network, variables, config: as those of `Tracker`.
     """
 
-    def __init__(
-        self, network: SiameseRPN | SiamFC, variables: dict, config: Config | TrackingConfig
-    ):
-        self.network = network
-        self.variables = jax.device_put(variables)
-        self.config = TrackingConfig(config.model, config.tracker)
-        self._states: TrackerState | None = None
-        self._targets: dict[int, _Target] = {}
-
     def init(self, frame, boxes_xywh, *, color: Color = "bgr") -> None:
         """Starts with the targets in `boxes_xywh`, `[n, 4]`, of one frame.
 
@@ -273,11 +294,9 @@ class MultiTracker:
             raise InputError("`boxes_xywh` is empty; give at least one box")
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
         starts = [(self.variables, padded, frame_size, jax.device_put(box)) for box in boxes]
-        options = {"network": self.network, "config": self.config}
-        targets = {
-            k: _Target.begin(box, (height, width), self.config) for k, box in enumerate(boxes)
-        }
-        search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
+        options = self._options()
+        targets = {k: self._begin(box, frame.shape) for k, box in enumerate(boxes)}
+        search_size, chosen = next(iter(_by_search_size(targets, self._settings).items()))
         compile_ahead(
             frame,
             step.init.trace(*starts[0], **options),
@@ -294,7 +313,7 @@ class MultiTracker:
             ),
         )
         states = [step.init(*start, **options) for start in starts]
-        self._states = _stack(states)
+        self._states, self._room = _stack(states), len(boxes)
         self._targets = targets
 
     def update(self, frame, *, color: Color = "bgr") -> list[Result]:
@@ -307,20 +326,7 @@ class MultiTracker:
         frame = as_bgr(frame, color)
         require_shape(frame, self._targets[0].shape)
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        for size, chosen in _by_search_size(self._targets, self.config).items():
-            self._states, output, steps_lost = _advance(
-                self.variables,
-                self._states,
-                _batch_of(chosen, len(self._targets)),
-                padded,
-                frame_size,
-                network=self.network,
-                config=self.config,
-                search_size=size,
-            )
-            fetched = Fetched(output, steps_lost)
-            for i, k in enumerate(chosen):
-                self._targets[k] = self._targets[k].moved(fetched, i, self.config)
+        self._update(self._targets, lambda *_: (padded, frame_size))
         return self._results
 
     @property
@@ -340,7 +346,7 @@ class MultiTracker:
     @property
     def polygons(self) -> list[np.ndarray] | None:
         """`Result.polygon` of each target; None for a network without masks."""
-        return [each.polygon for each in self._results] if self.config.model.mask else None
+        return [each.polygon for each in self._results] if self._settings.model.mask else None
 
     @property
     def are_lost(self) -> np.ndarray:
