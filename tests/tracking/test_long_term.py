@@ -40,7 +40,7 @@ STEPS = dataclasses.replace(
 
 
 def scene(x, y, color=RED):
-    """A square of 40 pixels on a dull picture, or none."""
+    """A square of 40 pixels on a dull image, or none."""
     rows, columns = np.mgrid[0:300, 0:360]
     frame = np.stack([90 + columns // 16, 80 + rows // 16, 70 + rows // 20], axis=-1)
     if x is not None:
