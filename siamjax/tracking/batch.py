@@ -28,6 +28,8 @@ from siamjax.tracking.result import Fetched, Result, first_result
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 MAX_SLOTS = 4096  # each holds a template on the device; more is a mistake
+# From slots, the first repeated as padding, to what `update_batch` takes: frames and sizes.
+_FramesOf = Callable[[list[int]], tuple[Array, Array | np.ndarray]]
 
 
 @partial(jax.jit, static_argnames=("network", "config", "search_size"))
@@ -41,8 +43,7 @@ def update_batch(
     config: TrackingConfig,
     search_size: int | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
-    """`tracker.update` for n targets: every array of `states` and of what comes back has a
-    first axis of n.
+    """`step.update` for n targets: states and outputs have a first axis of n.
 
     `frames` is `[n, H, W, 3]` uint8, a frame for each target, with `frame_sizes` `[n, 2]`; or
     one frame `[H, W, 3]` that shows them all, with `frame_sizes` `[2]`. The network sees all
@@ -70,7 +71,10 @@ def update_batch(
 def _advance(
     variables, states, chosen, frames, frame_sizes, *, network, config, search_size
 ) -> tuple[TrackerState, TrackOutput, Array | None]:
-    """Moves the targets `chosen` `[k]` on; numbers out of range are ignored."""
+    """One step for the targets in slots `chosen` `[k]`; out-of-range slots are padding.
+
+    Returns all states, and the output and the steps lost of the chosen.
+    """
     some = jax.tree.map(lambda x: x.at[chosen].get(mode="clip"), states)
     some, output = update_batch(
         variables,
@@ -101,7 +105,7 @@ def _room_for(state: TrackerState, count: int) -> TrackerState:
 
 
 class _Target(NamedTuple):
-    """What the host has to know of a target."""
+    """What the host knows about a target."""
 
     shape: tuple[int, int]  # of its frames: height, width
     first_search_size: int
@@ -116,18 +120,18 @@ class _Target(NamedTuple):
         return cls(shape, size, first_result(box_xywh, shape, config))
 
     def search_size(self, config: TrackingConfig) -> int:
-        """That of the next frame."""
+        """The search size of the next frame."""
         return step.search_size_of(config, self.first_search_size, self.result.steps_lost)
 
     def moved(self, fetched: Fetched, number: int, config: TrackingConfig) -> "_Target":
-        """The target after a step in which it was number `number`."""
+        """The target after a step in which it was row `number` of the batch."""
         return self._replace(result=Result.of(fetched, self.shape, config, number))
 
 
 def _by_search_size(
     targets: Mapping[int, _Target], config: TrackingConfig
 ) -> dict[int, list[int]]:
-    """The numbers of the targets that the next step sees at each search size."""
+    """The slots of the targets, grouped by the search size of their next frame."""
     found: dict[int, list[int]] = {}
     for number, target in targets.items():
         found.setdefault(target.search_size(config), []).append(number)
@@ -135,65 +139,44 @@ def _by_search_size(
 
 
 def _batch_of(chosen: list[int], room: int) -> np.ndarray:
-    """The numbers `chosen`, padded with the out-of-range number `room` to a power of two.
+    """The slots `chosen`, padded with the out-of-range `room` to a power of two.
 
-    So few sizes are compiled, and little is wasted; there are never more than `room`.
+    Few batch sizes are compiled that way; none is larger than `room`.
     """
     size = min(1 << (len(chosen) - 1).bit_length(), room)
     return np.array(chosen + [room] * (size - len(chosen)), np.int32)
 
 
 class _Slots:
-    """Targets that one device call moves on, or one per search size in use.
-
-    Attributes:
-        network, variables, config: as those of `Tracker`.
-    """
+    """Targets in numbered slots, moved on together: what both trackers below are made of."""
 
     def __init__(
-        self,
-        network: SiameseRPN | SiamFC,
-        variables: dict,
-        config: Config | TrackingConfig,
+        self, network: SiameseRPN | SiamFC, variables: dict, config: Config | TrackingConfig
     ):
         self.network = network
         self.variables = jax.device_put(variables)
-        self.config = config
-        self._settings = TrackingConfig(config.model, config.tracker)
+        self.config = TrackingConfig(config.model, config.tracker)
+        self._static = {"network": network, "config": self.config}
         self._states: TrackerState | None = None
         self._targets: dict[int, _Target] = {}
-        self._room = 0  # targets that `_states` has room for
 
-    def _options(self) -> dict[str, Any]:
-        return {"network": self.network, "config": self._settings}
-
-    def _begin(self, box_xywh: np.ndarray, shape: tuple[int, ...]) -> _Target:
-        return _Target.begin(box_xywh, (shape[0], shape[1]), self._settings)
-
-    def _update(
-        self,
-        numbers: Iterable[int],
-        frames_of: Callable[[list[int], int], tuple[Array | np.ndarray, Array | np.ndarray]],
-    ) -> None:
-        """Moves targets on; `frames_of(some, count)` are `count` frames for them and sizes.
-
-        `count` may exceed the targets, of which the call is padded to a power of two.
-        """
-        targets = {number: self._targets[number] for number in numbers}
-        for search_size, chosen in _by_search_size(targets, self._settings).items():
-            batch = _batch_of(chosen, self._room)
+    def _move(self, slots: Iterable[int], room: int, frames_of: _FramesOf) -> None:
+        """One step for the targets in `slots`, all below `room`; a call per search size."""
+        targets = {slot: self._targets[slot] for slot in slots}
+        for search_size, chosen in _by_search_size(targets, self.config).items():
+            numbers = _batch_of(chosen, room)
+            padding = chosen[:1] * (len(numbers) - len(chosen))
             self._states, output, steps_lost = _advance(
                 self.variables,
                 self._states,
-                batch,
-                *frames_of(chosen, len(batch)),
+                numbers,
+                *frames_of(chosen + padding),
                 search_size=search_size,
-                **self._options(),
+                **self._static,
             )
             fetched = Fetched(output, steps_lost)
-            for k, number in enumerate(chosen):
-                moved = self._targets[number].moved(fetched, k, self._settings)
-                self._targets[number] = moved
+            for k, slot in enumerate(chosen):
+                self._targets[slot] = targets[slot].moved(fetched, k, self.config)
 
 
 class BatchTracker(_Slots):
@@ -223,7 +206,7 @@ class BatchTracker(_Slots):
         if not 1 <= slots <= MAX_SLOTS:
             raise InputError(f"`slots` (={slots}) must lie between 1 and {MAX_SLOTS}")
         super().__init__(network, variables, config)
-        self.slots = self._room = slots
+        self.slots = slots
 
     def init(self, slot: int, frame, box_xywh, *, color: Color = "bgr") -> None:
         """Starts in `slot`, 0 to `slots` - 1; raises as `Tracker.init` and changes nothing."""
@@ -232,8 +215,8 @@ class BatchTracker(_Slots):
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
-        padded, frame_size, start = jax.device_put((pad_frame(frame), size_of(frame), box))
-        state = step.init(self.variables, padded, frame_size, start, **self._options())
+        placed = jax.device_put((pad_frame(frame), size_of(frame), box))
+        state = step.init(self.variables, *placed, **self._static)
         if self._states is None:
             self._states = _room_for(state, self.slots)
         self._states = _replace(self._states, np.int32(slot), state)
@@ -249,12 +232,12 @@ class BatchTracker(_Slots):
         """
         ready = {slot: self._check(slot, frame, color) for slot, frame in frames.items()}
 
-        def frames_of(slots: list[int], count: int) -> tuple[Array, np.ndarray]:
+        def frames_of(slots: list[int]) -> tuple:
             some = [ready[slot] for slot in slots]
-            some += some[:1] * (count - len(some))
-            return jax.device_put(pad_frames(some)), np.stack([size_of(each) for each in some])
+            sizes = np.stack([size_of(frame) for frame in some])
+            return jax.device_put(pad_frames(some)), sizes
 
-        self._update(ready, frames_of)
+        self._move(ready, self.slots, frames_of)
         return {slot: self._targets[slot].result for slot in frames}
 
     def _check(self, slot: int, frame, color: Color):
@@ -292,28 +275,27 @@ class MultiTracker(_Slots):
         boxes = [as_box_xywh(box, width, height) for box in boxes_xywh]
         if not boxes:
             raise InputError("`boxes_xywh` is empty; give at least one box")
-        padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        starts = [(self.variables, padded, frame_size, jax.device_put(box)) for box in boxes]
-        options = self._options()
-        targets = {k: self._begin(box, frame.shape) for k, box in enumerate(boxes)}
-        search_size, chosen = next(iter(_by_search_size(targets, self._settings).items()))
+        placed = jax.device_put((pad_frame(frame), size_of(frame)))
+        starts = [(self.variables, *placed, jax.device_put(box)) for box in boxes]
+        targets = {
+            k: _Target.begin(box, (height, width), self.config) for k, box in enumerate(boxes)
+        }
+        search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
         compile_ahead(
             frame,
-            step.init.trace(*starts[0], **options),
+            step.init.trace(*starts[0], **self._static),
             lambda state: _advance.trace(
                 self.variables,
                 jax.tree.map(
                     lambda x: jax.ShapeDtypeStruct((len(boxes), *x.shape), x.dtype), state
                 ),
                 _batch_of(chosen, len(boxes)),
-                padded,
-                frame_size,
+                *placed,
                 search_size=search_size,
-                **options,
+                **self._static,
             ),
         )
-        states = [step.init(*start, **options) for start in starts]
-        self._states, self._room = _stack(states), len(boxes)
+        self._states = _stack([step.init(*start, **self._static) for start in starts])
         self._targets = targets
 
     def update(self, frame, *, color: Color = "bgr") -> list[Result]:
@@ -325,8 +307,8 @@ class MultiTracker(_Slots):
             raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._targets[0].shape)
-        padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        self._update(self._targets, lambda *_: (padded, frame_size))
+        placed = jax.device_put((pad_frame(frame), size_of(frame)))
+        self._move(self._targets, len(self._targets), lambda _: placed)
         return self._results
 
     @property

@@ -1,4 +1,6 @@
-"""Masks: of the chosen cell, pasted into the frame, and as a rotated rectangle. (SiamMask)"""
+"""SiamMask's masks: the chosen cell's on the device; on the host, its pixels of the frame and
+the rotated rectangle around them.
+"""
 
 from collections.abc import Callable
 
@@ -12,9 +14,10 @@ from siamjax.config import TrackingConfig
 from siamjax.models.siamese import MaskFeatures
 from siamjax.tracking.state import Mask, TrackerState
 
-MIN_AREA = 100.0  # pixels: a smaller patch is no target
-# From what masks are made of and cells `[b, 2]` to logits `[b, s, s]`.
+# From mask features and cells `[b, 2]` (row, column) to logits `[b, s, s]`.
 Refine = Callable[[MaskFeatures, Array], Array]
+
+MIN_AREA = 100.0  # pixels: a smaller patch is not a target
 
 
 def mask_at(
@@ -30,7 +33,7 @@ def mask_at(
     """The mask at `cell` `[2]` (row, column) of one search image (b = 1).
 
     `state` is that before the frame, whose centre the search image was cut around; `scale`
-    as in `tracker.search_crops`. Reference: PySOT's SiamMask tracker, whose search image
+    as in `step.search_crops`. Reference: PySOT's SiamMask tracker, whose search image
     begins half its rounded side before the centre here.
     """
     search_size = search_size or config.tracker.search_size
@@ -66,12 +69,12 @@ def paste(mask: Mask, width: int, height: int) -> np.ndarray:
 def rotated_rectangle(pasted: np.ndarray, threshold: float) -> np.ndarray | None:
     """Corners `[4, 2]` float32 of the smallest rectangle around the largest patch.
 
-    A patch is a connected component above `threshold`. None where the area within the
-    largest one's outline does not exceed `MIN_AREA`.
+    A patch is a connected component above `threshold`. None where the area inside the largest
+    contour does not exceed `MIN_AREA`.
     """
     above = (pasted > threshold).astype(np.uint8)
-    outlines, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    largest = max(outlines, key=cv2.contourArea, default=None)
+    contours, _ = cv2.findContours(above, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = max(contours, key=cv2.contourArea, default=None)
     if largest is None or cv2.contourArea(largest) <= MIN_AREA:
         return None
     return cv2.boxPoints(cv2.minAreaRect(largest))
