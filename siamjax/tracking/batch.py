@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -155,15 +155,16 @@ class _Slots:
     ):
         self.network = network
         self.variables = jax.device_put(variables)
-        self.config = TrackingConfig(config.model, config.tracker)
-        self._static = {"network": network, "config": self.config}
+        self.config = config
+        self._settings = TrackingConfig(config.model, config.tracker)
+        self._static = {"network": network, "config": self._settings}
         self._states: TrackerState | None = None
         self._targets: dict[int, _Target] = {}
 
     def _move(self, slots: Iterable[int], room: int, frames_of: _FramesOf) -> None:
         """One step for the targets in `slots`, all below `room`; a call per search size."""
         targets = {slot: self._targets[slot] for slot in slots}
-        for search_size, chosen in _by_search_size(targets, self.config).items():
+        for search_size, chosen in _by_search_size(targets, self._settings).items():
             numbers = _batch_of(chosen, room)
             padding = chosen[:1] * (len(numbers) - len(chosen))
             self._states, output, steps_lost = _advance(
@@ -176,7 +177,7 @@ class _Slots:
             )
             fetched = Fetched(output, steps_lost)
             for k, slot in enumerate(chosen):
-                self._targets[slot] = targets[slot].moved(fetched, k, self.config)
+                self._targets[slot] = targets[slot].moved(fetched, k, self._settings)
 
 
 class BatchTracker(_Slots):
@@ -220,7 +221,7 @@ class BatchTracker(_Slots):
         if self._states is None:
             self._states = _room_for(state, self.slots)
         self._states = _replace(self._states, np.int32(slot), state)
-        self._targets[slot] = self._begin(box, frame.shape)
+        self._targets[slot] = _Target.begin(box, (height, width), self._settings)
 
     def update(
         self, frames: Mapping[int, object], *, color: Color = "bgr"
@@ -278,9 +279,10 @@ class MultiTracker(_Slots):
         placed = jax.device_put((pad_frame(frame), size_of(frame)))
         starts = [(self.variables, *placed, jax.device_put(box)) for box in boxes]
         targets = {
-            k: _Target.begin(box, (height, width), self.config) for k, box in enumerate(boxes)
+            k: _Target.begin(box, (height, width), self._settings)
+            for k, box in enumerate(boxes)
         }
-        search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
+        search_size, chosen = next(iter(_by_search_size(targets, self._settings).items()))
         compile_ahead(
             frame,
             step.init.trace(*starts[0], **self._static),
