@@ -17,6 +17,7 @@ from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     FrameError,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -212,7 +213,7 @@ class BatchTracker:
 
     def _check(self, slot: int, frame, color: Color):
         if slot not in self._targets:
-            raise RuntimeError(f"call `init` for slot {slot} first: it has no target yet")
+            raise NoTargetError(f"call `init` for slot {slot} first: it has no target yet")
         try:
             frame = as_bgr(frame, color)
             require_shape(frame, self._targets[slot].shape)
@@ -303,7 +304,7 @@ class MultiTracker:
         Raises `FrameError`, and then stays as it was.
         """
         if self._states is None:
-            raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, boxes_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._targets[0].shape)
         padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
