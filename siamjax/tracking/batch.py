@@ -17,6 +17,7 @@ from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     FrameError,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -243,7 +244,7 @@ class BatchTracker(_Slots):
 
     def _check(self, slot: int, frame, color: Color):
         if slot not in self._targets:
-            raise RuntimeError(f"call `init` for slot {slot} first: it has no target yet")
+            raise NoTargetError(f"call `init` for slot {slot} first: it has no target yet")
         try:
             frame = as_bgr(frame, color)
             require_shape(frame, self._targets[slot].shape)
@@ -306,7 +307,7 @@ class MultiTracker(_Slots):
         Raises `FrameError`, and then stays as it was.
         """
         if self._states is None:
-            raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, boxes_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._targets[0].shape)
         placed = jax.device_put((pad_frame(frame), size_of(frame)))

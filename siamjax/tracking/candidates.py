@@ -15,6 +15,7 @@ from siamjax.models.siamese import SiameseRPN
 from siamjax.tracking import step
 from siamjax.tracking.frames import (
     Color,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -99,7 +100,7 @@ class CandidateTracker:
         Raises `FrameError` without moving.
         """
         if self._state is None:
-            raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, box_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._shape)
         distinct, shared = share(self._where, self.config, self.tolerance)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamjax.errors import InputError, RefusedError
+from siamjax.errors import InputError, RefusedError, SiamjaxError
 
 BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
 Color = Literal["bgr", "rgb"]
@@ -19,6 +19,10 @@ class FrameError(RefusedError):
 
 class BoxError(RefusedError):
     """A first box cannot be tracked in its frame; the message shows both."""
+
+
+class NoTargetError(SiamjaxError, RuntimeError):
+    """`update` was called before `init`."""
 
 
 Frame = np.ndarray | jax.Array

@@ -9,6 +9,7 @@ from siamjax.tracking import step
 from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -102,7 +103,7 @@ class Tracker:
     def result(self) -> Result:
         """The last result; the given box with a score of 1 before any update."""
         if self._result is None:
-            raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, box_xywh)` first: no target is known yet")
         return self._result
 
     @property
