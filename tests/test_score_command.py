@@ -124,8 +124,8 @@ BAD_FILES = {
     "longer": (np.concatenate([ROWS, ROWS[:1]]), "13 predicted boxes for 12 of ground truth"),
     "empty": ([], "is empty"),
     "polygons": (np.tile(ROWS, 2), r"line 1: 8 values \(.*\), a polygon, it seems"),
-    "bars": ("|", r"line 1: .* is no number"),
-    "words": ([["nothing", "to", "see", "here"]], "'nothing' is no number"),
+    "bars": ("|", r"line 1: .* is not a number"),
+    "words": ([["nothing", "to", "see", "here"]], "'nothing' is not a number"),
 }
 
 
