@@ -119,17 +119,17 @@ def test_a_broken_image_takes_the_place_of_its_frame(tmp_path, picture):
 def test_a_folder_around_the_images_is_pointed_out(tmp_path, picture):
     (tmp_path / "img").mkdir()
     cv2.imwrite(str(tmp_path / "img" / "1.png"), picture)
-    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*img\?"):
+    with pytest.raises(ImageError, match=r"holds no images .* did you mean .*img\?"):
         open_frames(tmp_path)
 
 
 def test_a_video_in_the_folder_is_pointed_out(video):
-    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*moving\.mp4\?"):
+    with pytest.raises(ImageError, match=r"holds no images .* did you mean .*moving\.mp4\?"):
         open_frames(video.parent)
 
 
 def test_nothing_to_read_is_an_error(tmp_path):
-    with pytest.raises(ImageError, match="holds no image"):
+    with pytest.raises(ImageError, match="holds no images"):
         open_frames(tmp_path)
     with pytest.raises(ImageError, match=r"gone\.mp4: does not exist"):
         open_frames(tmp_path / "gone.mp4")
@@ -204,7 +204,7 @@ def test_damage_in_a_video_costs_frames_and_not_the_rest(video):
     [
         (b"", "Invalid data"),
         (bytes(range(1, 250)), "Invalid data"),
-        (b"hello " * 50, "it is text, which begins 'hello"),
+        (b"hello " * 50, "it is text that begins 'hello"),
         (b"<!DOCTYPE html><html></html>", "it is an HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
     ],
@@ -343,7 +343,7 @@ def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, optio
     assert frames.count in (48 - first, None)
     for _ in range(2):
         assert shown(frames) == list(range(first, 48))
-    cut_notes = [note for note in frames.notes if "cut without encoding" in note]
+    cut_notes = [note for note in frames.notes if "cut without re-encoding" in note]
     assert len(cut_notes) == (lost % 12 > 0)
     assert frames.frame_rate == 25
 
@@ -591,7 +591,7 @@ def test_a_file_cut_short_ends_with_saying_so(tmp_path, rng, suffix, codec, cont
     short.write_bytes(good.read_bytes()[: good.stat().st_size * 6 // 10])
     frames = open_frames(short)
     *elements, last = frames
-    assert isinstance(last, SourceStopped) and "is cut short" in str(last)
+    assert isinstance(last, SourceStopped) and "is truncated" in str(last)
     assert 8 <= len(shown(elements)) <= 22
     assert frames.count is None
 

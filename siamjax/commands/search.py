@@ -60,8 +60,8 @@ def search(
     from siamjax.evaluation.benchmarks.protocols import get_benchmark
     from siamjax.evaluation.benchmarks.sequences import load_sequences
     from siamjax.evaluation.results.files import fingerprint
+    from siamjax.evaluation.search import search as searching
     from siamjax.evaluation.search.proposals import Space, make_proposer
-    from siamjax.evaluation.search.search import search as searching
     from siamjax.locks import held
     from siamjax.models.build import build_network
     from siamjax.tracking.candidates import CandidateTracker

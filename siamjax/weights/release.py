@@ -39,7 +39,7 @@ class About:
     Attributes:
         config: its configuration.
         provenance: `pairs` it was trained on, `sources`, each with `name` and `terms`, and
-            whatever else its author adds; or empty.
+            whatever else its author adds; empty if the author stated nothing.
         version: of siamjax that wrote it.
     """
 

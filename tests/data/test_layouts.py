@@ -406,7 +406,7 @@ def test_index_of_crops(tmp_path):
     np.testing.assert_allclose(pictures[0].targets[0]["box_xyxy"], box_xyxy, atol=0.2)
     for line in ('{"file": "a.png"}', "[]", "{", '{"file": "a.png", "box_xywh_in_crop": [1]}'):
         (root / "index.jsonl").write_text(line)
-        with pytest.raises(LayoutError, match="line 1 describes no crop"):
+        with pytest.raises(LayoutError, match="line 1 is not a valid crop"):
             find_clips("crops", root)
 
 

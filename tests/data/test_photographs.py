@@ -328,7 +328,7 @@ def test_unusable_sprites(tmp_path):
     with pytest.raises(InputError, match=r"'.*absent' does not exist"):
         read("absent")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty' holds no image"):
+    with pytest.raises(InputError, match=r"empty' holds no images"):
         read("empty")
     broken(tmp_path / "bad/a.png")
     with pytest.raises(InputError, match=r"a.png: no readable image"):
@@ -347,7 +347,9 @@ def test_unusable_sprites(tmp_path):
     with pytest.raises(InputError, match=r"a.jpg: view 1 of 1 is empty"):
         read("flat")
     sheet(tmp_path / "grid/a.png")
-    with pytest.raises(InputError, match=r"80 x 80 pixels are no grid of 4 cells of 30 x 30"):
+    with pytest.raises(
+        InputError, match=r"80 x 80 pixels are not a grid of 4 cells of 30 x 30"
+    ):
         read("grid", '{"file": "a.png", "views": 4, "cell": 30}')
     with pytest.raises(InputError, match=r"no grid of 9 cells of 40 x 40"):
         read("grid", '{"file": "a.png", "views": 9, "cell": 40}')

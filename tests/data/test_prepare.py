@@ -80,7 +80,7 @@ def test_clips_that_count_from_zero(tmp_path):
     prepare("otb", tmp_path / "in", tmp_path / "out-1", SMALL)  # the same as the default
     with pytest.raises(InputError, match=r"differs in \['index_base'\]"):
         prepare("otb", tmp_path / "in", tmp_path / "out-0", SMALL)
-    with pytest.raises(InputError, match=r"--index-base.*'coco'.*settles"):
+    with pytest.raises(InputError, match=r"--index-base.*'coco'.*defines"):
         prepare("coco", tmp_path / "in", tmp_path / "coco", SMALL, index_base=1)
 
 
@@ -189,7 +189,7 @@ def test_other_contents_are_not_overwritten(many, tmp_path):
         prepare("otb", many, tmp_path / "out", other)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="is no prepared set"):
+    with pytest.raises(ValueError, match="is not a prepared set"):
         prepare("otb", many, tmp_path / "mine", SMALL)
 
 

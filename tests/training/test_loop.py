@@ -199,7 +199,7 @@ def test_too_many_skipped_steps_end_the_run(tmp_path, monkeypatch, step, good):
         train(with_train(max_skipped=0), tmp_path)
     message = str(caught.value)
     assert "1 steps were skipped" in message
-    assert f"step {step + 1} has loss nan, grad_norm nan; its pairs are of the" in message
+    assert f"step {step + 1} has loss nan, grad_norm nan; its pairs are from" in message
     assert f"records {make_batch(step).records.tolist()}." in message
     assert f"The last good checkpoint is {'' if good == 'none' else tmp_path / ''}" in message
     assert good in message

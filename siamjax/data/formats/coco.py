@@ -1,4 +1,4 @@
-"""COCO, and people's own data as COCO json: still images, or videos where they say so.
+"""COCO and users' data in COCO JSON: still images, or videos where the file marks them so.
 
     annotations/instances_train2017.json, ..._val2017.json    or any *.json with the same keys
     train2017/<file_name>, val2017/...                        or images/<...>, or beside

@@ -172,7 +172,7 @@ def _existing(folder, what):
 def _part(found, split, root, what):
     if not found:
         raise InputError(
-            f"`synthetic.{what}`: {str(root)!r} holds no image "
+            f"`synthetic.{what}`: {str(root)!r} holds no images "
             f"({' '.join(sorted(IMAGE_SUFFIXES))})"
         )
     chosen = [f for i, f in enumerate(found) if (i % _TEST == _TEST - 1) == (split == "test")]

@@ -28,7 +28,7 @@ from siamjax.evaluation.metrics.regions import Regions, box_corners
 
 Convention = Literal["pysot", "vot-toolkit"]
 
-# No image is this tall; without bounds such masks would take for ever.
+# No image is this tall; without bounds such masks would take too long.
 _MAX_ROWS = 1_000_000
 _MIN_AREA_RATIO = 1e-10
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -77,14 +78,8 @@ def write_report(
     colors = {tracker.name: color_of(i) for i, tracker in enumerate(scored)}
     protocol = find_vot_protocol(benchmark.challenge)
     keys = columns([t.overall for t in scored])
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.j2").render(
+    page = render_template(
+        Path(__file__).with_name("page.html.j2"),
         title=title,
         benchmark=benchmark.name,
         how=_HOW[benchmark.experiment],
@@ -113,6 +108,18 @@ def write_report(
     )
     write_whole(folder / "index.html", page)
     return folder / "index.html"
+
+
+def render_template(file: Path, **values: Any) -> str:
+    """The HTML of a Jinja template; text is escaped, and an undefined name is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(file.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(file.name).render(**values)
 
 
 def _attributes(trackers: list[TrackerScores]) -> list[dict]:
