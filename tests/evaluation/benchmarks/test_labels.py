@@ -114,15 +114,15 @@ def test_times_go_with_got10ks_boxes(tmp_path):
     for text, message in (
         ("1\n1\n1\n", "expected 4 times, one per frame, read 3"),
         ("1\n1 2\n1\n1\n", "line 2: expected 1 times"),
-        ("1\ninf\n1\n1\n", "line 2: a time is"),
-        ("1\n1\n-1\n1\n", "line 3: a time is"),
+        ("1\ninf\n1\n1\n", "line 2: a time must be"),
+        ("1\n1\n-1\n1\n", "line 3: a time must be"),
     ):
         times.write_text(text)
         with pytest.raises(PackError, match=message):
             pack(tmp_path / "results", truths, benchmark, tmp_path / "out.zip")
     times.unlink()
     (results / "a_002.txt").rename(results / "a_003.txt")
-    with pytest.raises(PackError, match=r"repetitions \[1, 3\], where 1 to 2"):
+    with pytest.raises(PackError, match=r"expected repetitions 1 to 2, found \[1, 3\]"):
         pack(tmp_path / "results", truths, benchmark, tmp_path / "out.zip")
 
 
