@@ -148,29 +148,10 @@ def convert(
     """
     detected = detect(state_dict)
     check_fits(detected, config)
-    return _convert(state_dict, config, detected, abstract_variables(config.model))
-
-
-def initialise_from(
-    variables: Mapping[str, Any], state_dict: Mapping[str, np.ndarray], config: "Config"
-) -> tuple[dict[str, Any], Report]:
-    """`variables` updated with all that the state dict holds, to start a training from.
-
-    Raises as `convert` does.
-    """
-    detected = detect(state_dict)
-    check_fits(detected, config)
-    converted, report = _convert(state_dict, config, detected, variables)
-    return unflatten(flatten(variables) | flatten(converted)), report
-
-
-def _convert(
-    state_dict: Mapping[str, np.ndarray],
-    config: "Config",
-    detected: Detected,
-    like: Mapping[str, Any],
-) -> tuple[dict[str, Any], Report]:
-    shapes = {path: tuple(leaf.shape) for path, leaf in flatten(like).items()}
+    shapes = {
+        path: tuple(leaf.shape)
+        for path, leaf in flatten(abstract_variables(config.model)).items()
+    }
     if not detected.whole:
         shapes = {path: s for path, s in shapes.items() if path.split("/")[1] == "backbone"}
     recipes = _recipes(detected, shapes, config.model.levels, state_dict.keys())
