@@ -1,11 +1,11 @@
-"""DaSiamRPN: SiamRPN's network, trained with distractors.
+"""DaSiamRPN: SiamRPN's network, trained with semantic negatives (distractors).
 
 Paper: Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018.
 Release: SiamRPNVOT.model and SiamRPNOTB.model, one network.
 
 Published: EAO 0.446 on VOT2015, 0.411 on VOT2016, 0.326 on VOT2017; AUC 0.655 on OTB2015
-(SiamRPNOTB). Not measured here. The paper's long-term and distractor-aware inference were never
-released; they are options here, `tracker.long_term` (see `dasiamrpn_lt`) and
+(SiamRPNOTB). Not measured here. The paper's long-term and distractor-aware inference was never
+released; it is optional here, `tracker.long_term` (see `dasiamrpn_lt`) and
 `tracker.distractors`, off as in the release. The tracker's values are those of SiamRPNVOT; for
 SiamRPNOTB penalty_k is 0.22, window_influence 0.40 and size_lr 0.30.
 
@@ -30,7 +30,6 @@ def get_config() -> Config:
             correlation="up_channel",
             search_size=271,
             base_size=0,
-            score_size=19,
         ),
         tracker=TrackerConfig(
             search_size=271,

@@ -1,12 +1,11 @@
-"""DaSiamRPN for long-term tracking: a lost target is looked for in ever larger search images.
+"""DaSiamRPN for long-term tracking: a lost target is searched in growing search images.
 
 Paper: Zhu et al., "Distractor-aware Siamese Networks for Visual Object Tracking", ECCV 2018,
 section 3.5. The release has no long-term tracker, so this follows the paper: lost below 0.8,
-found above 0.95, a search image that grows "with a constant step" to 767 pixels. It does not
-say which step; 128 is ours.
+found above 0.95, a search image that grows "with a constant step" to 767 pixels. The paper does
+not give the step; 128 is ours.
 
-Published: AUC 0.617 on UAV20L. Not measured here. Network and weights are those of
-`dasiamrpn`.
+Published: AUC 0.617 on UAV20L. Not measured here. Network and weights are those of `dasiamrpn`.
 
     siamjax convert SiamRPNVOT.model --config configs/dasiamrpn_lt.py \
         --out weights/dasiamrpn_lt

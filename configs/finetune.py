@@ -1,10 +1,9 @@
 """The tracker that ships, fine-tuned on your own clips in about ten minutes.
 
-For one kind of target or scene of which you have a few labelled clips: starts from
-`siamjax_small` as it ships, keeps its backbone frozen, and trains the rest at a tenth of the
-learning rate. docs/training.md explains each step.
+For one kind of target or scene with a few labelled clips: starts from the `siamjax_small` that
+ships, keeps its backbone frozen and trains the rest at a tenth of the learning rate.
 
-No number is published for it. Expected: see docs/training.md.
+Nothing is published for it. Expected (ours): see docs/training.md, which explains each step.
 
     siamjax prepare otb --input CLIPS --out prepared/mine --index-base 0 \
         --crop-size 335 --template-size 111

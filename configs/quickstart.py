@@ -1,14 +1,13 @@
 """Quickstart: SiamRPN++ in miniature, trained on rendered sequences in minutes on two cores.
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
-CVPR 2019. Everything that makes it is here at a quarter of the width and half the
-resolution: a dilated, padded ResNet, three fused levels, depthwise correlation, targets
-shifted uniformly from the centre.
+CVPR 2019. Its components at a quarter of the width and half the resolution: a dilated, padded
+ResNet, three fused levels, depthwise correlation, uniform shifts of the target.
 
 Expected (ours, measured with `make demo` on 2 CPU cores in five and a half minutes): success
-AUC 0.60 on the 60 rendered test sequences; 0.17 for a tracker that never moves, 0.11
-untrained. The tracker's settings were chosen on 24 rendered sequences of the training split
-that are neither trained nor tested on.
+AUC 0.60 on the 60 rendered test sequences; 0.17 for a tracker that never moves, 0.11 untrained.
+The tracker's settings were chosen on 24 rendered sequences of the training split that are used
+neither for training nor for testing.
 
     make demo
 
@@ -48,7 +47,6 @@ def get_config() -> Config:
             template_size=63,
             search_size=143,
             base_size=2,
-            score_size=13,
         ),
         tracker=TrackerConfig(
             search_size=143, penalty_k=0.3, window_influence=0.25, size_lr=0.12

@@ -1,15 +1,15 @@
-"""SiamFC: one fully convolutional response, the tracker that the family grew from.
+"""SiamFC: one fully convolutional response, the first of the family.
 
-Paper: Bertinetto et al., "Fully-Convolutional Siamese Networks for Object Tracking", ECCV
-2016 workshops. The network is siamfc-pytorch's AlexNetV1; optimisation is the paper's (its
-learning rates, logspace(-2, -5, 50), epoch by epoch), labels are siamfc-pytorch's.
+Paper: Bertinetto et al., "Fully-Convolutional Siamese Networks for Object Tracking", ECCV 2016
+workshops. The network is siamfc-pytorch's AlexNetV1; optimisation is the paper's (its learning
+rates, logspace(-2, -5, 50), epoch by epoch), labels are siamfc-pytorch's.
 
 Published for siamfc-pytorch: AUC 0.589 on OTB2013 and 0.578 on OTB2015, AO 0.355 on GOT-10k.
 Not measured here.
 
 The network has one response and no boxes, so the configuration has one anchor. Training sees
-239 pixels, a 15 x 15 response; tracking 255, 17 x 17. The weights' input is RGB: converting
-them turns the first convolution round, so that here, too, images are BGR.
+239 pixels, a 15 x 15 response; tracking 255, 17 x 17. The published weights take RGB;
+conversion reverses the input channels of the first convolution, so that images are BGR here.
 
     python train.py --config configs/siamfc.py --workdir runs/siamfc
 
@@ -43,7 +43,6 @@ def get_config() -> Config:
             anchors=AnchorConfig(ratios=(1.0,)),
             search_size=239,
             base_size=0,
-            score_size=15,
         ),
         tracker=TrackerConfig(search_size=255, window_influence=0.176, size_lr=0.59),
         data=DataConfig(

@@ -2,19 +2,19 @@
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
 CVPR 2019, made small: three levels of 96 channels, of which the deepest is MobileNetV2's
-layer5, since the dilated stages behind it take most of the time. The backbone starts from
+layer5, since the dilated stages after it take most of the time. The backbone starts from
 ImageNet and is frozen for the first epochs, then layer4 and layer5 learn at a tenth of the
-rate. The backbone's batch norms keep their statistics all along, since ImageNet's weights come
-with norms folded. Beside PySOT's losses there is GIoU, and the score of a positive follows the
-overlap of its box.
+learning rate. The backbone's batch norms keep their running statistics, since the ImageNet
+weights come with folded norms. A GIoU loss is added to PySOT's losses, and the classification
+target of a positive follows the IoU of its box.
 
-All that it is trained on may be used freely; docs/model_card.md names the sources.
-Expected (ours): see docs/model_card.md.
+All of its training data may be used freely; docs/model_card.md names the sources. Expected
+(ours): see docs/model_card.md.
 
     make small DATA=../shared INIT=mobilenetv2_1.0_imagenet.npz
 
-prepares the data below and trains with `python train.py --config configs/siamjax_small.py`,
-going on with a run that was interrupted.
+prepares the data below and trains with `python train.py --config configs/siamjax_small.py`; the
+same command resumes an interrupted run.
 """
 
 from siamjax.config import (
@@ -34,7 +34,7 @@ from siamjax.config import (
 )
 
 PREPARED = "prepared/small"
-# Photographs that anyone may use, under objects that turn: the crops of these sources
+# Freely usable photographs, the backgrounds of turning objects: crops of these sources
 BACKGROUNDS = (
     *("aquarium", "coco_by", "football", "industrial", "kitchen_hmi2", "openimages5"),
     *("cartucho_map", "garbage", "lion", "ships", "amenity"),
@@ -55,7 +55,6 @@ def get_config() -> Config:
             template_size=111,
             search_size=223,
             base_size=6,
-            score_size=21,
         ),
         tracker=TrackerConfig(
             search_size=223,

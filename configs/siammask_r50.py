@@ -4,9 +4,9 @@ Paper: Wang et al., "Fast Online Object Tracking and Segmentation: A Unifying Ap
 2019. PySOT: siammask_r50_l3.
 
 Published for PySOT's weights: EAO 0.455 on VOT2016, 0.423 on VOT2018, 0.283 on VOT2019. Not
-measured here. The box is that of the region proposals and steers the tracker; the mask at
-the chosen cell gives the rotated rectangle that VOT scores (`tracker.polygon`). Masks are for
-tracking with converted weights: PySOT never released their training, and there is none here.
+measured here. The box of the region proposals drives the tracker; the mask at the selected cell
+gives the rotated rectangle that VOT scores (`tracker.polygon`). Masks are for tracking with
+converted weights only: PySOT never released their training.
 
     siamjax convert siammask_r50_l3.pth --config configs/siammask_r50.py \
         --out weights/siammask_r50

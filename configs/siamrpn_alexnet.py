@@ -27,7 +27,6 @@ def get_config() -> Config:
             template_crop=None,
             correlation="up_channel",
             base_size=0,
-            score_size=17,
         ),
         tracker=TrackerConfig(
             search_size=271, penalty_k=0.04, window_influence=0.44, size_lr=0.4

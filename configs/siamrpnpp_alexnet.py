@@ -1,4 +1,4 @@
-"""SiamRPN++'s head on AlexNet: depthwise correlation, one level, the fastest of PySOT's.
+"""SiamRPN++'s head on AlexNet: depthwise correlation, one level, the fastest in PySOT's zoo.
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
 CVPR 2019, the AlexNet DW row of the ablation table. PySOT: siamrpn_alex_dwxcorr, and
@@ -6,8 +6,8 @@ siamrpn_alex_dwxcorr_otb, which has the same network and the same tracker.
 
 Published for PySOT's weights: EAO 0.393 on VOT2016, 0.352 on VOT2018, 0.260 on VOT2019; AUC
 0.666 and precision 0.876 on OTB2015. Not measured here. The learning rates are the effective
-ones of PySOT's sixteen-GPU configuration, which halves those it states; it adds up the
-gradients of 16 GPUs with 128 pairs each.
+ones of PySOT's 16-GPU configuration, which halves those it states and sums the gradients of 16
+GPUs with 128 pairs each.
 
     siamjax convert siamrpn_alex_dwxcorr.pth --config configs/siamrpnpp_alexnet.py \
         --out weights/siamrpnpp_alexnet
@@ -39,7 +39,6 @@ def get_config() -> Config:
             template_crop=None,
             correlation="depthwise",
             base_size=0,
-            score_size=17,
         ),
         tracker=TrackerConfig(
             search_size=287, penalty_k=0.16, window_influence=0.40, size_lr=0.30

@@ -1,11 +1,11 @@
-"""SiamRPN++ with MobileNetV2 at about half the resolution: real pictures, on two CPU cores.
+"""SiamRPN++ with MobileNetV2 at about half the resolution: real images, on two CPU cores.
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
 CVPR 2019, at a size between quickstart and the published models. The backbone starts from
-ImageNet and is frozen for the first half; then its last stages learn at a tenth of the rate.
-Pairs come from pictures of still objects, from short videos, and from rendered sequences.
+ImageNet and is frozen for the first half; then its last stages learn at a tenth of the learning
+rate. Pairs come from images of still objects, short videos and rendered sequences.
 
-No number is published for it. Expected (ours, 2 CPU cores, a quarter of an hour of training):
+Nothing is published for it. Expected (ours, 2 CPU cores, a quarter of an hour of training):
 success AUC 0.51 on nine OTB sequences; the README has the curve of its validation.
 
     siamjax prepare crops --input DIR --out prepared/half/crops --crop-size 255 \
@@ -46,7 +46,6 @@ def get_config() -> Config:
             template_size=79,
             search_size=159,
             base_size=4,
-            score_size=15,
         ),
         tracker=TrackerConfig(
             search_size=159, penalty_k=0.1, window_influence=0.35, size_lr=0.3

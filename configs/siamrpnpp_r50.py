@@ -1,13 +1,13 @@
 """SiamRPN++ with ResNet-50, for VOT and as the general tracker.
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
-CVPR 2019, the last row of the ablation table (levels 3 + 4 + 5, depthwise, fine-tuned).
-PySOT: siamrpn_r50_l234_dwxcorr.
+CVPR 2019, the last row of the ablation table (levels 3 + 4 + 5, depthwise, fine-tuned). PySOT:
+siamrpn_r50_l234_dwxcorr.
 
 Published for PySOT's weights: EAO 0.464 on VOT2016, 0.415 on VOT2018, 0.287 on VOT2019. Not
 measured here. Optimisation and augmentation are PySOT's for eight GPUs with 28 pairs each
-(siamrpn_r50_l234_dwxcorr_8gpu), whose gradients it adds up: `summed_batch` does the same on
-any number of devices, and scales the step when `--train.batch-size` is another.
+(siamrpn_r50_l234_dwxcorr_8gpu), whose gradients it sums: `summed_batch` does the same on any
+number of devices, and scales the step with `--train.batch-size`.
 
     python train.py --config configs/siamrpnpp_r50.py --workdir runs/siamrpnpp_r50 \
         --init.path resnet50.model

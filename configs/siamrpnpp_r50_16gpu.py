@@ -1,10 +1,10 @@
 """SiamRPN++ with ResNet-50 as PySOT trains it on sixteen GPUs.
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
-CVPR 2019. PySOT: siamrpn_r50_l234_dwxcorr_16gpu, with 24 pairs on each GPU, whose gradients it
-adds up; the network is that of `siamrpnpp_r50`.
+CVPR 2019. PySOT: siamrpn_r50_l234_dwxcorr_16gpu, with 24 pairs per GPU, whose gradients it
+sums; the network is that of `siamrpnpp_r50`.
 
-No number is published for it.
+Nothing is published for it.
 
     python train.py --config configs/siamrpnpp_r50_16gpu.py --workdir runs/siamrpnpp_r50_16gpu \
         --init.path resnet50.model

@@ -1,10 +1,10 @@
 """SiamRPN++ with ResNet-50 and the tracker of PySOT's own training recipe.
 
 Paper: Li et al., "SiamRPN++: Evolution of Siamese Visual Tracking with Very Deep Networks",
-CVPR 2019. PySOT: siamrpn_r50_l234_dwxcorr_8gpu, the recipe that `siamrpnpp_r50` trains by; the
-tracker's values are those for what comes out of it, not those found for the published weights.
+CVPR 2019. PySOT: siamrpn_r50_l234_dwxcorr_8gpu, the training recipe of `siamrpnpp_r50`; the
+tracker's values are those for its result, not those tuned for the published weights.
 
-No number is published for it.
+Nothing is published for it.
 
     python train.py --config configs/siamrpnpp_r50_8gpu.py --workdir runs/siamrpnpp_r50_8gpu \
         --init.path resnet50.model

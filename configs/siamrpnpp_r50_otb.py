@@ -5,7 +5,7 @@ CVPR 2019, the OTB2015 results. PySOT: siamrpn_r50_l234_dwxcorr_otb.
 
 Published: AUC 0.696 and precision 0.914 on OTB2015. Not measured here. Optimisation and
 augmentation are PySOT's for eight GPUs with 16 pairs each (siamrpn_r50_l234_dwxcorr_otb_8gpu),
-whose gradients it adds up.
+whose gradients it sums.
 
     siamjax convert siamrpn_r50_l234_dwxcorr_otb.pth --config configs/siamrpnpp_r50_otb.py \
         --out weights/siamrpnpp_r50_otb

@@ -189,9 +189,8 @@ def resolve(
 
 def _entrants(model: Model, slots: int, controls: bool) -> list["Entrant"]:
     """The trackers of an evaluation: the model's, and those that it has to beat."""
-    from siamjax.evaluation.running.controls import StaticTracker
-    from siamjax.evaluation.running.fingerprint import fingerprint
-    from siamjax.evaluation.running.runner import Entrant
+    from siamjax.evaluation.results.files import fingerprint
+    from siamjax.evaluation.running.runner import Entrant, StaticTracker
 
     config = model.config
     models = {config.name: model}

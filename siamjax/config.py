@@ -1,17 +1,19 @@
 """All settings of siamjax: frozen, typed dataclasses that check themselves.
 
-A configuration is a Python file with `get_config() -> Config`, holding values only. This
-module imports neither JAX nor anything else of ours, so that reading a configuration is
-instant. Comments name the PySOT key that a field replaces, where there is one.
+A configuration is a Python file with `get_config() -> Config`, values only. This module imports
+no JAX, so that reading a configuration takes no time. A field's range stands in its annotation;
+rules between fields stand in `_check`, those between parts in `Config`. Comments name the PySOT
+key that a field replaces, where there is one.
 """
 
 import dataclasses
 import difflib
-import math
+import functools
 import re
 import types
 import typing
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from siamjax.errors import InputError
 
@@ -26,10 +28,10 @@ BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
 }
 
 
-# A whole number is accepted where a float is expected, and nothing else is converted.
 _LARGEST = 2**63 - 1
-_LARGEST_SEARCH = 4095  # pixels: beyond what any machine computes
-_LARGEST_SEED = 2**32 - 1  # of JAX's generators; what is larger would be cut
+_LARGEST_SEARCH = 4095  # pixels; no machine computes a larger search image
+_LARGEST_SEED = 2**32 - 1  # JAX's generators truncate larger seeds
+# An int is accepted where a float is expected; nothing else is converted.
 _SCALARS = {str: str, bool: bool, int: int, float: (int, float)}
 
 
@@ -38,7 +40,7 @@ class ConfigError(InputError):
 
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
-    """The end of a message about `word`: the nearest of the known words, if one is near."""
+    """The end of an error about `word`: the closest known word, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -49,15 +51,42 @@ def require(holds: bool, message: str) -> None:
         raise ConfigError(message)
 
 
-def _require_range(name: str, value: float, low: float, high: float) -> None:
-    require(
-        math.isfinite(value) and low <= value <= high,
-        f"`{name}` (={value}) must lie in [{low}, {high}]",
-    )
+class Range(NamedTuple):
+    """What a number must fulfil, and how an error says it. Stands in a field's annotation."""
+
+    holds: Callable[[float], bool]
+    rule: str
+
+
+def _between(low: float, high: float) -> Range:
+    return Range(lambda value: low <= value <= high, f"must lie in [{low}, {high}]")
+
+
+def _at_least(low: int) -> Range:
+    return Range(lambda value: value >= low, f"must be at least {low}")
+
+
+_POSITIVE = Range(lambda value: value > 0, "must be positive")
+_NOT_NEGATIVE = Range(lambda value: value >= 0, "must not be negative")
+_DECAY = Range(lambda value: 0 <= value < 1, "must lie in [0, 1); 0 keeps no average")
+_BACKBONE_SCALE = Range(
+    _POSITIVE.holds,
+    "must be positive; to freeze the backbone, let `optim.backbone_train_stages` be empty",
+)
+Share = Annotated[float, _between(0, 1)]
+Positive = Annotated[float, _POSITIVE]
+NotNegative = Annotated[float, _NOT_NEGATIVE]
+Count = Annotated[int, _at_least(1)]
+Natural = Annotated[int, _NOT_NEGATIVE]
+SearchSize = Annotated[int, _between(1, _LARGEST_SEARCH)]
+Million = Annotated[int, _between(1, 1_000_000)]
+FrameSide = Annotated[int, _between(96, 8192)]
+Workers = Annotated[int, _between(0, 1024)]
+Seed = Annotated[int, _between(0, _LARGEST_SEED)]
 
 
 def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
-    """Raises `ConfigError` for a value of another type, or a number that is not finite."""
+    """Raises `ConfigError` for a value of the wrong type or a number that is not finite."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         if value is not None or type(None) not in inner:
@@ -76,11 +105,28 @@ def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
         require(isinstance(value, kind), f"{where} must be of type {kind.__name__}")
 
 
+@functools.cache
+def _annotations(kind: type) -> dict[str, tuple[typing.Any, Range | None]]:
+    """The type and the range of each field."""
+    found = {}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        is_ranged = typing.get_origin(hint) is Annotated
+        found[field.name] = typing.get_args(hint)[:2] if is_ranged else (hint, None)
+    return found
+
+
 class _Checked:
-    """Checks every field's type, then the class's own rules, when an instance is made."""
+    """Checks the type and the range of every field, then the rules of the class."""
+
+    _place: ClassVar[str] = ""  # what an error puts in front of a field's name
+
+    def __init_subclass__(cls, place: str = ""):
+        cls._place = place
 
     def __post_init__(self):
-        for name, kind in typing.get_type_hints(type(self)).items():
+        for name, (kind, limits) in _annotations(type(self)).items():
             value = getattr(self, name)
             where = f"`{type(self).__name__}.{name}` (={value!r})"
             if typing.get_origin(kind) is Literal:
@@ -89,6 +135,10 @@ class _Checked:
                 require(value in choices, f"{where} must be one of {list(choices)}{hint}")
             else:
                 _check_kind(where, value, kind)
+            require(
+                limits is None or value is None or limits.holds(value),
+                f"`{self._place}{name}` (={value}) {limits and limits.rule}",
+            )
         self._check()
 
     def _check(self):
@@ -96,15 +146,15 @@ class _Checked:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class BackboneConfig(_Checked):
-    """Which feature extractor, how wide, and what it does at its borders."""
+class BackboneConfig(_Checked, place="model.backbone."):
+    """The feature extractor, its width and its padding."""
 
     name: str = "resnet50"  # BACKBONE.TYPE: the network
-    width: float = 1.0  # multiplies every channel count but the image's three
+    width: Positive = 1.0  # multiplies every channel count but the image's three
     # ResNet, MobileNetV2: keep the last stages at stride 8 and dilate them instead
     dilated: bool = True
-    # "cropped" removes every output that zero padding has touched (a control: no position
-    # can be read off the border); "zeros" is the published network
+    # "zeros" is the published network; "cropped" crops every output that depends on zero
+    # padding (a control: the border reveals no position)
     padding: Literal["zeros", "cropped"] = "zeros"
 
     def _check(self):
@@ -113,22 +163,17 @@ class BackboneConfig(_Checked):
             f"`model.backbone.name` (={self.name!r}) must be one of "
             f"{sorted(BACKBONE_STAGES)}{did_you_mean(self.name, BACKBONE_STAGES)}",
         )
-        require(
-            math.isfinite(self.width) and self.width > 0,
-            f"`model.backbone.width` (={self.width}) must be positive",
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AnchorConfig(_Checked):
-    """The boxes that regression starts from, one set at every cell of the score map."""
+class AnchorConfig(_Checked, place="anchors."):
+    """The anchor boxes at every cell of the score map."""
 
-    stride: int = 8  # ANCHOR.STRIDE: pixels between cells
+    stride: Count = 8  # ANCHOR.STRIDE: pixels between cells
     ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)  # ANCHOR.RATIOS: h / w
     scales: tuple[float, ...] = (8.0,)  # ANCHOR.SCALES: side in strides
 
     def _check(self):
-        require(self.stride >= 1, f"`anchors.stride` (={self.stride}) must be at least 1")
         for name in ("ratios", "scales"):
             values = getattr(self, name)
             require(
@@ -143,7 +188,7 @@ class AnchorConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelConfig(_Checked):
+class ModelConfig(_Checked, place="model."):
     """The network: template and search image in, `cls_logits` and `loc` out."""
 
     backbone: BackboneConfig = BackboneConfig()
@@ -152,23 +197,24 @@ class ModelConfig(_Checked):
     # ADJUST, RPN: channels of neck and head, for each level
     channels: tuple[int, ...] = (256, 256, 256)
     neck: bool = True  # ADJUST.ADJUST: 1x1 convolution and batch norm on every level
-    template_crop: int | None = 7  # the neck's centre crop of the template, in cells
+    # the neck's centre crop of the template, in cells
+    template_crop: Annotated[int | None, _POSITIVE] = 7
     # RPN.TYPE: of SiamRPN++, of SiamRPN, or of SiamFC
     correlation: Literal["depthwise", "up_channel", "plain"] = "depthwise"
-    # As shifted sums or as a grouped convolution; "auto" takes what suits the device
+    # Shifted sums or a grouped convolution; "auto" chooses by platform
     xcorr_implementation: Literal["auto", "shift", "conv"] = "auto"
-    # RPN.KWARGS.weighted: levels are added with learnt weights, or averaged
+    # RPN.KWARGS.weighted: levels are summed with learned weights, or averaged
     fusion: Literal["weighted", "mean"] = "weighted"
-    mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's branch, which outlines the target
+    mask: bool = False  # MASK.MASK, REFINE.REFINE: SiamMask's mask branch
     anchors: AnchorConfig = AnchorConfig()
     template_size: int = 127  # TRAIN.EXEMPLAR_SIZE: side of the template, pixels
-    # Pixels that the target with its context takes in both images; 0: the template's size.
-    # Less than that shows more of the surroundings at the same scale
+    # Side of the target with its context in both images, pixels; 0: the template's size.
+    # Smaller values show more background at the same scale
     context_size: int = 0
-    search_size: int = 255  # TRAIN.SEARCH_SIZE, pixels; tracking has `tracker.search_size`
-    base_size: int = 8  # TRAIN.BASE_SIZE: cells that the template's centre crop adds
-    score_size: int = 25  # TRAIN.OUTPUT_SIZE: side of the score map, cells
-    # Number type of the computation; parameters stay float32
+    # TRAIN.SEARCH_SIZE, pixels; tracking has `tracker.search_size`
+    search_size: SearchSize = 255
+    base_size: int = 8  # TRAIN.BASE_SIZE: cells added by the template's centre crop
+    # Of the computation; parameters stay float32
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: bool = False  # recompute the backbone's activations in the backward pass
 
@@ -191,11 +237,6 @@ class ModelConfig(_Checked):
             f"`model.levels` (={self.levels})",
         )
         require(
-            self.template_crop is None or self.template_crop > 0,
-            f"`model.template_crop` (={self.template_crop}) must be positive, or None",
-        )
-        _require_range("model.search_size", self.search_size, 1, _LARGEST_SEARCH)
-        require(
             0 < self.template_size < self.search_size,
             f"`model.template_size` (={self.template_size}) must be positive and smaller "
             f"than `model.search_size` (={self.search_size})",
@@ -205,13 +246,7 @@ class ModelConfig(_Checked):
             f"`model.context_size` (={self.context_size}) must lie between 0 and "
             f"`model.template_size` (={self.template_size})",
         )
-        follows = self.score_size_for(self.search_size)
-        require(
-            self.score_size == follows,
-            f"`model.score_size` (={self.score_size}) must be (search_size - template_size) "
-            f"/ stride + 1 + base_size = ({self.search_size} - {self.template_size}) / "
-            f"{self.anchors.stride} + 1 + {self.base_size} = {follows}",
-        )
+        self.score_size_for(self.search_size)  # which raises
         if self.mask:
             self._check_mask()
 
@@ -243,11 +278,19 @@ class ModelConfig(_Checked):
 
     @property
     def context_pixels(self) -> int:
-        """`context_size`, or what stands for it."""
+        """`context_size`, or the template's size where that is 0."""
         return self.context_size or self.template_size
 
+    @property
+    def score_size(self) -> int:
+        """TRAIN.OUTPUT_SIZE: cells on a side of the score map in training."""
+        return self.score_size_for(self.search_size)
+
     def score_size_for(self, search_size: int) -> int:
-        """Cells on a side of the score map that a search image of this side gives."""
+        """Cells on a side of the score map for a search image of this size, in pixels.
+
+        Raises `ConfigError` unless it exceeds the template by whole strides.
+        """
         stride = self.anchors.stride
         require(
             search_size >= self.template_size
@@ -259,103 +302,74 @@ class ModelConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LongTermConfig(_Checked):
-    """How a lost target is looked for: in a search image that grows until it is found."""
+class LongTermConfig(_Checked, place="long_term."):
+    """How a lost target is searched: in a search image that grows until it is found."""
 
-    search_size: int = 831  # TRACK.LOST_INSTANCE_SIZE: the largest search image
-    search_step: int = 0  # pixels it grows by in a frame; 0 grows to `search_size` at once
+    search_size: SearchSize = 831  # TRACK.LOST_INSTANCE_SIZE: the largest search image
+    search_step: Natural = 0  # pixels it grows by per frame; 0 grows to `search_size` at once
     confidence_low: float = 0.8  # TRACK.CONFIDENCE_LOW: lost at a score below this
-    confidence_high: float = 0.998  # TRACK.CONFIDENCE_HIGH: found at a score above this
-    window_influence: float = 0.001  # of the cosine window while lost
+    confidence_high: Share = 0.998  # TRACK.CONFIDENCE_HIGH: found at a score above this
+    window_influence: Share = 0.001  # weight of the cosine window while lost
 
     def _check(self):
-        require(
-            self.search_step >= 0,
-            f"`long_term.search_step` (={self.search_step}) must not be negative",
-        )
-        _require_range("long_term.confidence_high", self.confidence_high, 0, 1)
         require(
             0 <= self.confidence_low <= self.confidence_high,
             f"`long_term.confidence_low` (={self.confidence_low}) must lie between 0 and "
             f"`long_term.confidence_high` (={self.confidence_high})",
         )
-        _require_range("long_term.window_influence", self.window_influence, 0, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DistractorConfig(_Checked):
-    """DaSiamRPN's memory of what resembles the target, which ranks boxes down."""
+class DistractorConfig(_Checked, place="distractors."):
+    """DaSiamRPN's distractor memory, which lowers the scores of similar boxes."""
 
-    count: int = 3  # distractors that are remembered, and found in one frame, at most
-    weight: float = 0.5  # alpha hat of the paper: of the distractors against the template
-    min_score: float = 0.5  # foreground score from which another box is a distractor
-    max_iou: float = 0.2  # boxes that overlap by more are one object
-    rate: float = 0.01  # eta of the paper: how the weight of later frames grows
-
-    def _check(self):
-        require(self.count >= 1, f"`distractors.count` (={self.count}) must be at least 1")
-        _require_range("distractors.weight", self.weight, 0, 1)
-        _require_range("distractors.min_score", self.min_score, 0, 1)
-        _require_range("distractors.max_iou", self.max_iou, 0, 1)
-        _require_range("distractors.rate", self.rate, 0, 0.49)
+    count: Count = 3  # distractors in memory, and found in one frame, at most
+    weight: Share = 0.5  # alpha hat of the paper: weight of distractors against the template
+    min_score: Share = 0.5  # foreground score from which another box is a distractor
+    max_iou: Share = 0.2  # boxes with a higher IoU are one object
+    # eta of the paper: how the weight of later frames grows
+    rate: Annotated[float, _between(0, 0.49)] = 0.01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrackerConfig(_Checked):
-    """How a score map becomes a box."""
+class TrackerConfig(_Checked, place="tracker."):
+    """How score maps become boxes."""
 
-    penalty_k: float = 0.04  # TRACK.PENALTY_K: penalty on changes of size and aspect
-    window_influence: float = 0.44  # TRACK.WINDOW_INFLUENCE: share of the cosine window
-    size_lr: float = 0.4  # TRACK.LR: how fast the size follows
-    search_size: int = 255  # TRACK.INSTANCE_SIZE: side of the search image, pixels
-    context_amount: float = 0.5  # TRACK.CONTEXT_AMOUNT: margin around the target
-    # Whose rounding: PySOT's, or that of DaSiamRPN's release, whose centre is x + w / 2
+    penalty_k: NotNegative = 0.04  # TRACK.PENALTY_K: penalty on changes of size and aspect
+    window_influence: Share = 0.44  # TRACK.WINDOW_INFLUENCE: weight of the cosine window
+    size_lr: Share = 0.4  # TRACK.LR: how fast the size follows
+    search_size: SearchSize = 255  # TRACK.INSTANCE_SIZE: side of the search image, pixels
+    # TRACK.CONTEXT_AMOUNT: margin around the target
+    context_amount: Annotated[float, _between(0, 10)] = 0.5
+    # Rounding as in PySOT, or as in DaSiamRPN's release, whose centre is x + w / 2
     arithmetic: Literal["pysot", "dasiamrpn"] = "pysot"
     # DaSiamRPN's entry to VOT2018: the search size of a sequence whose target fills less than
     # `small_target` of the first frame; None keeps `search_size`
     small_target_search_size: int | None = None
-    small_target: float = 0.004  # share of the frame, see `small_target_search_size`
-    # A short-term tracker calls its target lost below this score; 0 turns that off
-    lost_score: float = 0.0
-    # How much of the network's error on the first frame, where the box is known, is taken off
-    # the boxes of later frames: 1 all of it, 0 none, as published
-    calibration: float = 0.0
-    mask_threshold: float = 0.3  # TRACK.MASK_THERSHOLD: a pixel above it is the target's
+    small_target: Share = 0.004  # share of the frame, see `small_target_search_size`
+    # A short-term tracker reports the target as lost below this score; 0: never
+    lost_score: Share = 0.0
+    # Share of the regression error on the first frame, where the box is known, that is
+    # subtracted from the boxes of later frames; 0 as published
+    calibration: Share = 0.0
+    mask_threshold: Share = 0.3  # TRACK.MASK_THERSHOLD: pixels above it belong to the target
     long_term: LongTermConfig | None = None  # TRACK.TYPE SiamRPNLTTracker
     distractors: DistractorConfig | None = None  # DaSiamRPN, section 3.4
     scale_count: int = 3  # SiamFC, scale_num: search images per frame
-    scale_step: float = 1.0375  # SiamFC: factor between two scales
-    scale_penalty: float = 0.9745  # SiamFC: factor on responses of other scales
-    response_up: int = 16  # SiamFC: how many times the response is upsampled
+    scale_step: Annotated[float, _between(1, 2)] = 1.0375  # SiamFC: factor between two scales
+    scale_penalty: Share = 0.9745  # SiamFC: factor on responses of other scales
+    response_up: Count = 16  # SiamFC: how many times the response is upsampled
 
     def _check(self):
-        require(
-            math.isfinite(self.penalty_k) and self.penalty_k >= 0,
-            f"`tracker.penalty_k` (={self.penalty_k}) must not be negative",
-        )
-        _require_range("tracker.window_influence", self.window_influence, 0, 1)
-        _require_range("tracker.size_lr", self.size_lr, 0, 1)
-        _require_range("tracker.context_amount", self.context_amount, 0, 10)
-        _require_range("tracker.small_target", self.small_target, 0, 1)
-        _require_range("tracker.lost_score", self.lost_score, 0, 1)
-        _require_range("tracker.calibration", self.calibration, 0, 1)
-        _require_range("tracker.mask_threshold", self.mask_threshold, 0, 1)
         require(
             self.scale_count >= 1 and self.scale_count % 2 == 1,
             f"`tracker.scale_count` (={self.scale_count}) must be odd, so that one is the last "
             "frame's",
         )
-        _require_range("tracker.scale_step", self.scale_step, 1, 2)
-        _require_range("tracker.scale_penalty", self.scale_penalty, 0, 1)
-        require(
-            self.response_up >= 1,
-            f"`tracker.response_up` (={self.response_up}) must be at least 1",
-        )
-        for size in self.search_sizes(self.search_size):
-            _require_range("tracker.search_size", size, 1, _LARGEST_SEARCH)
+        self.search_sizes(self.search_size)  # which raises
 
     def search_sizes(self, first: int) -> tuple[int, ...]:
-        """Search sizes in the order in which a lost target is looked for, from `first` on."""
+        """Search sizes from `first` on, in the order in which a lost target is searched."""
         if self.long_term is None:
             return (first,)
         last = self.long_term.search_size
@@ -363,24 +377,23 @@ class TrackerConfig(_Checked):
             last > first,
             f"`tracker.long_term.search_size` (={last}) must exceed the usual one (={first})",
         )
-        _require_range("tracker.long_term.search_size", last, 1, _LARGEST_SEARCH)
         step = self.long_term.search_step or last - first
         return (*range(first, last, step), last)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SyntheticConfig(_Checked):
-    """A rendered set: deterministic from these numbers, nothing to download."""
+class SyntheticConfig(_Checked, place="synthetic."):
+    """A rendered set, determined by these fields; nothing to download."""
 
-    split: Literal["train", "test"] = "train"  # the splits share no object and no background
-    seed: int = 0  # another seed gives another set
-    sequences: int = 200  # how many
-    frames: int = 60  # frames in each sequence
-    frame_step: int = 1  # keep every n-th frame
-    width: int = 320  # width of a frame, pixels
-    height: int = 240  # height of a frame, pixels
+    split: Literal["train", "test"] = "train"  # splits share no objects and no backgrounds
+    seed: Seed = 0
+    sequences: Million = 200  # how many
+    frames: Million = 60  # frames in each sequence
+    frame_step: Million = 1  # keep every n-th frame
+    width: FrameSide = 320  # width of a frame, pixels
+    height: FrameSide = 240  # height of a frame, pixels
     # Folders of objects with alpha or masks, instead of drawn ones (docs/data.md); relative
-    # to where the command runs
+    # to the current folder
     sprites: tuple[str, ...] = ()
     backgrounds: tuple[str, ...] = ()  # folders of photographs, instead of drawn scenes
     part_prob: float = 0.0  # share of sequences whose target is a part of an object
@@ -388,14 +401,9 @@ class SyntheticConfig(_Checked):
     def _check(self):
         require(
             0 <= self.part_prob <= 1 and (self.sprites or not self.part_prob),
-            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1], and is for "
-            f"`synthetic.sprites` (={self.sprites}) alone: give folders, or set it to 0",
+            f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1] and needs "
+            f"`synthetic.sprites` (={self.sprites}): give folders, or set it to 0",
         )
-        for name in ("sequences", "frames", "frame_step"):
-            _require_range(f"synthetic.{name}", getattr(self, name), 1, 1_000_000)
-        _require_range("synthetic.seed", self.seed, 0, _LARGEST_SEED)
-        for name in ("width", "height"):
-            _require_range(f"synthetic.{name}", getattr(self, name), 96, 8192)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -404,8 +412,9 @@ class SourceConfig(_Checked):
 
     path: str = ""  # a folder of prepared records; empty for a rendered set
     synthetic: SyntheticConfig | None = None
-    frame_range: int = 100  # DATASET.*.FRAME_RANGE: template and search at most this far apart
-    weight: float = 1.0  # share of the pairs, relative to the other sources
+    # DATASET.*.FRAME_RANGE: template and search at most this far apart
+    frame_range: Natural = 100
+    weight: Positive = 1.0  # share of the pairs, relative to the other sources
     # DATASET.*.NUM_USE: how many of its videos (or images) one pass over the mix takes; the
     # share of the pairs is then weight * num_use. -1: each once; 0: weight alone decides
     num_use: int = 0
@@ -421,79 +430,56 @@ class SourceConfig(_Checked):
             f"a source needs either `path` (={self.path!r}) or `synthetic` "
             f"(={self.synthetic}), and not both",
         )
-        require(
-            self.frame_range >= 0,
-            f"`frame_range` (={self.frame_range}) must not be negative",
-        )
-        require(
-            math.isfinite(self.weight) and self.weight > 0,
-            f"`weight` (={self.weight}) of a source must be positive",
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig(_Checked):
-    """How one image of a pair is disturbed (DATASET.TEMPLATE.*, DATASET.SEARCH.*)."""
+    """How one image of a pair is augmented (DATASET.TEMPLATE.*, DATASET.SEARCH.*)."""
 
-    shift: float = 0.0  # pixels, within +-shift on each axis
+    shift: NotNegative = 0.0  # pixels, within +-shift on each axis
     # Distribution of the offset: uniform, a truncated normal of half the range, or one in
     # which every share of padding is equally frequent (see data/offsets.py)
     shift_law: Literal["uniform", "gaussian", "inverse_padding"] = "uniform"
-    scale: float = 0.0  # uniform in +-scale on each axis
-    blur: float = 0.0  # probability of a motion blur
-    flip: float = 0.0  # probability of a horizontal flip
-    color: float = 1.0  # probability of a change of colour
-
-    def _check(self):
-        require(
-            math.isfinite(self.shift) and self.shift >= 0,
-            f"`shift` (={self.shift}) must not be negative",
-        )
-        _require_range("scale", self.scale, 0, 0.99)
-        for name in ("blur", "flip", "color"):
-            _require_range(name, getattr(self, name), 0, 1)
+    scale: Annotated[float, _between(0, 0.99)] = 0.0  # uniform in +-scale on each axis
+    blur: Share = 0.0  # probability of a motion blur
+    flip: Share = 0.0  # probability of a horizontal flip
+    color: Share = 1.0  # probability of a change of colour
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DataConfig(_Checked):
-    """Where pairs come from and how they are drawn."""
+class DataConfig(_Checked, place="data."):
+    """Where training pairs come from and how they are sampled."""
 
     sources: tuple[SourceConfig, ...] = ()
-    crop_size: int = 511  # side of a stored crop; the template's share of it is template_size
+    # side of a stored crop, pixels
+    crop_size: Annotated[int, _between(1, 8192)] = 511
     template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
     search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
-    negative_prob: float = 0.2  # DATASET.NEG: share of negative pairs
-    # DaSiamRPN's semantic negatives: share of the negative pairs whose search image shows
-    # another instance of the template's category
-    same_category_prob: float = 0.0
-    other_category_prob: float = 0.0  # the same with an object of another category
-    gray_prob: float = 0.0  # DATASET.GRAY: share of pairs without colour
+    negative_prob: Share = 0.2  # DATASET.NEG: share of negative pairs
+    # DaSiamRPN's semantic negatives: share of negative pairs whose search image shows another
+    # instance of the template's category
+    same_category_prob: Share = 0.0
+    other_category_prob: Share = 0.0  # the same, with another category
+    gray_prob: Share = 0.0  # DATASET.GRAY: share of grey-level pairs
     positive_iou: float = 0.6  # TRAIN.THR_HIGH: anchors above this IoU are positive
     negative_iou: float = 0.3  # TRAIN.THR_LOW: anchors below this IoU are negative
-    positives: int = 16  # TRAIN.POS_NUM: anchors chosen in one pair, at most
-    anchors: int = 64  # TRAIN.TOTAL_NUM: positives and negatives
+    positives: int = 16  # TRAIN.POS_NUM: positive anchors per pair, at most
+    anchors: int = 64  # TRAIN.TOTAL_NUM: anchors per pair
     negatives_in_negative_pair: int = 16  # TRAIN.NEG_NUM: anchors of a negative pair
-    # Which anchors are chosen, where there are more than wanted: "drawn" one after the other,
-    # or those that come first in a random order, which a device can choose as well
+    # How anchors are sampled where there are too many: "drawn" one by one, or the first ones
+    # of a random ranking, which also runs on a device
     anchor_choice: Literal["drawn", "ranked"] = "drawn"
-    # SiamFC: no anchors, but cells at most `response_radius` pixels from the target's centre
+    # SiamFC: no anchors, but cells within `response_radius` pixels of the target's centre
     labels: Literal["anchors", "response"] = "anchors"
-    response_radius: float = 16.0  # SiamFC: pixels
+    response_radius: NotNegative = 16.0  # SiamFC: pixels
     # SiamFC: how the distance from the centre is measured
     response_distance: Literal["manhattan", "euclidean"] = "manhattan"
     # Where colour, blur, flip and the labels are computed; "device" is inside the step
     finish_on: Literal["host", "device"] = "host"
-    num_workers: int = 0  # processes that read ahead; 0 reads in threads
-    num_threads: int = 0  # threads that read ahead; 0 for one on each core
+    num_workers: Workers = 0  # processes that read ahead; 0 reads in threads
+    num_threads: Workers = 0  # threads that read ahead; 0 for one on each core
 
     def _check(self):
-        for name in (
-            "negative_prob",
-            "same_category_prob",
-            "other_category_prob",
-            "gray_prob",
-        ):
-            _require_range(f"data.{name}", getattr(self, name), 0, 1)
         semantic = self.same_category_prob + self.other_category_prob
         require(
             semantic <= 1,
@@ -514,10 +500,6 @@ class DataConfig(_Checked):
             f"{self.anchor_choice!r}) to be 'ranked'",
         )
         require(
-            self.response_radius >= 0,
-            f"`data.response_radius` (={self.response_radius}) must not be negative",
-        )
-        require(
             0 <= self.negative_iou <= self.positive_iou <= 1,
             f"`data.negative_iou` (={self.negative_iou}) must not exceed "
             f"`data.positive_iou` (={self.positive_iou}), both in [0, 1]",
@@ -527,99 +509,64 @@ class DataConfig(_Checked):
             f"`data.positives` (={self.positives}) must be positive and at most "
             f"`data.anchors` (={self.anchors})",
         )
-        _require_range("data.num_workers", self.num_workers, 0, 1024)
-        _require_range("data.num_threads", self.num_threads, 0, 1024)
-        _require_range("data.crop_size", self.crop_size, 1, 8192)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LossConfig(_Checked):
-    """Weights of the losses; `data.labels` of "response" have SiamFC's logistic loss alone."""
+class LossConfig(_Checked, place="loss."):
+    """Weights of the losses; with `data.labels` "response", only SiamFC's logistic loss."""
 
-    cls_weight: float = 1.0  # TRAIN.CLS_WEIGHT: of the classification loss
-    loc_weight: float = 1.2  # TRAIN.LOC_WEIGHT: of the box loss
+    cls_weight: NotNegative = 1.0  # TRAIN.CLS_WEIGHT: of the classification loss
+    loc_weight: NotNegative = 1.2  # TRAIN.LOC_WEIGHT: of the box loss
     # "l1" is what PySOT computes, "smooth_l1" what the paper says
     loc_distance: Literal["l1", "smooth_l1"] = "l1"
     # Weight of a loss 1 - GIoU of the predicted boxes, beside `loc_distance`
-    iou_weight: float = 0.0
-    # The classification target of a positive is the IoU of its predicted box, to this power;
-    # 0 is off: the target is 1
-    iou_aware: float = 0.0
-
-    def _check(self):
-        for name in ("cls_weight", "loc_weight", "iou_weight"):
-            value = getattr(self, name)
-            require(
-                math.isfinite(value) and value >= 0,
-                f"`loss.{name}` (={value}) must not be negative",
-            )
-        _require_range("loss.iou_aware", self.iou_aware, 0, 1)
+    iou_weight: NotNegative = 0.0
+    # The classification target of a positive is the IoU of its predicted box to this power;
+    # 0: the target is 1
+    iou_aware: Share = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OptimConfig(_Checked):
+class OptimConfig(_Checked, place="optim."):
     """SGD: a stepwise warm-up from `warmup_lr` to `lr`, then a decay to `end_lr`.
 
-    The neck and the heads are always trained. The backbone can be frozen at first, its batch
-    norm in inference mode; from then on, the stages that are chosen are trained.
+    Neck and heads are always trained. The backbone can be frozen for the first epochs, its
+    batch norms in inference mode; after that, the chosen stages are trained.
     """
 
-    lr: float = 0.005  # learning rate after the warm-up
-    end_lr: float = 0.0005  # learning rate of the last epoch
-    warmup_lr: float = 0.001  # learning rate of the first epoch
-    warmup_epochs: int = 5  # 0 for none
-    # After the warm-up, "log" decays log-linearly; "hold" keeps `lr` and decays in the last
+    lr: Positive = 0.005  # learning rate after the warm-up
+    end_lr: Positive = 0.0005  # learning rate of the last epoch
+    warmup_lr: Positive = 0.001  # learning rate of the first epoch
+    warmup_epochs: Natural = 5  # 0 for none
+    # After the warm-up, "log" decays log-linearly; "hold" keeps `lr` and decays over the last
     # tenth of the epochs
     schedule: Literal["log", "hold"] = "log"
-    momentum: float = 0.9  # of SGD
-    weight_decay: float = 1e-4  # on every trained parameter
-    clip_norm: float | None = 10.0  # largest norm of the whole gradient; None does not clip
-    # TRAIN.BATCH_SIZE, the pairs on each of PySOT's GPUs. It sums the GPUs' mean gradients:
-    # the mean over our whole batch is multiplied by batch_size / summed_batch. None: by one
-    summed_batch: int | None = None
-    backbone_train_epoch: int = 0  # BACKBONE.TRAIN_EPOCH: epochs with the backbone frozen
-    # BACKBONE.TRAIN_LAYERS: its stages that are trained from then on; None: all of them
+    momentum: Share = 0.9  # of SGD
+    weight_decay: NotNegative = 1e-4  # of every trained parameter
+    # largest global norm of the gradient; None: no clipping
+    clip_norm: Annotated[float | None, _POSITIVE] = 10.0
+    # TRAIN.BATCH_SIZE, the pairs per GPU in PySOT, which sums the GPUs' mean gradients: our
+    # mean gradient is multiplied by batch_size / summed_batch. None: by 1
+    summed_batch: Annotated[int | None, _POSITIVE] = None
+    backbone_train_epoch: Natural = 0  # BACKBONE.TRAIN_EPOCH: epochs with the backbone frozen
+    # BACKBONE.TRAIN_LAYERS: stages trained after that; None: all
     backbone_train_stages: tuple[str, ...] | None = None
-    backbone_lr_scale: float = 1.0  # BACKBONE.LAYERS_LR: their rate, relative to the heads'
-    # Batch norms of the backbone's trained stages: on the batch, or with "fixed" running
-    # statistics; scale and bias are trained either way
+    # BACKBONE.LAYERS_LR: learning rate of those stages, relative to the heads'
+    backbone_lr_scale: Annotated[float, _BACKBONE_SCALE] = 1.0
+    # Batch norms of the trained stages: batch statistics, or "fixed" running statistics;
+    # scale and bias are trained either way
     backbone_norm: Literal["batch", "fixed"] = "batch"
-    head_norm: Literal["batch", "fixed"] = "batch"  # the same of the neck and the heads
-
-    def _check(self):
-        for name in ("lr", "end_lr", "warmup_lr", "clip_norm", "summed_batch"):
-            value = getattr(self, name)
-            if value is None and name in ("clip_norm", "summed_batch"):
-                continue
-            require(
-                math.isfinite(value) and value > 0,
-                f"`optim.{name}` (={value}) must be positive",
-            )
-        for name in ("warmup_epochs", "backbone_train_epoch"):
-            require(
-                getattr(self, name) >= 0,
-                f"`optim.{name}` (={getattr(self, name)}) must not be negative",
-            )
-        _require_range("optim.momentum", self.momentum, 0, 1)
-        require(
-            math.isfinite(self.weight_decay) and self.weight_decay >= 0,
-            f"`optim.weight_decay` (={self.weight_decay}) must not be negative",
-        )
-        require(
-            math.isfinite(self.backbone_lr_scale) and self.backbone_lr_scale > 0,
-            f"`optim.backbone_lr_scale` (={self.backbone_lr_scale}) must be positive; to "
-            "freeze the backbone, let `optim.backbone_train_stages` be empty",
-        )
+    head_norm: Literal["batch", "fixed"] = "batch"  # the same for neck and heads
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitConfig(_Checked):
-    """What a run starts from; one that is resumed never reads it again."""
+    """The weights that a new run starts from; a resumed run ignores them."""
 
-    # The name of a tracker that ships, a checkpoint or work directory of ours, a release file,
-    # or a file that `siamjax convert` takes; empty starts from random numbers
+    # A tracker that ships (by name), a checkpoint, a work directory, a release file, or a file
+    # that `siamjax convert` reads; empty: random initialisation
     path: str = ""
-    # Which parts are taken: backbone, neck, head, fusion. None named: all that are there
+    # Parts to load; empty: all that the weights have
     parts: tuple[Literal["backbone", "neck", "head", "fusion"], ...] = ()
 
     def _check(self):
@@ -632,78 +579,49 @@ class InitConfig(_Checked):
             )
         require(
             bool(self.path) or not self.parts,
-            f"`init.parts` (={self.parts}) need `init.path`, the weights to take them from",
+            f"`init.parts` (={self.parts}) need `init.path`, the weights to load",
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig(_Checked):
-    """How long, how much at once, and what is written on the way."""
+class TrainConfig(_Checked, place="train."):
+    """Length of a run, batch size, parallelism, logs and checkpoints."""
 
-    seed: int = 123456  # of the initial parameters and of the data
-    batch_size: int = 28  # pairs in one step over all devices together
-    epochs: int = 20  # of the whole run
-    pairs_per_epoch: int = 600_000  # pairs in one epoch
-    # One program over a mesh of all devices, or one program a device
+    seed: Seed = 123456  # of the initial parameters and of the data
+    # pairs per step, over all devices
+    batch_size: Annotated[int, _between(1, 10**6)] = 28
+    epochs: Annotated[int, _between(1, 10**5)] = 20  # of the whole run
+    pairs_per_epoch: Count = 600_000  # pairs in one epoch
+    # One program over a mesh of all devices, or one program per device
     parallel: Literal["jit", "pmap"] = "jit"
-    # What batch norm is computed over: the whole batch, or (as PySOT does) each device's part
+    # Batch norm over the whole batch, or (as in PySOT) over each device's part
     batch_stats: Literal["global", "device"] = "global"
-    # Parts of a batch that are computed one after the other, their gradients added up: less
-    # memory, and the same gradient but for batch norm, which sees one part at a time
-    micro_batches: int = 1
-    # A moving average of parameters and running statistics is kept beside them, new =
-    # decay * old + (1 - decay) * current, and is what validation and users of checkpoints get.
-    # After n steps the decay is at most (1 + n) / (10 + n). 0 keeps none
-    average_decay: float = 0.0
-    log_every: int = 20  # steps between two lines of metrics
-    checkpoint_every: int = 1000  # steps between two checkpoints; the last step has one too
-    keep_checkpoints: int = 2  # how many of the last; the best in validation is kept too
+    # Gradient accumulation over this many parts of a batch: less memory; batch norm sees one
+    # part at a time
+    micro_batches: Count = 1
+    # Exponential moving average of parameters and running statistics, which validation and
+    # users of checkpoints get; after n steps the decay is at most (1 + n) / (10 + n). 0: none
+    average_decay: Annotated[float, _DECAY] = 0.0
+    log_every: Count = 20  # steps between lines of metrics
+    checkpoint_every: Count = 1000  # steps between checkpoints; the last step has one, too
+    keep_checkpoints: Count = 2  # the last n are kept, and the best in validation
     # A step with a larger loss, or a loss or gradient that is not finite, is skipped
-    max_loss: float = 1e4
-    max_skipped: int = 20  # a run with more skipped steps is stopped
+    max_loss: Positive = 1e4
+    max_skipped: Natural = 20  # a run with more skipped steps stops
     tensorboard: bool = False  # metrics for TensorBoard as well; needs tensorboardX
-    picture_every: int = 0  # steps between two pictures of pairs for TensorBoard; 0 for none
+    # steps between images of pairs for TensorBoard; 0: none
+    picture_every: Natural = 0
 
     def _check(self):
-        _require_range("train.seed", self.seed, 0, _LARGEST_SEED)
-        for name in (
-            "batch_size",
-            "micro_batches",
-            "epochs",
-            "pairs_per_epoch",
-            "log_every",
-            "checkpoint_every",
-            "keep_checkpoints",
-        ):
-            require(
-                getattr(self, name) >= 1,
-                f"`train.{name}` (={getattr(self, name)}) must be at least 1",
-            )
-        require(
-            self.picture_every >= 0,
-            f"`train.picture_every` (={self.picture_every}) must not be negative",
-        )
         require(
             self.pairs_per_epoch >= self.batch_size,
             f"`train.pairs_per_epoch` (={self.pairs_per_epoch}) must be at least "
             f"`train.batch_size` (={self.batch_size})",
         )
-        _require_range("train.batch_size", self.batch_size, 1, 10**6)
-        _require_range("train.epochs", self.epochs, 1, 10**5)
         require(
             self.steps < 2**31,
             f"`train.epochs` (={self.epochs}) of {self.steps_per_epoch} steps each are more "
             "than the 2^31 - 1 steps that can be counted",
-        )
-        require(self.max_loss > 0, f"`train.max_loss` (={self.max_loss}) must be positive")
-        require(
-            0 <= self.average_decay < 1,
-            f"`train.average_decay` (={self.average_decay}) must lie in [0, 1); 0 keeps no "
-            "average",
-        )
-        require(
-            self.max_skipped >= 0,
-            f"`train.max_skipped` (={self.max_skipped}) must not be negative",
         )
 
     @property
@@ -718,22 +636,17 @@ class TrainConfig(_Checked):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ValidationConfig(_Checked):
-    """Tracks sequences with what has been learnt so far, in one pass, as training goes on."""
+class ValidationConfig(_Checked, place="validation."):
+    """Validation during training: one-pass evaluation of the current weights."""
 
-    data: str = ""  # a benchmark's own folder, or a json file of PySOT's; empty for none
+    data: str = ""  # a benchmark's folder, or a json file of PySOT's; empty: no validation
     benchmark: str = "otb"  # its layout, as in eval.py
-    sequences: tuple[str, ...] = ()  # only these sequences; by default all
-    max_frames: int = 0  # use the first frames of each sequence; 0 for all
-    every: int = 0  # steps between two validations; 0 for one an epoch; the last step has one
-    slots: int = 8  # sequences in one device call
+    sequences: tuple[str, ...] = ()  # only these; empty: all
+    max_frames: Natural = 0  # only the first frames of each sequence; 0: all
+    every: Natural = 0  # steps between validations; 0: every epoch. The last step has one
+    slots: Count = 8  # sequences tracked side by side
 
     def _check(self):
-        for name, lowest in {"max_frames": 0, "every": 0, "slots": 1}.items():
-            require(
-                getattr(self, name) >= lowest,
-                f"`validation.{name}` (={getattr(self, name)}) must be at least {lowest}",
-            )
         require(
             self.max_frames != 1,
             "`validation.max_frames` (=1) leaves nothing to track; use 2 or more, or 0 for all",
@@ -785,6 +698,9 @@ class Config(_Checked):
         for first in (self.tracker.search_size, self.tracker.small_target_search_size):
             for size in self.tracker.search_sizes(first) if first else ():
                 self.model.score_size_for(size)
+
+    def check_training(self) -> None:
+        """Rules between parts that only training has; raises `ConfigError`."""
         require(
             self.model.correlation != "plain" or self.data.labels == "response",
             f"`data.labels` (={self.data.labels!r}) must be 'response' for "

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import siamjax.config
-from siamjax.config import Config, ConfigError, did_you_mean, require
+from siamjax.config import Config, ConfigError, ModelConfig, did_you_mean, require
 from siamjax.files import printable
 from siamjax.text import TextError, read_json
 
@@ -109,12 +109,20 @@ def _explained(error: BaseException) -> str:
         return printable(f"{type(error).__name__}: {error}")
     fields = [field.name for field in dataclasses.fields(owner)]
     hint = did_you_mean(match[2], fields) or f"; its fields are {fields}"
+    if match[2] == "score_size":
+        hint = "; it follows from the other sizes, so leave it out"
     return f"{match[1]} has no field {match[2]!r}{hint}"
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:
-    """The configuration as plain JSON-ready values."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """The configuration as plain JSON-ready values.
+
+    `model.score_size` is among them, as it was when it was a field, so that fingerprints,
+    studies and work directories of then compare equal.
+    """
+    values = json.loads(json.dumps(dataclasses.asdict(config)))
+    values["model"]["score_size"] = config.model.score_size
+    return values
 
 
 def config_from_dict(values: dict[str, Any]) -> Config:
@@ -128,6 +136,8 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             isinstance(value, dict),
             f"`{where}` must hold the fields of {kind.__name__}, not {value!r:.60}",
         )
+        if kind is ModelConfig and "score_size" in value:
+            return _built_before(value, where)
         hints = typing.get_type_hints(kind)
         for key in value:
             require(
@@ -149,6 +159,19 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         present = next(a for a in arguments if a is not type(None))
         return None if value is None else _build(present, value, where)
     return value
+
+
+def _built_before(values: dict[str, Any], where: str) -> ModelConfig:
+    """A model that states its `score_size`, which was a field once; it must agree."""
+    stated = values["score_size"]
+    model = _build(ModelConfig, {k: v for k, v in values.items() if k != "score_size"}, where)
+    require(
+        stated == model.score_size,
+        f"`model.score_size` (={stated!r}) must be (search_size - template_size) / stride + 1 "
+        f"+ base_size = ({model.search_size} - {model.template_size}) / "
+        f"{model.anchors.stride} + 1 + {model.base_size} = {model.score_size}; leave it out",
+    )
+    return model
 
 
 def changed(config: Config, values: dict[str, Any]) -> Config:

@@ -1,14 +1,14 @@
-"""The errors that a user can mend: commands print their message and nothing else.
+"""Errors that the user can fix: commands print their message without a traceback.
 
-Whatever is raised that is neither a `SiamjaxError` nor an `OSError` is a fault of siamjax, and
-keeps its traceback.
+Any exception that is neither a `SiamjaxError` nor an `OSError` is a bug, and keeps its
+traceback.
 """
 
 
 class SiamjaxError(Exception):
-    """The base of every error that siamjax raises on purpose.
+    """The base of all errors that siamjax raises deliberately.
 
-    Its message names the thing, shows its value, states the rule and offers the way out.
+    The message names the offending value, states the rule and suggests a fix.
     """
 
 
@@ -17,13 +17,13 @@ class InputError(SiamjaxError, ValueError):
 
 
 class RefusedError(InputError):
-    """A frame or a box that nothing can be tracked in: an evaluation leaves its sequence out.
+    """A frame or box that cannot be tracked; an evaluation leaves its sequence out.
 
-    Any other error in the midst of an evaluation stops it.
+    Any other error in the middle of an evaluation stops it.
     """
 
 
 def require_between(name: str, value: float, low: float, high: float) -> None:
-    """Raises `InputError` for a number outside of its bounds, both included, and for NaN."""
+    """Raises `InputError` for a number outside its bounds (inclusive), and for NaN."""
     if not low <= value <= high:
         raise InputError(f"`{name}` (={value}) must lie between {low} and {high}")

@@ -1,15 +1,16 @@
-"""Files: written whole or not at all, and called after any name without leaving their folder.
+"""Atomic writing of files and folders, and safe file names.
 
-A name is whatever the world calls a sequence, a tracker or a class: it comes out of other
-people's files. `file_name` makes one component of a path of it. Ordinary names stay as they
-are; what is special on any file system is written as in a web address, `a/b` as `a%2Fb`; a
-name that is too long is cut, and a digest of the whole stands at its end.
+Names of sequences, trackers and classes come from other people's files and may contain
+anything. `file_name` turns one into a single path component. Ordinary names are unchanged;
+characters that are special on some file system are percent-encoded, `a/b` as `a%2Fb`; a name
+that is too long is truncated and ends with a digest of the whole.
 """
 
 import contextlib
 import errno
 import hashlib
 import os
+import platform
 import re
 import shutil
 import stat
@@ -18,15 +19,15 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-# Bytes of a file's name, of which most file systems take 255: suffixes such as
-# `_001_confidence.value` and a temporary file's still find room.
+# Bytes of a file name; most file systems allow 255, which leaves room for suffixes such as
+# `_001_confidence.value` and those of temporary files.
 _LONGEST = 180
-_CUT = "%~"  # before the digest of a name that is cut
-# What ends or means something on some file system; control characters and what has no form
-# of its own (bidirectional overrides, line separators, halves of surrogate pairs) are as well.
+_CUT = "%~"  # before the digest of a truncated name
+# Characters that are special on some file system; control and formatting characters
+# (bidirectional overrides, line separators, lone surrogates) are escaped too.
 _SPECIAL = set('/\\:*?"<>|')
 _FORMLESS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-# Devices of Windows, with any suffix; and the folders and files of ours beside such names.
+# Device names of Windows, with any suffix; and the names of our own folders and files.
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE | re.DOTALL)
 _OURS = {
     "times",
@@ -38,17 +39,18 @@ _OURS = {
     "tracker.json",
 }
 _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
-_NAMES = ".names"  # a hidden folder with what is cut from long names
+_SCRATCH = ".unfinished-"
+_NAMES = ".names"  # hidden folder with the full forms of truncated names
 
 
 def file_name(name: str) -> str:
-    """One component of a path for any string; `original_name` gives the string back.
+    """A path component for any string; `original_name` is the inverse.
 
-    Different names have different file names, but for file systems that fold case.
+    Different names have different file names, except on case-insensitive file systems.
     """
     safe = "".join(
         _escaped(c) if c in _SPECIAL or unicodedata.category(c) in _FORMLESS else c
-        # what would be read as an escape is escaped itself
+        # anything that looks like an escape is escaped itself
         for c in re.sub(r"%(?=[0-9A-Fa-f]{2}|~)", "%25", name)
     )
     if safe.casefold() in _OURS or _DEVICE.fullmatch(safe) or safe[:1] in (".", " "):
@@ -69,9 +71,10 @@ def _escaped(character: str) -> str:
 
 
 def original_name(safe: str, folder: Path | None = None) -> str:
-    """The string that `file_name` made `safe` of; what it did not make stays as it is.
+    """The string that `file_name` made `safe` from; other file names are returned unchanged.
 
-    A name that was cut is found where `keep_name` noted it, in `folder`; else it stays cut.
+    The full form of a truncated name is read from where `keep_name` stored it, in `folder`;
+    without that it stays truncated.
     """
     if safe == _CUT:
         return ""
@@ -93,7 +96,7 @@ def _unescaped(match: re.Match) -> str:
 
 
 def keep_name(folder: Path, name: str) -> None:
-    """Notes in a folder what is cut from a long name, for `original_name`; raises `OSError`."""
+    """Stores a truncated name in full for `original_name`; raises `OSError`."""
     safe = file_name(name)
     note = Path(folder) / _NAMES / safe
     if _CUT in safe and safe != _CUT and not note.is_file():
@@ -101,16 +104,16 @@ def keep_name(folder: Path, name: str) -> None:
 
 
 def printable(text: str) -> str:
-    r"""A text in one line that a terminal, a table and UTF-8 can hold: the rest as `\x1b`."""
+    r"""The text as one printable line, with anything else escaped, such as `\x1b`."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a path to write to, which becomes `path` at the end of the block, whole.
+    """Yields a temporary path, which atomically replaces `path` at the end of the block.
 
-    Where the block fails, nothing is left and what was at `path` stays. The folder is made.
-    Raises `OSError` whose message names the file.
+    If the block fails, the temporary file is removed and `path` is unchanged. The folder is
+    created. Raises `OSError` whose message names the file.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.partial")
@@ -121,7 +124,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException as error:
-        with contextlib.suppress(OSError):  # where even the folder could not be made
+        with contextlib.suppress(OSError):  # the folder itself may be missing
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             hint = "; free some space and start again" if error.errno == errno.ENOSPC else ""
@@ -134,33 +137,65 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Gives an empty folder to fill, which becomes `path` at the end of the block, whole.
+    """Yields an empty folder, which atomically becomes `path` at the end of the block.
 
-    Raises `OSError`, whose message names the folder, also where something came to be in
-    `path` meanwhile; nothing is left then, nor where the block fails.
+    `path` may be an empty folder before. Raises `OSError`, whose message names the folder,
+    also if `path` is not empty at the end. Nothing is left if it or the block fails; what a
+    killed process leaves is removed by the next one.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}.", dir=path.parent))
-        try:
+        with scratch_folder(path.parent) as scratch:
+            temporary = scratch / path.name
+            temporary.mkdir()
             yield temporary
-            temporary.chmod(0o755)  # mkdtemp's folder is its owner's alone
+            with contextlib.suppress(OSError):
+                path.rmdir()  # Windows replaces no folder, not even an empty one
             os.replace(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise OSError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
 
 
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A hidden temporary folder in `parent`, removed at the end of the block.
+
+    Its name contains the machine and the process. Folders of processes of this machine that
+    have ended are removed first.
+    """
+    machine = _SCRATCH + (re.sub(r"\W", "_", platform.node()) or "here")
+    pattern = re.compile(rf"{re.escape(machine)}-(\d+)-\w+")
+    for folder in parent.glob(f"{_SCRATCH}*"):
+        match = pattern.fullmatch(folder.name)
+        if match and not is_running(int(match[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+    owner = f"{machine}-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(dir=parent, prefix=owner) as scratch:
+        yield Path(scratch)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine runs; True where that is unknown."""
+    if os.name == "nt":  # where signal 0 ends the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
 class _Writable(Exception):
-    """A file could be written; nothing is to be left of the trial."""
+    """Ends the trial of `require_writable` without leaving a file."""
 
 
 def require_writable(path: Path) -> None:
-    """Makes the folder of a file that is to be written after long work.
+    """Checks, before long work, that a file can be written, and creates its folder.
 
-    Raises `OSError`, whose message names the file, where that would fail then.
+    Raises `OSError`, whose message names the file, if it cannot.
     """
     with contextlib.suppress(_Writable), replacing(path) as temporary:
         with contextlib.suppress(FileNotFoundError):
@@ -171,10 +206,10 @@ def require_writable(path: Path) -> None:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    r"""Writes a file whole or not at all, text as UTF-8.
+    r"""Writes a file atomically, text as UTF-8.
 
-    What UTF-8 cannot hold, half of a surrogate pair, is written as `\udcff`. Raises `OSError`
-    whose message names the file; whatever was there before stays.
+    Lone surrogates, which UTF-8 cannot encode, are written as `\udcff`. Raises `OSError`
+    whose message names the file; the previous file is unchanged then.
     """
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")

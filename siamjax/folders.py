@@ -1,8 +1,8 @@
-"""Files in folders: what is seen, and in which order. Every list of images is made here.
+"""Listing of files and folders in natural order. Every list of images is made here.
 
-Hidden files and what systems leave behind (`._0001.jpg`, `.DS_Store`, `Thumbs.db`,
-`__MACOSX`) are never seen. A suffix counts in any case, and numbers compare as numbers:
-2 before 10, and 9.75 before 10.5.
+Hidden files and those of operating systems (`._0001.jpg`, `.DS_Store`, `Thumbs.db`,
+`__MACOSX`) are ignored. Suffixes are case-insensitive, and numbers compare as numbers: 2
+before 10, and 9.75 before 10.5.
 """
 
 import fnmatch
@@ -31,11 +31,11 @@ _FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")
 
 
 class FolderError(InputError):
-    """A folder's files cannot be put in order; the message names the folder and the files."""
+    """A folder's files have no unambiguous order; the message names the folder and files."""
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is none of the user's own."""
+    """Whether a file or folder of this name is hidden or an operating system's."""
     return name.startswith(".") or name.casefold() in _LEFT_BEHIND
 
 
@@ -66,12 +66,12 @@ def files_in(folder: str | Path, pattern: str) -> list[Path]:
 
 
 def folders_in(folder: str | Path) -> list[Path]:
-    """The folders of a folder in natural order; [] where there is no such folder."""
+    """The subfolders of a folder in natural order; [] if it does not exist."""
     return natural_order(Path(folder, e.name) for e in _visible(folder) if _is_folder(e))
 
 
 def files_below(root: str | Path, pattern: str) -> list[Path]:
-    """As `files_in`, and those of all folders inside, folder by folder.
+    """As `files_in`, recursively, folder by folder.
 
     Links to folders are followed, each folder once.
     """
@@ -101,23 +101,23 @@ def _visible(folder: str | Path) -> list[os.DirEntry]:
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
-    # asked of a link that leads round in a circle, an entry raises OSError
+    # DirEntry raises OSError for circular links
     return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
 
 
 def natural_order(paths: Iterable[Path]) -> list[Path]:
-    """Files or folders of one folder, sorted by name as people count.
+    """Files or folders of one folder, sorted by name with numbers in numeric order.
 
-    Names that are numbers throughout may have signs and exponents. A point between digits is
-    a decimal point (0.25 before 0.5), unless what follows it plainly counts: 1.9, 1.10, 1.11.
+    If all names are numbers, they may have signs and exponents. A dot between digits is a
+    decimal point (0.25 before 0.5), unless what follows is clearly a counter: 1.9, 1.10, 1.11.
     """
     return [path for _, path in _with_keys(paths)]
 
 
 def _with_keys(paths: Iterable[Path]) -> list[tuple[list, Path]]:
-    """Paths in natural order, each behind what it is compared by."""
+    """Paths in natural order, each with its sort key."""
     paths = list(paths)
-    # a suffix is left out, unless it is a number: folders have no suffix
+    # ignore suffixes, unless they are numbers: folders have no suffix
     names = [p.name if p.suffix[1:].isdecimal() else p.stem for p in paths]
     keyed = zip(_keys(names), paths, strict=True)
     return sorted(keyed, key=lambda pair: (_folded(pair[0]), pair[0], pair[1]))
@@ -128,10 +128,10 @@ def _folded(key: list) -> list:
 
 
 def _keys(names: list[str]) -> list[list]:
-    """For each name, text and numbers by turns, text first."""
+    """For each name, text and numbers alternating, text first."""
     has_decimals = _have_decimals(names)
     are_signed = has_decimals and all(map(_FLOAT.fullmatch, names))
-    # where all begin with a dash, it is no sign
+    # if all begin with a dash, it is a separator
     if are_signed and not all(name.startswith("-") for name in names):
         return [["", Decimal(name)] for name in names]
     number = r"([0-9]+(?:\.[0-9]+)?)" if has_decimals else r"([0-9]+)"
@@ -142,11 +142,11 @@ def _keys(names: list[str]) -> list[list]:
 
 
 def _have_decimals(names: list[str]) -> bool:
-    """Whether points between digits are decimal points, and not marks between two counters.
+    """Whether dots between digits are decimal points rather than separators of counters.
 
-    The order depends on it only where the digits behind them differ in number. Counters have
-    no zero in front, lie close together, and one of them, such as 10, ends in a zero, which
-    no decimal does that is printed short.
+    This matters only if the digits after them differ in number. Counters have no leading
+    zero, are close together, and one of them, such as 10, ends in a zero, which the shortest
+    form of a decimal does not.
     """
     behind = {digits for name in names for digits in re.findall(r"[0-9]\.([0-9]+)", name)}
     if len({len(digits) for digits in behind}) < 2:

@@ -1,12 +1,15 @@
-"""Which image can be used, and reading it: one rule for every image that enters.
+"""Reading and checking images: the single place through which every image enters.
 
-An image is `[h, w, 3]` uint8 BGR. Whatever OpenCV reads is an image, under any suffix, if it
-is whole, single and of at most `MAX_PIXELS`. Bytes behind its end do not matter.
+An image is `[h, w, 3]` uint8 BGR. Any format that OpenCV reads is accepted, whatever the
+suffix, if the file is complete, holds one image, and has at most `MAX_PIXELS`. Data after its
+end is ignored.
 """
 
+import contextlib
 import os
 import stat
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,27 +19,49 @@ import numpy as np
 from siamjax.errors import RefusedError
 from siamjax.signatures import HEAD, describe
 
-MAX_PIXELS = 1 << 27  # 134 million; a small file may claim thousands of millions
+MAX_PIXELS = 1 << 27  # 134 million; a small file may claim billions
 MAX_BYTES = 1 << 30
 _SOF = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _SOS = 0xDA
 _BARE = {0x00, 0x01, *range(0xD0, 0xDA), 0xFF}  # markers without a payload, and padding
 
 
+_threads_lock = threading.RLock()
+_threads_off: list[int] = []  # one entry per open block: the number of threads before it
+
+
+@contextlib.contextmanager
+def opencv_without_threads() -> Iterator[None]:
+    """Turns off OpenCV's threads until the last such block ends.
+
+    For code with its own reader threads or processes, with which OpenCV's would compete.
+    """
+    with _threads_lock:
+        _threads_off.append(_threads_off[0] if _threads_off else cv2.getNumThreads())
+        cv2.setNumThreads(0)
+    try:
+        yield
+    finally:
+        with _threads_lock:
+            before = _threads_off.pop()
+            if not _threads_off:
+                cv2.setNumThreads(before)
+
+
 class ImageError(RefusedError):
-    """An image, a frame or a video cannot be read; the message names the file."""
+    """An image, frame or video cannot be read; the message names the file."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as `[h, w, 3]` uint8 BGR, as `decode_image` gives it.
+    """Reads an image file as `[h, w, 3]` uint8 BGR, see `decode_image`.
 
-    Raises `ImageError`, which names the file, for one that is missing or cannot be used.
+    Raises `ImageError`, which names the file, if it is missing or unusable.
     """
     return decode_image(read_image_bytes(path), str(path))
 
 
 def read_image_bytes(path: str | Path) -> bytes:
-    """An image file as it is; raises `ImageError` for what is no file of a sane size."""
+    """The bytes of an image file; raises `ImageError` unless it is a file of sane size."""
     try:
         about = os.stat(path)
         # reading a pipe or a device might never end
@@ -48,7 +73,7 @@ def read_image_bytes(path: str | Path) -> bytes:
                 f"{path}: has {about.st_size:,} bytes; an image may have {MAX_BYTES:,}"
             )
         return Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # a name with a zero byte in it is a ValueError
+    except (OSError, ValueError) as error:  # a name with a zero byte raises ValueError
         if isinstance(error, ImageError):
             raise
         reason = getattr(error, "strerror", None) or error
@@ -58,13 +83,12 @@ def read_image_bytes(path: str | Path) -> bytes:
 def decode_image(
     content: bytes, name: str = "the image", *, keep_alpha: bool = False
 ) -> np.ndarray:
-    """The bytes of an image file as `[h, w, 3]` uint8 BGR.
+    """Decodes the bytes of an image file to `[h, w, 3]` uint8 BGR.
 
-    It is turned upright where its EXIF data says so. Grey becomes three equal channels,
-    palettes and CMYK become colours, alpha is dropped, and of 16 bits the upper 8 are kept.
-    With `keep_alpha`, an image that has an alpha channel is `[h, w, 4]`, and is not turned.
-    Raises `ImageError`, which begins with `name`, for what is empty, cut short, too large, an
-    animation, or no image.
+    EXIF orientation is applied. Grey becomes three equal channels, palettes and CMYK become
+    BGR, alpha is dropped, and 16 bits are reduced to the upper 8. With `keep_alpha`, an image
+    with an alpha channel is `[h, w, 4]`, without EXIF orientation. Raises `ImageError`, which
+    begins with `name`, for data that are empty, truncated, too large, animated, or no image.
     """
     if not content:
         raise ImageError(f"{name}: the file is empty")
@@ -79,7 +103,7 @@ def decode_image(
     if frames > 1:
         raise ImageError(f"{name}: holds {frames} images; save each as a file of its own")
     if frames == 0:
-        raise ImageError(f"{name}: no readable image: it is cut short")
+        raise ImageError(f"{name}: no readable image: it is truncated")
     try:
         encoded = np.frombuffer(content, np.uint8)
         image = cv2.imdecode(encoded, cv2.IMREAD_UNCHANGED if keep_alpha else cv2.IMREAD_COLOR)
@@ -100,16 +124,16 @@ def _what_is_wrong(content: bytes) -> str:
     if kind is None:
         return "no readable image, or a truncated one"
     if "TIFF" in kind:
-        kind += ", of a kind that is not read, or cut short; its samples must have 8 or 16 bits"
+        kind += ", unsupported or truncated; its samples must have 8 or 16 bits"
     elif "image" in kind:
-        kind += ", but a damaged one, or cut short"
+        kind += ", but damaged or truncated"
     return f"no readable image: it is {kind}"
 
 
 def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
-    """The segments of a JPEG's header up to its scan: marker, place of the payload, length.
+    """The segments of a JPEG header up to the scan: marker, offset of the payload, length.
 
-    Raises `ValueError`, `IndexError` or `struct.error` where the header ends too early.
+    Raises `ValueError`, `IndexError` or `struct.error` if the header is truncated.
     """
     place, marker = 2, 0
     while marker != _SOS:
@@ -122,14 +146,14 @@ def jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _stated(content: bytes) -> tuple[int, int, int]:
-    """Width, height and number of whole images, as the header says; 0, 0, 1 if unknown."""
+    """Width, height and number of complete images from the header; 0, 0, 1 if unknown."""
     if content[:2] == b"\xff\xd8":
         width = height = end = 0
         for marker, place, length in jpeg_segments(content):
             if marker in _SOF:
                 height, width = struct.unpack_from(">HH", content, place + 1)
             end = place + length
-        # Cut short, it would decode to a picture with a grey end; its last marker is missing.
+        # Truncated, it lacks the last marker, and would decode to an image with a grey end.
         return width, height, int(content.rfind(b"\xff\xd9") >= end)
     elif content[:8] == b"\x89PNG\r\n\x1a\n":
         return *struct.unpack_from(">II", content, 16), _count_png(content)
@@ -147,7 +171,7 @@ def _stated(content: bytes) -> tuple[int, int, int]:
 
 
 def _count_png(content: bytes) -> int:
-    """The number of images in a PNG; 0 where a chunk reaches beyond the end of the file."""
+    """The number of images in a PNG; 0 if a chunk extends beyond the end of the file."""
     place, count, kind = 8, 1, b""
     while kind != b"IEND":
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -160,7 +184,7 @@ def _count_png(content: bytes) -> int:
 
 
 def _count_gif(content: bytes) -> int:
-    """The number of images in a GIF: blocks follow each other, each in pieces with a length."""
+    """The number of images in a GIF: a sequence of blocks, each of sub-blocks with a length."""
 
     def skip_colours(place, flags):
         return place + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
@@ -179,7 +203,7 @@ def _count_gif(content: bytes) -> int:
 
 
 def _stated_in_tiff(content: bytes) -> tuple[int, int, int]:
-    """Of the first image; smaller copies of it (pyramids) and masks do not count."""
+    """Size of the first image, and the number of pages; thumbnails and masks do not count."""
     order = "<" if content[:1] == b"I" else ">"
     width = height = pages = 0
     (place,) = struct.unpack_from(f"{order}I", content, 4)

@@ -1,7 +1,7 @@
-"""A run holds its folder: two of them in one would overwrite each other's work.
+"""Locks on folders, so that two runs do not overwrite each other's work.
 
-The lock is the operating system's, on a hidden file in the folder, so that it dies with the
-process that holds it, however that ends. The file says who that is.
+The lock is the operating system's, on a hidden file in the folder, and is released with the
+process, however that ends. The file records its owner.
 """
 
 import contextlib
@@ -26,22 +26,24 @@ except ImportError:  # Windows
 LOCK_FILE = ".lock"
 _BUSY = (errno.EACCES, errno.EAGAIN)
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-_PATIENCE = 1.0  # seconds for which those who share a folder wait for each other's first words
-_held: set[int] = set()  # descriptors, which a forked child must not keep open
+_PATIENCE = (
+    1.0  # seconds that processes sharing a folder wait for the first to write its record
+)
+_held: set[int] = set()  # descriptors, which a forked child must close
 
 
 class BusyError(InputError):
-    """Another process works in a folder; the message says which, and since when."""
+    """A folder is locked by another process; the message says which, and since when."""
 
 
 @contextlib.contextmanager
 def held(folder: Path, option: str, *, shared_as: Any = None) -> Iterator[None]:
-    """Holds a folder, which is made, until the end of the block.
+    """Locks a folder, creating it if needed, until the end of the block.
 
-    `option` is what the user may give another value, `--out`. Processes that give an equal
-    `shared_as`, of JSON-ready values, hold the folder together. Raises `BusyError` where
-    somebody else holds it, `OSError` where it cannot be written. A file system without locks
-    gets a warning on stderr, and nothing is held.
+    `option` names the option for the folder, such as `--out`, in messages. Processes with an
+    equal `shared_as`, a JSON-ready value, share the lock. Raises `BusyError` if another
+    process holds it, `OSError` if it cannot be written. On a file system without locks a
+    warning is printed to stderr, and nothing is locked.
     """
     folder = Path(folder)
     made = not folder.exists()
@@ -53,7 +55,7 @@ def held(folder: Path, option: str, *, shared_as: Any = None) -> Iterator[None]:
             yield
     finally:
         if made:
-            with contextlib.suppress(OSError):  # not empty: it came to be used
+            with contextlib.suppress(OSError):  # not empty: it is in use
                 folder.rmdir()
 
 
@@ -61,7 +63,7 @@ def held(folder: Path, option: str, *, shared_as: Any = None) -> Iterator[None]:
 def held_file(
     file: Path, folder: Path, option: str, *, shared_as: Any = None
 ) -> Iterator[None]:
-    """As `held`, by a lock file elsewhere, in a folder that is there."""
+    """As `held`, with a lock file elsewhere, in an existing folder."""
     descriptor = _take(file, folder, option, shared_as)
     try:
         yield
@@ -89,7 +91,7 @@ def _take(file: Path, folder: Path, option: str, shared_as: Any) -> int | None:
                 if _is(file, descriptor):
                     _held.add(descriptor)
                     return descriptor
-                # else removed by its last holder between opening and locking
+                # otherwise removed by its last holder between opening and locking
             elif time.monotonic() >= deadline:
                 raise _busy(descriptor, folder, option)
             else:
@@ -99,8 +101,8 @@ def _take(file: Path, folder: Path, option: str, shared_as: Any) -> int | None:
             if error.errno not in _UNSUPPORTED:
                 raise
             print(
-                f"warning: the file system of {str(folder)!r} has no locks: see to it that no "
-                f"other run gets this `{option}`",
+                f"warning: the file system of {str(folder)!r} has no locks: make sure that "
+                f"no other run uses this `{option}`",
                 file=sys.stderr,
             )
             return None
@@ -111,14 +113,14 @@ def _take(file: Path, folder: Path, option: str, shared_as: Any) -> int | None:
 
 
 def _hold(descriptor: int, owner: dict[str, Any]) -> bool:
-    """Locks the file for its owner, alone or with those that share it."""
+    """Locks the file, exclusively or shared."""
     is_shared = owner["shared_as"] is not None
     if _lock(descriptor, fcntl.LOCK_EX):
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         if not is_shared:
             return True
-    # Between the two kinds of lock there is none: another may have come in between.
+    # Going from an exclusive to a shared lock is not atomic: another process may come first.
     return (
         is_shared
         and _lock(descriptor, fcntl.LOCK_SH)
@@ -137,7 +139,7 @@ def _lock(descriptor: int, kind: int) -> bool:
 
 
 def _release(file: Path, descriptor: int) -> None:
-    """Removes the file where nobody shares it, while it is still locked."""
+    """Removes the file, while it is still locked, if nobody shares it."""
     _held.discard(descriptor)
     with contextlib.suppress(OSError):
         if _lock(descriptor, fcntl.LOCK_EX) and _is(file, descriptor):
@@ -170,12 +172,12 @@ def _busy(descriptor: int, folder: Path, option: str) -> BusyError:
             f"{owner.get('since')} ({printable(words)[:200]})"
         )
     return BusyError(
-        f"{str(folder)!r} is held by {who}; let it end, or choose another `{option}`"
+        f"{str(folder)!r} is in use by {who}; wait for it, or choose another `{option}`"
     )
 
 
 def _forget() -> None:
-    """A forked child lets go, so that the lock dies with its parent."""
+    """Closes the descriptors in a forked child, so that the lock ends with its parent."""
     for descriptor in _held:
         with contextlib.suppress(OSError):
             os.close(descriptor)

@@ -1,14 +1,14 @@
-"""What a file is, by its first bytes: for messages about files that are not what they say."""
+"""File types by their first bytes, for messages about files of the wrong type."""
 
 import re
 from typing import NamedTuple
 
-HEAD = 4096  # bytes of a file that are worth reading; tar's mark is the farthest, at 257
-_UNPACK = "unpack it, and give the file that is inside"
+HEAD = 4096  # bytes to read; the farthest signature is tar's, at 257
+_UNPACK = "unpack it, and give the file inside"
 
 
 class Signature(NamedTuple):
-    """What a file is, in words that follow "it is", and what to do about it, if anything."""
+    """A file type as a phrase after "it is", and advice, if any."""
 
     what: str
     advice: str = ""
@@ -21,20 +21,20 @@ _SIGNATURES = [
             rb"(?i:(\xef\xbb\xbf)?\s*(<!--.{0,500}?-->\s*)?"
             rb"<(!doctype html|html|head|body|script))",
             "an HTML page",
-            "the download gave a web page in place of the file: fetch it again by its direct "
-            "address (often called raw or download), signed in where that is asked for",
+            "the download returned a web page instead of the file: fetch it again from its "
+            "direct address (often called raw or download), signed in if required",
         ),
         (
             rb"(\xef\xbb\xbf)?\s*<(\?xml|!DOCTYPE|!--)",
             "an XML document",
-            "if it is a server's answer in place of the file, fetch it again by its direct "
+            "if it is a server's reply instead of the file, fetch it again from its direct "
             "address",
         ),
         (
             rb"version https://git-lfs\.github\.com/spec/",
             "a pointer of Git LFS",
             "the file itself was not fetched: run `git lfs pull` in its repository, or "
-            "download it by its direct address",
+            "download it from its direct address",
         ),
         (
             rb"(\.\./|\.git/)*(\.git)?/?annex/objects/",
@@ -44,9 +44,9 @@ _SIGNATURES = [
         (
             rb"\x00{64}|\x00+\Z",
             "nothing but zero bytes at its start",
-            "its download or copy did not finish; fetch it again",
+            "its download or copy is incomplete; fetch it again",
         ),
-        (rb"\x00\x05\x16\x07", "what macOS keeps beside a file, not the file itself"),
+        (rb"\x00\x05\x16\x07", "macOS metadata of a file, not the file itself"),
         (rb"\x89PNG\r\n", "a PNG image"),
         (rb"\xff\xd8\xff", "a JPEG image"),
         (rb"GIF8", "a GIF image"),
@@ -71,17 +71,17 @@ _SIGNATURES = [
 
 
 def recognise(head: bytes) -> Signature | None:
-    """What a file with these first bytes is; None for what is not known."""
+    """The type of a file with these first bytes; None if unknown."""
     found = (signature for pattern, signature in _SIGNATURES if pattern.match(head))
     return next(found, None)
 
 
 def describe(head: bytes) -> str | None:
-    """As `recognise`, in one phrase that follows "it is"; it knows text as well."""
+    """As `recognise`, as one phrase after "it is"; recognises text as well."""
     if (seen := recognise(head)) is not None:
         return f"{seen.what}; {seen.advice}" if seen.advice else seen.what
     text = head[:HEAD].decode(errors="replace")
-    # the last character may have been cut
+    # the last character may be truncated
     if text and all(c.isprintable() or c.isspace() for c in text) and "\ufffd" not in text[:-1]:
-        return f"text, which begins {text.strip()[:40]!r}"
+        return f"text that begins {text.strip()[:40]!r}"
     return None

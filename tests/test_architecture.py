@@ -33,7 +33,7 @@ ALLOWED = {
     "geometry": set(),
     "video": set(),
     "display": set(),
-    "models": {"geometry"},
+    "models": {"geometry", "config"},
     "shipped": set(),
     "weights": {"models", "geometry", "config", "config_files"},
     "data": {"geometry", "config", "video"},

@@ -37,7 +37,7 @@ def test_a_good_set(prepared, capsys, tmp_path):
     out = shown(capsys)
     for line in ("9  targets", "3  tracks", "1  tracks of length one", "0  unreadable"):
         assert line in out
-    for title in ("size, sqrt(w h), pixels of the frame", "aspect, w / h", "motion a frame"):
+    for title in ("size, sqrt(w h), pixels of the frame", "aspect, w / h", "motion per frame"):
         assert title in out
     assert "there is no box: Beta" in out  # what was left out when it was prepared
     assert "\nfit for training" in out
@@ -57,12 +57,12 @@ def test_raw_folders_are_recognised(layout, tmp_path, capsys):
 
 
 def test_damaged_sets(prepared, capsys):
-    """Boxes without size, like fractions, targets that stand there twice."""
+    """Boxes without size, like fractions, targets that are listed twice."""
     index = read_index(prepared)
     for columns, message in (
         ({"box_wh": index.box_wh * 0, "frame_xywh": index.frame_xywh * 0}, "without size"),
         ({"box_wh": index.box_wh / 127}, "look like fractions"),
-        ({"frame": index.frame * 0, "track": index.track * 0}, "stand there twice"),
+        ({"frame": index.frame * 0, "track": index.track * 0}, "are listed twice"),
         ({"video": index.video * 0}, "only one video"),
     ):
         if message == "without size":  # all of them cannot even be opened
@@ -81,7 +81,7 @@ def test_pictures_that_cannot_be_read(prepared, capsys):
         data[place : place + 2] = b"\0\0"
     file.write_bytes(data)
     assert main(["check", str(prepared)]) == 2
-    assert "3 of 9 pictures cannot be read" in shown(capsys)
+    assert "3 of 9 images cannot be read" in shown(capsys)
 
 
 def test_identical_pictures_are_counted(tmp_path, capsys):
@@ -92,15 +92,15 @@ def test_identical_pictures_are_counted(tmp_path, capsys):
     prepare("coco", tmp_path / "in", tmp_path / "set", SMALL)
     assert main(["check", str(tmp_path / "set")]) == 0
     out = shown(capsys)
-    assert "1  identical pictures" in out and "every track has one frame" in out
+    assert "1  identical images" in out and "every track has one frame" in out
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["0.1,0.2,0.4,0.4"] * 4, "must be multiplied by the frame's width and height"),
-        (["60,30,84,46", "70,40,94,56", "65,35,90,50", "9,9,20,20"], "corners where sizes"),
-        (["nan,nan,nan,nan"] * 4, "not one target can be used"),
+        (["0.1,0.2,0.4,0.4"] * 4, "multiply them by the frame's width and height"),
+        (["60,30,84,46", "70,40,94,56", "65,35,90,50", "9,9,20,20"], "are they corners"),
+        (["nan,nan,nan,nan"] * 4, "no target can be used"),
     ],
 )
 def test_raw_folders_that_are_not_fit(rows, message, tmp_path, capsys):
@@ -122,11 +122,11 @@ def test_corners_within_the_frame(tmp_path, capsys, rng):
             tmp_path / "in" / name / "groundtruth.txt", [",".join(map(str, r)) for r in rows]
         )
     assert main(["check", str(tmp_path / "in")]) == 2
-    assert "PROBLEM: many boxes reach out" in shown(capsys)
+    assert "PROBLEM: many boxes reach beyond" in shown(capsys)
     out = tmp_path / "set"
     prepare("vot", tmp_path / "in", out, Settings(crop_size=127, template_size=31, min_side=1))
     assert main(["check", str(out)]) == 2
-    assert "corners where sizes" in shown(capsys)
+    assert "are they corners" in shown(capsys)
 
 
 def test_bad_arguments(prepared, tmp_path, capsys):

@@ -51,10 +51,6 @@ QUICK = Config(
             "names a stage twice",
         ),
         (lambda: ModelConfig(channels=(256,)), "one positive width for each"),
-        (
-            lambda: ModelConfig(score_size=17),
-            r"\(255 - 127\) / 8 \+ 1 \+ 8 = 25",
-        ),
         (lambda: ModelConfig(search_size=256), "by a multiple of the stride"),
         (lambda: ModelConfig(mask=True), "must be one of layer2, layer3 and layer4 with"),
         (
@@ -94,10 +90,13 @@ QUICK = Config(
         (lambda: OptimConfig(backbone_train_epoch=-1), "must not be negative"),
         (lambda: TrainConfig(max_skipped=-1), "`train.max_skipped` .* must not be negative"),
         (
-            lambda: Config(name="x", model=ModelConfig(correlation="plain")),
+            lambda: Config(name="x", model=ModelConfig(correlation="plain")).check_training(),
             "must be 'response' for `model.correlation`",
         ),
-        (lambda: TrainConfig(batch_size=0), "must be at least 1"),
+        (
+            lambda: TrainConfig(batch_size=0),
+            r"`train.batch_size` \(=0\) must lie in \[1, 1000000\]",
+        ),
         (lambda: TrainConfig(batch_size=8, pairs_per_epoch=4), "must be at least"),
         (lambda: TrainConfig(seed=-1), r"`train.seed` \(=-1\) must lie in \[0, 4294967295\]"),
         (lambda: TrainConfig(seed=2**32), r"`train.seed` \(=4294967296\) must lie in"),
@@ -117,10 +116,13 @@ QUICK = Config(
                 model=ModelConfig(anchors=AnchorConfig(ratios=(1.0,))),
                 data=DataConfig(labels="response"),
                 loss=LossConfig(iou_weight=1.0),
-            ),
+            ).check_training(),
             r"must be 0 for `data.labels` \(='response'\), which has no boxes",
         ),
-        (lambda: Config(name="x", train=TrainConfig(epochs=5)), "must be fewer than"),
+        (
+            lambda: Config(name="x", train=TrainConfig(epochs=5)).check_training(),
+            "must be fewer than",
+        ),
     ],
 )
 def test_a_broken_rule_is_named(build, message):
@@ -128,10 +130,14 @@ def test_a_broken_rule_is_named(build, message):
         build()
 
 
+def test_a_tracker_may_have_a_part_that_cannot_be_trained():
+    Config(name="x", train=TrainConfig(epochs=5), data=DataConfig(crop_size=100))
+
+
 def test_published_score_sizes():
     deep = ModelConfig()
     assert [deep.score_size_for(size) for size in (255, 831)] == [25, 97]
-    shallow = ModelConfig(base_size=0, score_size=17, template_crop=None, neck=False)
+    shallow = ModelConfig(base_size=0, template_crop=None, neck=False)
     assert [shallow.score_size_for(size) for size in (255, 271, 287)] == [17, 19, 21]
 
 
@@ -232,6 +238,11 @@ class TestFiles:
                 "from siamjax.config import Config, TrainConfig\n"
                 "def get_config():\n    return Config(name='x', train=TrainConfig(epochs=0))",
                 "mine.py, line 3: `train.epochs`",
+            ),
+            (
+                "from siamjax.config import ModelConfig\n"
+                "def get_config():\n    return ModelConfig(score_size=25)",
+                "no field 'score_size'; it follows from the other sizes, so leave it out",
             ),
             ("def get_config(:", "line 1: this is not valid Python"),
             (

@@ -61,7 +61,7 @@ def test_an_evaluation_stopped_by_signals_ends_as_one_that_was_not(command, tmp_
         process.send_signal(stop)
         error = process.communicate(timeout=60)[1]
         assert process.returncode == code, error
-        assert ("the same command goes on" in error) == (stop == signal.SIGINT)
+        assert ("the same command resumes it" in error) == (stop == signal.SIGINT)
         after = files(stopped)
         assert len(before) < len(after) < SEQUENCES
         assert all(after[name].stat().st_mtime_ns == then for name, then in before.items())

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from siamjax.cli import main
-from siamjax.commands.train import main as train
+from siamjax.commands.train import train
 from siamjax.locks import LOCK_FILE, BusyError, held, held_file
 from tests.conftest import ROOT
 from tests.data import trees
@@ -61,7 +61,7 @@ def test_a_held_folder_is_refused_and_the_holder_named(tmp_path, hold):
     process = hold(folder)
     with pytest.raises(BusyError) as error, held(folder, "--workdir"):
         pass
-    assert f"'{folder}' is held by process {process.pid} on " in str(error.value)
+    assert f"'{folder}' is in use by process {process.pid} on " in str(error.value)
     assert "choose another `--workdir`" in str(error.value)
     process.communicate("end\n")
     with held(folder, "--workdir"):
@@ -128,7 +128,7 @@ def test_commands_refuse_a_folder_that_another_run_holds(tmp_path, capsys):
     def refuse(run, *words):
         assert run(list(map(str, words))) == 1
         (line,) = capsys.readouterr().err.splitlines()
-        assert f"'{out}' is held by process {os.getpid()} on" in line
+        assert f"'{out}' is in use by process {os.getpid()} on" in line
 
     with held(out, "--out"):
         refuse(main, "render", "--out", out, "--sequences", 1, "--frames", 2)

@@ -7,7 +7,7 @@ import pytest
 from siamjax.cli import main
 from siamjax.commands.ending import run_command
 from siamjax.commands.evaluate import evaluate
-from siamjax.commands.train import main as train
+from siamjax.commands.train import train
 from tests.conftest import ROOT
 
 QUICKSTART = ROOT / "configs" / "quickstart.py"

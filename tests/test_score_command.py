@@ -91,7 +91,7 @@ def test_lasots_280_sequences_from_its_toolkits_folder(tmp_path, score, rng):
     # absent frames are in the denominator by PySOT's convention, and in nothing by the other
     assert found["overall"]["precision_20px"] == pytest.approx(0.75)
     report = tmp_path / "report"
-    words = ("--convention", "visible", "--report", report)
+    words = ("--convention", "got10k", "--report", report)
     (found,) = score("LaSOT", annotations, tmp_path / "tracking_results", *words).values()
     assert found["overall"]["precision_20px"] == 1
     (full,) = json.loads((report / "summary.json").read_text())["trackers"].values()
@@ -107,21 +107,24 @@ def test_trackers_of_several_layouts_side_by_side(tmp_path, score):
     found = score("otb", tmp_path / "annotations.json", tmp_path / "results")
     assert set(found) == {"flat"}
     assert found["flat"]["problems"] == [
-        "empty: skipped: this folder is empty",
+        "empty: skipped: the folder is empty",
         "supervised: skipped: it holds baseline/ of VOT's layout; not for otb",
     ]
     found = score("vot2018", tmp_path / "annotations.json", tmp_path / "results")
     assert set(found) == {"supervised"}
     assert found["supervised"]["problems"] == [
-        "empty: skipped: this folder is empty",
+        "empty: skipped: the folder is empty",
         "flat: skipped: it holds one-pass results; not for vot2018",
     ]
 
 
 ROWS = boxes_along(T) + 1
 BAD_FILES = {
-    "shorter": (ROWS[:-1], "11 predicted boxes for 12 of ground truth"),
-    "longer": (np.concatenate([ROWS, ROWS[:1]]), "13 predicted boxes for 12 of ground truth"),
+    "shorter": (ROWS[:-1], "expected 12 boxes, as in the ground truth, got 11"),
+    "longer": (
+        np.concatenate([ROWS, ROWS[:1]]),
+        "expected 12 boxes, as in the ground truth, got 13",
+    ),
     "empty": ([], "is empty"),
     "polygons": (np.tile(ROWS, 2), r"line 1: 8 values \(.*\), a polygon, it seems"),
     "bars": ("|", r"line 1: .* is no number"),
@@ -159,7 +162,7 @@ def test_bad_one_pass_input_is_named_counted_and_in_no_mean(tmp_path, score):
     expected = {name: f"not scored: .*{message}" for name, (_, message) in BAD_FILES.items()}
     expected["missing"] = "not scored: no result file"
     expected["nan"] = "9 boxes are not finite and count as misses"
-    expected["untrue"] = "skipped: `gt_rect` .*: polygons, it seems"
+    expected["untrue"] = "skipped: `gt_rect` .*; these seem to be polygons"
     assert len(found["problems"]) == len(expected)
     for name, message in expected.items():
         (line,) = (p for p in found["problems"] if p.startswith(f"{name}: "))
@@ -183,4 +186,4 @@ def test_a_benchmark_that_is_not_whole_is_not_told_as_one(tmp_path, capsys):
     out, told = capsys.readouterr()
     # 49 folders make TB-50, of which three are here
     assert "otb50: 46 of its 49 sequences are not here: biker, bird1, blurbody, and 43" in told
-    assert "theirs: skipped: this folder is empty" in out
+    assert "theirs: skipped: the folder is empty" in out

@@ -219,7 +219,7 @@ def test_bad_input_is_refused_before_the_network_is_loaded(
     assert "does not exist" in refused(capsys, tmp_path / "gone.mp4", BOX, *good)
     assert "camera 99999999999 does not exist" in refused(capsys, "9" * 11, BOX, *good)
     (tmp_path / "empty").mkdir()
-    assert "holds no image" in refused(capsys, tmp_path / "empty", BOX, *good)
+    assert "holds no images" in refused(capsys, tmp_path / "empty", BOX, *good)
     assert "outside the frame" in refused(capsys, folder, "--init=200,0,20,20", *good)
     assert "positive width" in refused(capsys, folder, "--init=20,20,0,20", *good)
     assert "finite" in refused(capsys, folder, "--init=20,20,nan,20", *good)
@@ -532,7 +532,7 @@ def test_a_file_that_was_cut_off_is_tracked_as_far_as_it_goes(weights, tmp_path,
     assert 1 < count < 12
     # The frame at the cut may be damaged; it is in the boxes, as nan, and not in the video.
     assert len(list(open_frames(out))) == np.isfinite(rows).all(axis=1).sum() >= count - 1
-    reason = f"it ended early: {tmp_path / 'cut.mp4'} is cut short, after {count} frames\n"
+    reason = f"it ended early: {tmp_path / 'cut.mp4'} is truncated, after {count} frames\n"
     assert reason in capsys.readouterr().out
 
 
@@ -566,7 +566,7 @@ def test_a_stream_that_stops_half_way_is_told_and_the_output_finished(
         finally:
             is_over.set()
             server.shutdown()
-    reason = "nothing came for 1 s" if then == "stalls" else "Input/output error"
+    reason = "no data for 1 s" if then == "stalls" else "Input/output error"
     report = capsys.readouterr().out
     assert f"it ended early: {address} stopped: {reason}" in report
     count = len(list(open_frames(out)))

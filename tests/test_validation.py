@@ -106,7 +106,7 @@ def test_mistakes_show_before_training(folders):
     assert make_validation(SMALL) is None
     with pytest.raises(SequenceError, match="does not exist"):
         make_validation(with_validation(data=str(folders / "nothing")))
-    with pytest.raises(SequenceError, match="names 'C', which is none of the 2 here"):
+    with pytest.raises(SequenceError, match="names 'C', which is not among the 2 here"):
         make_validation(with_validation(data=str(folders / "otb"), sequences=("C",)))
     with pytest.raises(ConfigError, match=r"`validation\.benchmark` .* on a server"):
         make_validation(with_validation(data=str(folders), benchmark="got10k-test"))

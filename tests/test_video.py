@@ -39,7 +39,7 @@ def write_video(path, frames, **options):
 
 @pytest.fixture
 def video(tmp_path, picture):
-    """Ten frames, the picture moving to the right by eight pixels each."""
+    """Ten frames, the image moving to the right by eight pixels each."""
     return write_video(
         tmp_path / "moving.mp4", [np.roll(picture, 8 * i, 1) for i in range(10)], frame_rate=25
     )
@@ -119,17 +119,17 @@ def test_a_broken_image_takes_the_place_of_its_frame(tmp_path, picture):
 def test_a_folder_around_the_images_is_pointed_out(tmp_path, picture):
     (tmp_path / "img").mkdir()
     cv2.imwrite(str(tmp_path / "img" / "1.png"), picture)
-    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*img\?"):
+    with pytest.raises(ImageError, match=r"holds no images .* did you mean .*img\?"):
         open_frames(tmp_path)
 
 
 def test_a_video_in_the_folder_is_pointed_out(video):
-    with pytest.raises(ImageError, match=r"holds no image .* did you mean .*moving\.mp4\?"):
+    with pytest.raises(ImageError, match=r"holds no images .* did you mean .*moving\.mp4\?"):
         open_frames(video.parent)
 
 
 def test_nothing_to_read_is_an_error(tmp_path):
-    with pytest.raises(ImageError, match="holds no image"):
+    with pytest.raises(ImageError, match="holds no images"):
         open_frames(tmp_path)
     with pytest.raises(ImageError, match=r"gone\.mp4: does not exist"):
         open_frames(tmp_path / "gone.mp4")
@@ -204,7 +204,7 @@ def test_damage_in_a_video_costs_frames_and_not_the_rest(video):
     [
         (b"", "Invalid data"),
         (bytes(range(1, 250)), "Invalid data"),
-        (b"hello " * 50, "it is text, which begins 'hello"),
+        (b"hello " * 50, "it is text that begins 'hello"),
         (b"<!DOCTYPE html><html></html>", "it is an HTML page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS"),
     ],
@@ -276,7 +276,7 @@ def shown(elements):
 def cut(source, target, start):
     """From `start` seconds on without encoding, as `ffmpeg -ss START -i SOURCE -c copy` does.
 
-    The copy begins with the whole picture before, at a negative time, if the format has any.
+    The copy begins with the whole image before, at a negative time, if the format has any.
     """
     with av.open(str(source)) as file, av.open(str(target), "w") as copy:
         stream = file.streams.video[0]
@@ -306,7 +306,7 @@ def test_a_video_cut_without_encoding_has_the_frames_that_are_shown(tmp_path, su
 
 
 def test_what_comes_before_the_first_whole_frame_is_left_out(tmp_path):
-    """A broadcast that was joined in the midst of a group of pictures."""
+    """A broadcast that was joined in the middle of a group of pictures."""
     whole = encode(tmp_path / "whole.ts", numbered(48), options={"g": "12", "bf": "0"})
     content = whole.read_bytes()
     with av.open(str(whole)) as file:
@@ -343,13 +343,13 @@ def test_frames_that_need_lost_ones_are_not_shown(tmp_path, suffix, codec, optio
     assert frames.count in (48 - first, None)
     for _ in range(2):
         assert shown(frames) == list(range(first, 48))
-    cut_notes = [note for note in frames.notes if "cut without encoding" in note]
+    cut_notes = [note for note in frames.notes if "cut without re-encoding" in note]
     assert len(cut_notes) == (lost % 12 > 0)
     assert frames.frame_rate == 25
 
 
 def test_a_video_that_marks_no_frame_is_read_from_the_beginning(tmp_path):
-    """No picture is said to stand alone, as by some recorders."""
+    """No image is said to stand alone, as by some recorders."""
     path = encode(tmp_path / "plain.avi", numbered(20), codec="mpeg4")
     content = bytearray(path.read_bytes())
     index = content.index(b"idx1") + 8
@@ -505,7 +505,7 @@ def test_images_of_a_folder_are_as_far_apart_as_they_are_written(tmp_path):
 
 
 def with_cover(path, frames, first, disposition):
-    """A video with a picture as another stream, which comes in front of it or behind."""
+    """A video with an image as another stream, which comes in front of it or behind."""
     with av.open(str(path), "w") as file:
         streams = {}
         for kind in ("cover", "video") if first else ("video", "cover"):
@@ -550,7 +550,7 @@ def test_the_cover_of_a_song_is_no_video(tmp_path):
         samples.sample_rate = 8000
         file.mux(sound.encode(samples))
         file.mux(sound.encode(None))
-    with pytest.raises(ImageError, match=r"song\.mp4: holds only a cover picture"):
+    with pytest.raises(ImageError, match=r"song\.mp4: holds only a cover image"):
         open_frames(path)
 
 
@@ -591,7 +591,7 @@ def test_a_file_cut_short_ends_with_saying_so(tmp_path, rng, suffix, codec, cont
     short.write_bytes(good.read_bytes()[: good.stat().st_size * 6 // 10])
     frames = open_frames(short)
     *elements, last = frames
-    assert isinstance(last, SourceStopped) and "is cut short" in str(last)
+    assert isinstance(last, SourceStopped) and "is truncated" in str(last)
     assert 8 <= len(shown(elements)) <= 22
     assert frames.count is None
 

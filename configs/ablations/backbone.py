@@ -7,7 +7,7 @@ VOT2018 / AUC on OTB2015, three levels, depthwise: ResNet-50 frozen 0.395 / 0.67
 Undilated networks have a stride of 16 at their third level and 32 at the last, so they are
 compared with a dilated one at that third level ("..._conv4").
 
-small: an eighth of the width (MobileNetV2 whole where it starts from ImageNet), on rendered
+small: an eighth of the width (full MobileNetV2 where it starts from ImageNet), on rendered
 sequences; weights/mobilenetv2_1.0_imagenet.npz is any file of it that `siamjax convert` takes.
 
     siamjax ablate configs/ablations/backbone.py --workdir runs/backbone
@@ -42,7 +42,6 @@ def _small() -> Study:
         "model.anchors": AnchorConfig(stride=16, scales=(2.0,)),
         "model.template_crop": 3,
         "model.base_size": 0,
-        "model.score_size": 6,
     }
     variants = {
         "resnet18": base,
@@ -70,7 +69,6 @@ def _full() -> Study:
         "model.anchors": AnchorConfig(stride=16, scales=(4.0,)),
         "model.template_crop": 5,
         "model.base_size": 2,
-        "model.score_size": 11,
     }
     variants = {
         "resnet50": base,

@@ -8,7 +8,7 @@ Plain correlation has one response and no boxes, so its rows are SiamFC networks
 neck, three scales searched in each frame.
 
 small: quickstart's ResNet-18 and an AlexNet, an eighth as wide, on rendered sequences. AlexNet
-sees twice the resolution, without which nothing of its template would be left. ResNet with
+sees twice the resolution, since nothing of its template would be left otherwise. ResNet with
 up-channel correlation also on four times the pairs; its counterpart with depthwise correlation
 is "3+4+5_longer" of levels.py.
 

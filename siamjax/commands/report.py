@@ -19,9 +19,9 @@ def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None =
         workdir: the work directory of `train.py`
         out: the page to write; by default `report.html` in the work directory
     """
-    import jinja2
 
     from siamjax.config_files import config_to_dict, flatten, load_config
+    from siamjax.evaluation.report.page import render_template
     from siamjax.files import write_whole
     from siamjax.training.writers import read_metrics
 
@@ -32,14 +32,8 @@ def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None =
             "of a training that has taken `train.log_every` steps"
         )
     config = load_config(workdir / "config.json")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(
+    page = render_template(
+        Path(__file__).with_name("report.html.j2"),
         config=config,
         settings=flatten(config_to_dict(config)),
         facts=_facts(config, lines),

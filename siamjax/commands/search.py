@@ -60,8 +60,8 @@ def search(
     from siamjax.evaluation.benchmarks.protocols import get_benchmark
     from siamjax.evaluation.benchmarks.sequences import load_sequences
     from siamjax.evaluation.results.files import fingerprint
+    from siamjax.evaluation.search import search as searching
     from siamjax.evaluation.search.proposals import Space, make_proposer
-    from siamjax.evaluation.search.search import search as searching
     from siamjax.locks import held
     from siamjax.models.build import build_network
     from siamjax.tracking.candidates import CandidateTracker
@@ -79,11 +79,9 @@ def search(
         search_sizes=search_sizes or (settings.tracker.search_size,),
     )
     for size in space.search_sizes:
-        cells = settings.model.score_size_for(size)
+        settings.model.score_size_for(size)
         if size > settings.model.template_size:  # has the network a score map of that side?
-            build_network(
-                dataclasses.replace(settings.model, search_size=size, score_size=cells)
-            )
+            build_network(dataclasses.replace(settings.model, search_size=size))
     proposer = make_proposer(method, space, seed, candidates)
     loaded, problems = load_sequences(data, conventions, sequences)
     model = siamjax.load_model(settings, weights)

@@ -1,8 +1,8 @@
 """Augmentation of one image: grey, shift and scale, colour, blur, flip, in this order.
 
-What is random is drawn first, as numbers; applying the numbers is a pure function. Images
+Random parameters are drawn first; applying them is a pure function. Images
 are BGR. Reference: PySOT's augmentation (SiamRPN++, section 3: the target is shifted
-uniformly, so that no position is learnt).
+uniformly, so that the network learns no position).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from siamjax.config import AugmentConfig
 from siamjax.data.jpeg import TiledJpeg
 from siamjax.data.offsets import OFFSET_LAWS
 
-# What one standard normal number on each of three axes does to the RGB values.
+# RGB offsets for a standard normal number on each of three axes.
 _COLOR_AXES = np.array(
     [
         [-0.55919361, 0.98062831, -0.41940627],
@@ -27,22 +27,22 @@ _BLUR_SIZES = np.arange(5, 46, 2)
 
 
 class Augmentation(NamedTuple):
-    """Numbers that decide what happens to one image."""
+    """Parameters of the augmentation of one image."""
 
-    scale: np.ndarray = np.ones(2)  # [2] x, y: side of the window, relative to the output
-    shift: np.ndarray = np.zeros(2)  # [2] x, y: how far the window is moved, stored pixels
+    scale: np.ndarray = np.ones(2)  # [2] x, y: side of the window, relative to the output size
+    shift: np.ndarray = np.zeros(2)  # [2] x, y: shift of the window, pixels of the stored crop
     color: np.ndarray | None = None  # [3] BGR, subtracted; None for none
     blur_size: int = 0  # pixels, odd; 0 for none
-    blur_mix: float = 0.0  # share of the stroke that runs down the column
+    blur_mix: float = 0.0  # fraction of the stroke along the column
     flip: bool = False
 
 
 def draw_augmentation(
     rng: np.random.Generator, config: AugmentConfig, size: int
 ) -> Augmentation:
-    """The numbers of one image of `size` pixels.
+    """Draws the parameters for one image of `size` pixels.
 
-    The same count of random numbers is drawn whatever the configuration.
+    The same number of random numbers is drawn whatever the configuration.
     """
     scale, shift = rng.uniform(-1, 1, (2, 2))
     color, blur, flip, mix = rng.random(4)
@@ -64,12 +64,12 @@ def to_gray(image: np.ndarray) -> np.ndarray:
 
 
 def window_xyxy(params: Augmentation, crop_size: int, size: int) -> np.ndarray:
-    """The part of a stored crop that becomes the image: corners `[4]`, stored pixels.
+    """The window of a stored crop that becomes the image: corners `[4]`, pixels of the crop.
 
-    Its corners land on the centres of the image's corner pixels, so the undisturbed window
-    is `size - 1` wide about the crop's centre. It may reach beyond the stored crop: the
-    reference moves it back inside, which would make large shifts less uniform, and differs
-    only where the stored crop is too small for the shift.
+    Its corners fall on the centres of the image's corner pixels, so without augmentation the
+    window is `size - 1` wide about the crop's centre. It may reach beyond the stored crop; the
+    reference moves it back inside, which makes large shifts less uniform, and differs only
+    where the stored crop is too small for the shift.
     """
     half = (size - 1) / 2 * np.minimum(params.scale, crop_size / (size - 1))
     center = crop_size // 2 + params.shift
@@ -81,15 +81,15 @@ def cut(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Resamples a window (corners `[4]`) of a stored crop to `[size, size, 3]` uint8.
 
-    Returns the image and `box_xyxy` `[4]` float32 moved with it. What lies beyond the stored
-    crop is filled with the crop's mean colour, as the frame's border was.
+    Returns the image and `box_xyxy` `[4]` float32 in it. Beyond the stored crop it is padded
+    with the crop's mean colour, as the crop was beyond the frame.
     """
     low, high = window[:2], window[2:]
     zoom = (size - 1) / (high - low)
     matrix = np.array([[zoom[0], 0, -zoom[0] * low[0]], [0, zoom[1], -zoom[1] * low[1]]])
     height, width = image.shape[:2]
     inside = low.min() >= 0 and high[0] <= width - 1 and high[1] <= height - 1
-    # with a fourth channel: OpenCV warps four in two thirds of the time of three
+    # OpenCV warps four channels in two thirds of the time of three
     cropped = cv2.warpAffine(
         cv2.cvtColor(image, cv2.COLOR_BGR2BGRA),
         matrix,
@@ -103,20 +103,8 @@ def cut(
     return cropped, moved.reshape(4).astype(np.float32)
 
 
-def apply_augmentation(
-    image: np.ndarray, box_xyxy: np.ndarray, params: Augmentation, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The disturbed image `[size, size, 3]` and the target's box `[4]` in it, float32.
-
-    `image` is a stored square crop, uint8, with the target in its middle; `box_xyxy` the
-    target there. Colour may leave 0..255.
-    """
-    image, box_xyxy = cut(image, box_xyxy, window_xyxy(params, image.shape[0], size), size)
-    return finish_image(image, params), flip_box(box_xyxy, params, size)
-
-
 def finish_image(image: np.ndarray, params: Augmentation) -> np.ndarray:
-    """Colour, blur and flip of a cut image `[size, size, 3]` uint8; float32."""
+    """Applies colour, blur and flip to a cut image `[size, size, 3]` uint8; returns float32."""
     image = image.astype(np.float32)
     if params.color is not None:
         cv2.subtract(image, (*params.color, 0.0), dst=image)
@@ -128,7 +116,7 @@ def finish_image(image: np.ndarray, params: Augmentation) -> np.ndarray:
 
 
 def flip_box(box_xyxy: np.ndarray, params: Augmentation, size: int) -> np.ndarray:
-    """The box `[4]` in the flipped image, if it is flipped."""
+    """The box `[4]` after the flip, if there is one."""
     if not params.flip:
         return box_xyxy
     return np.array(
@@ -138,10 +126,10 @@ def flip_box(box_xyxy: np.ndarray, params: Augmentation, size: int) -> np.ndarra
 
 
 def as_arrays(drawn: Sequence[Augmentation]) -> dict[str, np.ndarray]:
-    """What `finish_image` and `flip_box` need of `n` images, as arrays `[n, ...]`.
+    """The parameters of `finish_image` and `flip_box` for `n` images, as arrays `[n, ...]`.
 
-    The fields of `schema.DrawnBatch` of these names: no colour is an offset of 0, no blur a
-    stroke of one pixel.
+    They are fields of `schema.DrawnBatch`: no colour is an offset of 0, no blur a stroke of
+    one pixel.
     """
     none = np.zeros(3)
     return {
@@ -155,17 +143,17 @@ def as_arrays(drawn: Sequence[Augmentation]) -> dict[str, np.ndarray]:
 def cut_tiled(
     image: TiledJpeg, box_xyxy: np.ndarray, params: Augmentation, size: int, *, gray: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `cut` of the whole picture (made `gray` or not), decoding no more than is needed.
+    """As `cut` of the whole image (in grey if `gray`), decoding only the part that is needed.
 
-    The window reaches beyond the stored crop now and then, and its mean colour is needed;
-    then everything is decoded. Raises ValueError when it cannot be decoded.
+    All of it is decoded when the window reaches beyond the stored crop, whose mean colour is
+    needed then. Raises `InputError` when it cannot be decoded.
     """
     window = window_xyxy(params, image.height, size)
     last = min(image.width, image.height) - 1
     if window.min() < 0 or window.max() > last:
         part, left, top = image.decode(0, 0, image.width - 1, image.height - 1)
     else:
-        # a pixel more for the interpolation between two
+        # one more pixel for the interpolation
         low, high = np.floor(window[:2]) - 1, np.ceil(window[2:]) + 1
         low, high = np.clip([low, high], 0, last).astype(int).tolist()
         part, left, top = image.decode(*low, *high)
@@ -176,10 +164,10 @@ def cut_tiled(
 
 
 def motion_blur(image: np.ndarray, size: int, mix: float) -> np.ndarray:
-    """A cross-shaped stroke: `mix` of it along the column, the rest along the row.
+    """Blurs with a cross-shaped kernel: `mix` of it along the column, the rest along the row.
 
-    The kernel of size x size holds two lines, and each of them is a box filter, which costs
-    the same whatever its length.
+    Each line of the size x size kernel is a box filter, whose cost does not depend on its
+    length.
     """
     column = cv2.blur(image, (1, size))
     row = cv2.blur(image, (size, 1))

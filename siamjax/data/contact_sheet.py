@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures on one page, to be looked at."""
+"""Contact sheets: many thumbnails on one page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +13,17 @@ GREEN = 0, 255, 0  # of boxes, BGR
 
 
 def require_sheet(path: Path) -> None:
-    """Raises `InputError` for a sheet that is neither a JPEG nor a PNG, `OSError` for a place
-    where none can be written."""
+    """Checks the path of a sheet before it is made.
+
+    Raises `InputError` for anything but a JPEG or PNG, `OSError` where nothing can be written.
+    """
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise InputError(f"`--sheet` (={str(path)!r}) must end in .jpg or .png")
     require_writable(path)
 
 
 def write_sheet(tiles: Sequence[np.ndarray], columns: int, path: Path) -> None:
-    """Writes pictures `[h, w, 3]` uint8 BGR of one size row by row, see `require_sheet`."""
+    """Writes images `[h, w, 3]` uint8 BGR of one size row by row; raises as `require_sheet`."""
     path = Path(path)
     require_sheet(path)
     blank = [np.zeros_like(tiles[0])] * (-len(tiles) % columns)

@@ -1,4 +1,4 @@
-"""Cutting a target with its context out of a frame: the crop511 recipe at any size."""
+"""Square crops of a target with context: PySOT's crop511 recipe at any size."""
 
 import cv2
 import numpy as np
@@ -13,11 +13,11 @@ def crop_target(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A square crop around a target and the target's box in it.
 
-    `frame` `[h, w, 3]` uint8; `box_xywh` `[4]` in whole pixels, so that its middle pixel is
+    `frame` `[h, w, 3]` uint8; `box_xywh` `[4]` counts whole pixels, so that its centre is
     x + (w - 1) / 2. The crop `[crop_size, crop_size, 3]` covers context_side * crop_size /
-    template_size of the frame, is filled with the frame's mean colour beyond its border, and
-    has the target's middle at pixel crop_size // 2. Reference: PySOT's preparation of its
-    training sets, whose boxes ignore that crop_size pixels have only crop_size - 1 steps.
+    template_size of the frame, is padded with the frame's mean colour, and has the
+    target's centre at pixel crop_size // 2. Reference: PySOT's preparation of its
+    training sets, whose boxes ignore that crop_size pixels are only crop_size - 1 steps apart.
     """
     x, y, w, h = (float(v) for v in box_xywh)
     template_side = context_side(w, h)

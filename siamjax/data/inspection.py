@@ -1,4 +1,4 @@
-"""What is in a set, and whether it is fit for training: counts, histograms, oddities."""
+"""Inspection of a data set before training: counts, histograms, problems."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ from siamjax.data.sources import Index, RecordError, RecordSource, read_descript
 from siamjax.images import decode_image
 
 _SAMPLES, _COLUMNS, _TILE = 24, 6, 192
-_TOLERATED = 0.01  # share of targets that may be damaged in a set that is fit
+_TOLERATED = 0.01  # fraction of damaged targets that training tolerates
 _BAR = 40
 
 _SIZES = (0, 8, 16, 32, 64, 128, 256, 512, np.inf)
@@ -36,7 +36,7 @@ _MOTIONS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, np.inf)
 
 
 class Sample(NamedTuple):
-    """A picture of the contact sheet."""
+    """An image of the contact sheet."""
 
     image: np.ndarray  # [h, w, 3] uint8
     box_xyxy: np.ndarray  # [4]
@@ -44,13 +44,13 @@ class Sample(NamedTuple):
 
 
 class Report:
-    """What an inspection found.
+    """The result of an inspection.
 
     Attributes:
-        counts: what there is, by name.
-        problems: what makes the set unfit, in words.
-        remarks: what is worth knowing.
-        samples: random pictures with boxes.
+        counts: by name.
+        problems: why the set is unfit for training.
+        remarks: other findings.
+        samples: random images with boxes.
     """
 
     def __init__(self):
@@ -62,11 +62,11 @@ class Report:
 
     @property
     def is_fit(self) -> bool:
-        """Whether nothing was found that spoils training."""
+        """Whether no problem was found."""
         return not self.problems
 
     def add_boxes(self, index: Index) -> None:
-        """Counts, histograms and what is odd about the boxes and the tracks."""
+        """Adds counts and histograms of boxes and tracks, and problems with them."""
         tracks, lengths = np.unique(
             np.stack([index.video, index.track]), axis=1, return_counts=True
         )
@@ -85,7 +85,9 @@ class Report:
         rows = np.stack([index.video, index.track, index.frame])
         self.counts["duplicates"] = double = rows.shape[1] - np.unique(rows, axis=1).shape[1]
         if double:
-            self.problems.append(f"{double} targets stand there twice (video, track, frame)")
+            self.problems.append(
+                f"{double} targets are listed twice (same video, track and frame)"
+            )
 
         known = np.isfinite(index.frame_xywh).all(-1)
         size = np.where(known[:, None], index.frame_xywh[:, 2:], index.box_wh)
@@ -104,31 +106,31 @@ class Report:
         ]
         motion = _motion(index, known & ~degenerate)
         if len(motion):
-            name = "motion a frame, in sizes of the target"
+            name = "motion per frame, relative to the target size"
             self._histograms.append((name, motion, _MOTIONS))
         if len(np.unique(tracks[0])) < 2:
             self.problems.append("there is only one video: no negative pair can be made")
 
     def add_share(self, name: str, bad: np.ndarray) -> None:
-        """Counts what is bad; a problem when it is more than a set can bear."""
+        """Counts bad targets, which are a problem if they are more than training tolerates."""
         count = int(bad.sum())
         self.counts[name] = count
         if count > _TOLERATED * len(bad):
             self.problems.append(f"{count} of {len(bad)}: {name}")
 
-    def add_pictures(self, read: int, unreadable: list[str], digests: list[bytes]) -> None:
-        """What reading pictures showed: `digests` are of those that could be read."""
+    def add_images(self, read: int, unreadable: list[str], digests: list[bytes]) -> None:
+        """Adds what reading the images showed; `digests` are those of the readable ones."""
         self.counts |= {
-            "pictures read": read,
+            "images read": read,
             "unreadable": len(unreadable),
-            "identical pictures": len(digests) - len(set(digests)),
+            "identical images": len(digests) - len(set(digests)),
         }
         if len(unreadable) > _TOLERATED * read:
-            self.problems.append(f"{len(unreadable)} of {read} pictures cannot be read")
+            self.problems.append(f"{len(unreadable)} of {read} images cannot be read")
         self.remarks += unreadable[:5]
 
     def lines(self) -> Iterator[str]:
-        """The report in words and bars."""
+        """The report as text, with histograms as bars."""
         for name, count in self.counts.items():
             yield f"{count:10d}  {name}"
         for title, values, edges in self._histograms:
@@ -140,7 +142,7 @@ class Report:
             yield f"PROBLEM: {problem}"
 
     def write_sheet(self, path: Path) -> bool:
-        """Writes the samples as one picture; False when there is none."""
+        """Writes the samples as one contact sheet; False when there are none."""
         if not self.samples:
             return False
         write_sheet([_tile(sample) for sample in self.samples], _COLUMNS, path)
@@ -148,7 +150,7 @@ class Report:
 
 
 def _motion(index, usable):
-    """How far each target moves in a frame, relative to its size, within its track."""
+    """Motion of each target per frame, relative to its size."""
     order = np.lexsort((index.frame, index.track, index.video))
     order = order[usable[order]]
     video, track, frame = (c[order] for c in (index.video, index.track, index.frame))
@@ -169,7 +171,7 @@ def _bars(values, edges):
 
 
 def _tile(sample):
-    """A square of the contact sheet: the picture around its box, the box, a line of text."""
+    """A tile of the contact sheet: the image, its box and a label."""
     height, width = sample.image.shape[:2]
     scale = _TILE / max(height, width)
     small = cv2.resize(sample.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -209,7 +211,7 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
             if image is None:
                 unreadable.append(told)
                 continue
-            # frames that several targets share are no duplicates
+            # a frame that several targets share is no duplicate
             picture = int(source.index.picture[record]).to_bytes(8, "big")
             digests.append(told + picture if source.holds_frames else told)
             outside.append(_is_outside(box, image.shape))
@@ -220,8 +222,8 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
                 )
     if source.holds_frames:
         digests = list(dict.fromkeys(digests))
-    report.add_pictures(len(chosen), unreadable, digests)
-    report.add_share("boxes outside their picture", np.array(outside, bool))
+    report.add_images(len(chosen), unreadable, digests)
+    report.add_share("boxes outside their image", np.array(outside, bool))
     drops = Drops.from_dict(read_description(path).get("drops", {}))
     report.remarks += (f"note: {remark.strip()}" for remark in drops.told())
     if drops.total:
@@ -232,20 +234,20 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
 
 
 def _is_outside(box, shape):
-    """Whether a box does not touch its picture."""
+    """Whether a box does not touch its image."""
     x1, y1, x2, y2 = box
     return not (x2 > 0 and y2 > 0 and x1 < shape[1] and y1 < shape[0])
 
 
 def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) -> Report:
-    """Inspects a folder in a layout (by default, as its files tell), at most `limit` clips.
+    """Inspects at most `limit` clips of a folder in a layout, by default the one detected.
 
-    Everything is done that a preparation does, but for writing. Raises `LayoutError`.
+    Does everything that a preparation does, except writing. Raises `LayoutError`.
     """
     name = layout or detect(root)
     if name is None:
         raise LayoutError(
-            f"{str(root)!r} is no prepared set and in none of the layouts {list(LAYOUTS)}"
+            f"{str(root)!r} is no prepared set, and in none of the layouts {list(LAYOUTS)}"
         )
     clips = find_clips(name, root)
     report, drops, rows, boxes = Report(), Drops(), [], []
@@ -274,13 +276,13 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
         index = Index(video, track, frame, category, size, number, box, xywh)
         report.add_boxes(index)
     else:
-        report.problems.append("not one target can be used")
-    report.add_pictures(len(digests), [], digests)
+        report.problems.append("no target can be used")
+    report.add_images(len(digests), [], digests)
     _judge_drops(report, drops, len(rows), len(chosen))
     return report
 
 
-# Reasons that are the annotators' own, or matters of size: no sign of damage.
+# Reasons that the annotators gave, or a box's size: no sign of damage.
 _HARMLESS = (
     "the target is flagged",
     "there is no box",
@@ -298,11 +300,11 @@ def _judge_drops(report: Report, drops: Drops, kept: int, clips: int) -> None:
         report.remarks += drops.lines()
     _judge_corners(report, drops, kept)
     hints = {
-        LOOKS_NORMALISED: "they must be multiplied by the frame's width and height",
-        OTHER_SIZE: "if the pictures were resized or turned, do the same to their boxes",
+        LOOKS_NORMALISED: "multiply them by the frame's width and height",
+        OTHER_SIZE: "if the images were resized or turned, do the same to their boxes",
     }
     for reason, count in drops.counts.items():
-        # of a file that cannot be read, nobody knows how many targets it has
+        # how many targets an unreadable file has is not known
         of = clips if reason == UNREADABLE else kept + drops.total
         if reason.startswith(_HARMLESS) or count <= _TOLERATED * of:
             continue
@@ -314,11 +316,11 @@ def _judge_drops(report: Report, drops: Drops, kept: int, clips: int) -> None:
 def _judge_corners(report, drops, kept):
     if look_like_corners(drops, kept):
         report.problems.append(
-            "many boxes reach out of their frames: are they corners where sizes are expected?"
+            "many boxes reach beyond their frames: are they corners (x1, y1, x2, y2)?"
         )
 
 
 def _choose(count: int, limit: int, seed: int) -> np.ndarray:
-    """At most `limit` of `count` numbers, at random."""
+    """At most `limit` of the indices below `count`, at random."""
     order = np.random.default_rng(seed).permutation(count)
     return order[:limit]

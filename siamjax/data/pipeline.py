@@ -1,10 +1,11 @@
-"""The input pipeline: pairs are drawn, read, disturbed and labelled, and come as batches.
+"""The input pipeline: draws, reads, augments and labels pairs, and batches them.
 
-The only file that spells grain. The batch of a step is a function of the configuration's
-seed and the step alone: every element draws from a generator seeded by its own number, and
-elements are grouped into batches before workers share them out.
+The only file that imports grain. The batch of a step is a function of the configuration's
+seed and the step alone: each element has a random generator seeded by its own index, and
+elements are grouped into batches before they are distributed among workers.
 """
 
+import contextlib
 import functools
 import logging
 import os
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import grain
 import numpy as np
 
@@ -22,23 +24,23 @@ from siamjax.data.formats.synthetic import prepare_synthetic
 from siamjax.data.jpeg import TiledJpeg, open_tiled
 from siamjax.data.schema import Batch, DrawnBatch
 from siamjax.data.sources import RecordSource, SourceError
-from siamjax.images import decode_image
+from siamjax.images import decode_image, opencv_without_threads
 
-_ATTEMPTS = 100  # pairs drawn before a set with unreadable records is given up
-_BUFFERED = 4  # batches read ahead, or one a thread
+_ATTEMPTS = 100  # unreadable pairs in a row before giving up
+_BUFFERED = 4  # batches read ahead, or one per thread if that is more
 
 logger = logging.getLogger(__name__)
 
 
 class Example(NamedTuple):
-    """One pair: the fields of a batch without their first axis, and what was in the way."""
+    """One pair: the fields of a batch without the batch axis, and the records it skipped."""
 
     fields: Batch | DrawnBatch
-    unreadable: tuple[tuple[int, int], ...]  # records drawn for it in vain: source, record
+    unreadable: tuple[tuple[int, int], ...]  # unreadable records drawn before: source, record
 
 
 class PairMaker:
-    """Turns a place in the epoch (source, video) into an `Example`."""
+    """Turns an element of the epoch, (source, video), into an `Example`."""
 
     def __init__(self, sources: Sequence[RecordSource], config: Config):
         self._sources = list(sources)
@@ -53,8 +55,12 @@ class PairMaker:
                 self._indices, data.same_category_prob, data.other_category_prob
             )
 
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__ |= state
+        cv2.setNumThreads(0)  # in a worker process, which does nothing else
+
     def __call__(self, place: tuple[int, int], rng: np.random.Generator) -> Example:
-        """Draws until both records can be read; raises `SourceError` when none can."""
+        """Draws until both records can be read; raises `SourceError` after 100 attempts."""
         unreadable = []
         for _ in range(_ATTEMPTS):
             pair = sampling.draw_pair(
@@ -71,7 +77,7 @@ class PairMaker:
                 search = self._read(pair.search)
                 return Example(self._finish(rng, pair, template, search), tuple(unreadable))
             except _Unreadable as error:
-                # whether damage shows in the file or in decoding a part of it: go on alike
+                # the next draw must not depend on where the damage showed
                 rng.bit_generator.state = before
                 unreadable.append(error.where)
         source = self._sources[place[0]]
@@ -141,7 +147,7 @@ class _Stored(NamedTuple):
 
 
 def _cut(stored, params, size, gray):
-    """The undisturbed image `[size, size, 3]` uint8 and the box in it."""
+    """The image `[size, size, 3]` uint8 before colour, blur and flip, and the box in it."""
     if isinstance(stored.image, TiledJpeg):
         try:
             return augment.cut_tiled(stored.image, stored.box_xyxy, params, size, gray=gray)
@@ -158,7 +164,7 @@ class _Unreadable(Exception):
 
 
 def stack(examples: Sequence[Example]) -> tuple[Batch | DrawnBatch, np.ndarray]:
-    """A batch, and the `[n, 2]` (source, record) that could not be read on the way to it."""
+    """A batch, and the `[n, 2]` unreadable (source, record) that were skipped for it."""
     columns = zip(*(example.fields for example in examples), strict=True)
     batch = type(examples[0].fields)(*(np.stack(column) for column in columns))
     unreadable = [where for example in examples for where in example.unreadable]
@@ -168,12 +174,14 @@ def stack(examples: Sequence[Example]) -> tuple[Batch | DrawnBatch, np.ndarray]:
 class Batches:
     """An endless iterator of `Batch`es; close it, or use it in a `with` statement.
 
-    `unreadable` holds the (folder, record) of every record that had to be skipped so far.
+    `unreadable` holds the (folder, record) of every record skipped so far.
     """
 
     def __init__(self, iterator, sources: Sequence[RecordSource]):
         self._iterator = iterator
         self._sources = sources
+        self._threads = contextlib.ExitStack()
+        self._threads.enter_context(opencv_without_threads())
         self.unreadable: set[tuple[str, int]] = set()
 
     def __iter__(self) -> "Batches":
@@ -195,12 +203,13 @@ class Batches:
         self.close()
 
     def close(self) -> None:
-        """Stops reading ahead, and the workers."""
+        """Stops reading ahead and the workers, and gives OpenCV its threads back."""
         self._iterator.close()
+        self._threads.close()
 
 
 def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
-    """Every source of a configuration, rendered first where it is a rendered one."""
+    """Opens every source of a configuration, after rendering those that are rendered."""
     if not config.data.sources:
         raise ConfigError("`data.sources` is empty; name at least one set to train on")
     sources = [
@@ -220,12 +229,12 @@ def open_sources(config: Config, cache_dir: Path) -> list[RecordSource]:
 def _check_source(source: RecordSource, context_pixels: int) -> None:
     if source.num_degenerate:
         logger.warning(
-            "%d of %d records of %s have a box without size and are left out",
+            "%d of %d records of %s have a box without size and are never drawn",
             source.num_degenerate,
             len(source),
             source.path,
         )
-    # A target's context fills the template, so the boxes tell what size they were cut for.
+    # A target with its context fills the template, so the boxes tell the template size.
     prepared_for = source.template_size
     if prepared_for is not None and abs(prepared_for / context_pixels - 1) > 0.01:
         raise ConfigError(
@@ -244,7 +253,7 @@ def _folder(source: SourceConfig, config: Config, cache_dir: Path) -> Path:
 
 
 def shares(sources: Sequence[RecordSource], config: Config) -> list[float]:
-    """Each source's share of the pairs, up to a common factor."""
+    """Relative weights of the sources in the mix."""
     result = []
     for source, settings in zip(sources, config.data.sources, strict=True):
         videos = source.track_index().num_videos
@@ -256,7 +265,7 @@ def shares(sources: Sequence[RecordSource], config: Config) -> list[float]:
 def make_dataset(
     sources: Sequence[RecordSource], config: Config, *, host: int = 0, hosts: int = 1
 ) -> grain.MapDataset:
-    """The endless dataset of (batch, unreadable), by step: one host's rows of every batch."""
+    """The endless dataset of (batch, unreadable) by step: this host's rows of each batch."""
     seeds = np.random.SeedSequence(config.train.seed).generate_state(len(sources) + 1)
     places = [
         grain.MapDataset.source(
@@ -273,7 +282,7 @@ def make_dataset(
 
 
 class _Rows:
-    """One host's rows of every batch, one after the other: a part of a dataset of pairs."""
+    """This host's rows of every batch, concatenated: a subset of a dataset of pairs."""
 
     def __init__(self, pairs: grain.MapDataset, rows: int, host: int, hosts: int):
         self._pairs, self._rows, self._host, self._hosts = pairs, rows, host, hosts
@@ -305,16 +314,16 @@ def make_batches(
     host: int = 0,
     hosts: int = 1,
 ) -> Batches:
-    """Batches from step `start_step` on, endless.
+    """An endless iterator of batches from step `start_step` on.
 
     Rendered sources are prepared once under `cache_dir`. With `num_workers` (by default
-    `data.num_workers`) of 0, `data.num_threads` of this process read ahead; otherwise that many
-    processes, and the program that calls this must be import-safe
-    (`if __name__ == "__main__"`). The batches are the same either way. Of several `hosts`,
-    each reads its own rows: those of host 0, then host 1 and so on, are the batch that one
-    host alone would read. With `data.finish_on` of "device" they are `DrawnBatch`es. Raises
-    `SourceError` for a set that cannot be used, `ConfigError` for settings that make no sense
-    together.
+    `data.num_workers`) of 0, `data.num_threads` threads of this process read ahead; otherwise
+    that many worker processes do, and the calling program must be import-safe
+    (`if __name__ == "__main__"`). The batches are the same either way. Of several `hosts`
+    each reads its own rows; concatenated in order of hosts, they are the batch that a single
+    host reads. With `data.finish_on` of "device" they are `DrawnBatch`es. Raises
+    `SourceError` for a set that cannot be used, `ConfigError` for settings that contradict each
+    other.
     """
     workers = config.data.num_workers if num_workers is None else num_workers
     if not 0 <= host < hosts:

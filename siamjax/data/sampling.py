@@ -1,4 +1,4 @@
-"""Which two records make a pair: pure functions of index arrays and a generator."""
+"""Sampling of training pairs: pure functions of index arrays and a random generator."""
 
 import sys
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from siamjax.errors import InputError
 class TrackIndex(NamedTuple):
     """The records of one source, by track and by video.
 
-    `record[track_start[i]:track_start[i + 1]]` are the records of track i in order of time;
+    `record[track_start[i]:track_start[i + 1]]` are the records of track i in temporal order;
     `video_start[v]:video_start[v + 1]` are the tracks of video v.
     """
 
-    record: np.ndarray  # [n] int64: number of the record in the source
+    record: np.ndarray  # [n] int64: index of the record in the source
     frame: np.ndarray  # [n] int64: frame number, in the same order
     track_start: np.ndarray  # [tracks + 1] int64
     video_start: np.ndarray  # [videos + 1] int64
@@ -43,9 +43,9 @@ def make_track_index(
     record: np.ndarray,
     category: np.ndarray | None = None,
 ) -> TrackIndex:
-    """Groups `n` records: each one's video, track in the video, frame and number (`[n]`).
+    """Groups `n` records by their video, track within the video, frame and index (`[n]` each).
 
-    A track has its first record's `category` (`[n]`; None: unknown).
+    A track takes the `category` of its first record (`[n]`; None: unknown).
     """
     order = np.lexsort((frame, track, video))
     video, track = video[order], track[order]
@@ -65,15 +65,15 @@ def make_track_index(
 
 
 class Passes:
-    """The numbers below `count`, all of them again and again, each pass in its own order.
+    """An endless sequence of the indices below `count`, reshuffled for every pass.
 
-    What stands at a place depends on the seed and the place alone. (grain's own shuffle walks
-    through at least 65,536 numbers to find one below a small `count`: milliseconds.)
+    An element depends on the seed and its position alone. (grain's own shuffle steps through
+    at least 65,536 indices to find one below a small `count`: milliseconds.)
     """
 
     def __init__(self, count: int, seed: int):
         self._count, self._seed = count, seed
-        self._orders: dict[int, np.ndarray] = {}  # of the latest passes
+        self._orders: dict[int, np.ndarray] = {}  # of the last two passes
 
     def __len__(self) -> int:
         return sys.maxsize
@@ -83,7 +83,7 @@ class Passes:
         order = self._orders.get(number)
         if order is None:
             order = np.random.default_rng((self._seed, number)).permutation(self._count)
-            # several threads read ahead: replaced at once, never changed
+            # several threads read ahead: replace the dictionary, never mutate it
             latest = list(self._orders.items())[-1:]
             self._orders = dict([*latest, (number, order)])
         return int(order[place])
@@ -99,11 +99,11 @@ def draw_pair(
     negative_prob: float,
     semantic: "SemanticNegatives | None" = None,
 ) -> Pair:
-    """A pair whose template comes from a video of a source.
+    """Draws a pair whose template comes from the given video of a source.
 
     Positive: a random track, any frame of it as template, and as search image any frame
-    (itself included) at most `frame_range` frames away. Negative: the search image is any
-    frame of any track of another video, of any source with equal chances. Reference: PySOT's
+    at most `frame_range` frames away, itself included. Negative: the search image is any
+    frame of any track of another video, each source being equally likely. Reference: PySOT's
     dataset, whose range counts entries of a track and whose negatives may come from the same
     video. With `semantic`, some negatives are chosen by category instead.
     """
@@ -135,12 +135,12 @@ def draw_pair(
 
 
 class SemanticNegatives:
-    """Tracks by category, over all sources, and which of them make a negative pair.
+    """Negative pairs by category: the tracks of all sources, sorted by what they show.
 
-    Another instance of the template's category is looked for in other videos, where it is
-    certain to be another one: in one video, an object that left and came back may have a new
-    track. (DaSiamRPN, section 3.2: both kinds keep the network from following whatever looks
-    like an object.)
+    Another instance of the template's category is drawn from other videos only, since within
+    a video an object that left and came back may have a new track. (DaSiamRPN, section 3.2:
+    negatives of the same and of other categories keep the network from responding to
+    anything that looks like an object.)
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class SemanticNegatives:
         same_category_prob: float,
         other_category_prob: float,
     ):
-        """The probabilities are shares of the negative pairs; their sum is at most 1."""
+        """The probabilities are fractions of the negative pairs; their sum is at most 1."""
         self._same, self._other = same_category_prob, other_category_prob
         columns = []
         for source, index in enumerate(indices):
@@ -173,9 +173,9 @@ class SemanticNegatives:
     def draw(
         self, rng: np.random.Generator, source: int, video: int, category: int
     ) -> tuple[int, int] | None:
-        """A source and a track of it; None for a negative that no category decides.
+        """A source and a track in it; None for a negative that ignores categories.
 
-        None as well when the template's category is unknown or there is no such track.
+        Also None when the template's category is unknown or no track qualifies.
         """
         kind = rng.random()
         if kind >= self._same + self._other or category not in self._start:
@@ -194,7 +194,7 @@ class SemanticNegatives:
             place = int(rng.integers(others))
             place += (stop - start) * (place >= start)
             if self._table[0, place] == source and self._table[2, place] == video:
-                return None  # another object of the template's own picture
+                return None  # another object in the template's own image
         return int(self._table[0, place]), int(self._table[1, place])
 
 
@@ -204,7 +204,7 @@ def _draw_track(rng, index, video):
 
 
 def _draw_other_video(rng, indices, source, video):
-    """A source with equal chances, then one of its videos, but not the given one."""
+    """A source, all equally likely, and one of its videos other than the given one."""
     possible = [
         s for s, index in enumerate(indices) if index.num_videos > (1 if s == source else 0)
     ]

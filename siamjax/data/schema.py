@@ -1,7 +1,7 @@
-"""What a record at rest and a batch in flight hold: keys, types and shapes.
+"""Keys, types and shapes of stored records and of training batches.
 
-A record is one target in one frame: a square crop with context around it, encoded, and
-where the target lies in it. A batch is what one training step consumes.
+A record is one target in one frame: an encoded square crop with context, and the target's
+box in it. A batch is what one training step consumes.
 """
 
 from typing import NamedTuple, TypedDict
@@ -18,10 +18,10 @@ class Record(TypedDict):
 
     image: bytes  # the crop, an encoded JPEG
     box_xyxy: np.ndarray  # [4] float32, pixels of the crop
-    video: int  # which video or image, unique in the set
-    track: int  # which target in the video
-    frame: int  # when
-    category: int  # what, or -1 where unknown
+    video: int  # video or still image, unique in the set
+    track: int  # the target within the video
+    frame: int  # frame number
+    category: int  # -1 where unknown
 
 
 class Batch(NamedTuple):
@@ -34,11 +34,11 @@ class Batch(NamedTuple):
     label_loc_weight: np.ndarray  # [b, h, w, a] float32: 1 / positives of the pair, or 0
     box_xyxy: np.ndarray  # [b, 4] float32: the target in the search image, pixels
     is_negative_pair: np.ndarray  # [b] bool: the search image does not show the target
-    records: np.ndarray  # [b, 2] int64: record of the template and of the search image
+    records: np.ndarray  # [b, 2] int64: records of the template and the search image
 
 
 class DrawnBatch(NamedTuple):
-    """A batch before its images are disturbed and labelled, which a device will do.
+    """A batch whose images are augmented and labelled later, on the device.
 
     Pairs of numbers belong to the template and the search image.
     """

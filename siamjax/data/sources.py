@@ -2,10 +2,10 @@
 
     <folder>/dataset_info.json, features.json     TFDS's own
     <folder>/*.array_record-*                     the records, schema.Record each
-    <folder>/index.npz                            where each record belongs, and its size
-    <folder>/prepared.json                        how it was prepared, and what was left out
+    <folder>/index.npz                            video, track, frame, box size of each
+    <folder>/prepared.json                        how it was prepared, what was left out
 
-The index lets pairs be drawn without decoding a picture. A set holds square crops, one for
+With the index, pairs are drawn without decoding an image. A set holds square crops, one for
 each target in each frame, or whole frames, which several targets may share.
 """
 
@@ -41,20 +41,20 @@ class RecordError(InputError):
 
 
 class Index(NamedTuple):
-    """What is known about the `n` records without reading them."""
+    """Metadata of the `n` records, known without reading them."""
 
     video: np.ndarray  # [n] int64
-    track: np.ndarray  # [n] int64: which target in the video
+    track: np.ndarray  # [n] int64: the target within the video
     frame: np.ndarray  # [n] int64
     category: np.ndarray  # [n] int64, -1 where unknown
-    box_wh: np.ndarray  # [n, 2] float32, pixels of the picture
-    picture: np.ndarray  # [n] int64: which of the stored pictures shows it
-    box_xyxy: np.ndarray  # [n, 4] float32, pixels of the picture; NaN where not known
+    box_wh: np.ndarray  # [n, 2] float32, pixels of the image
+    picture: np.ndarray  # [n] int64: index of the stored image that shows it
+    box_xyxy: np.ndarray  # [n, 4] float32, pixels of the image; NaN where not known
     frame_xywh: np.ndarray  # [n, 4] float32, pixels of the frame; NaN where not known
 
 
 class RecordSource:
-    """Random access to a prepared set. Cheap to pickle: workers open the files themselves."""
+    """Random access to a prepared set. Cheap to pickle: each worker opens the files itself."""
 
     def __init__(self, path: str | os.PathLike):
         """Opens the folder and checks that its parts agree; raises `SourceError`."""
@@ -77,12 +77,12 @@ class RecordSource:
 
     @property
     def num_degenerate(self) -> int:
-        """Records whose box has no size; no pair is made of them."""
+        """Number of records whose box has no size; they are never drawn."""
         return len(self) - len(self._usable)
 
     @property
     def template_size(self) -> float | None:
-        """The side of the template that crops were cut for, pixels; None for frames."""
+        """Template size that the crops were cut for, pixels; None for frames."""
         if self.holds_frames:
             return None
         return float(np.median(context_side(*self.index.box_wh[self._usable].T)))
@@ -99,7 +99,7 @@ class RecordSource:
         )
 
     def read(self, record: int) -> Record:
-        """One record, its picture still encoded; raises `RecordError`."""
+        """One record, its image still encoded; raises `RecordError`."""
         try:
             image, *own = _parse(self._records[int(self.index.picture[record])])
             if not self.holds_frames:
@@ -118,10 +118,10 @@ class RecordSource:
 
 
 def _parse(content: bytes) -> tuple:
-    """What a stored record holds: its picture and then `_FIELDS`.
+    """The contents of a stored record: its image, then `_FIELDS`.
 
-    By hand, since TFDS's own way through its description of the features takes three times
-    as long, which is as long as decoding a small picture.
+    Parsed by hand: TFDS's own feature decoding takes three times as long, which is as long
+    as decoding a small image.
     """
     fields = tf_example_pb2.Example.FromString(content).features.feature
     box_xyxy = np.array(fields["box_xyxy"].float_list.value, np.float32)
@@ -130,7 +130,7 @@ def _parse(content: bytes) -> tuple:
 
 
 def is_prepared(path: Path) -> bool:
-    """Whether a folder is a prepared set, be it a damaged one."""
+    """Whether a folder is a prepared set, possibly a damaged one."""
     signs = (INDEX_FILE, DESCRIPTION_FILE, "*.array_record*")
     return any(any(path.glob(sign)) for sign in signs)
 
@@ -144,7 +144,7 @@ def read_index(path: Path) -> Index:
     file = path / INDEX_FILE
     _require(file.is_file(), path, f"has no {INDEX_FILE}: its preparation did not finish")
     try:
-        # opened here, since np.load leaves a file that is no archive open
+        # opened here: np.load leaks the handle of a file that is no archive
         with open(file, "rb") as opened, np.load(opened) as arrays:
             columns = {name: arrays[name] for name in Index._fields if name in arrays}
             count = len(columns["video"])
@@ -162,7 +162,7 @@ def read_index(path: Path) -> Index:
 
 
 def read_description(path: Path) -> dict:
-    """How a set was prepared; {} where that was not written down. Raises `SourceError`."""
+    """How a set was prepared; {} where that was not recorded. Raises `SourceError`."""
     file = Path(path) / DESCRIPTION_FILE
     if not file.is_file():
         return {}
@@ -180,7 +180,7 @@ def write_index(path: Path, index: Index) -> None:
 
 
 def _open_records(path: Path, index: Index):
-    """The pictures, once each of their files has shown that it can be read."""
+    """The stored images, after checking that each of their files can be read."""
     expected = int(index.picture.max()) + 1
     try:
         builder = tfds.builder_from_directory(path)
@@ -194,15 +194,15 @@ def _open_records(path: Path, index: Index):
         path,
         f"holds {len(records)} records, but its index names {expected}",
     )
-    _require(int(index.picture.min()) >= 0, path, "has an index with negative numbers")
-    # A file that was cut short has lost its own index, and none of its records can be read.
+    _require(int(index.picture.min()) >= 0, path, "has an index with negative image numbers")
+    # A truncated file has lost its own index, so none of its records can be read.
     last = np.cumsum(split.shard_lengths) - 1
     for file, record in zip(split.filepaths, last.tolist(), strict=True):
         try:
             records[record]
         except (RuntimeError, ValueError, IndexError, OSError) as error:
             raise SourceError(
-                f"{_name(path)}: {file} is missing or cut short ({error}); {_REMEDY}"
+                f"{_name(path)}: {file} is missing or truncated ({error}); {_REMEDY}"
             ) from error
     return records
 

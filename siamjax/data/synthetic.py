@@ -1,20 +1,19 @@
-"""Rendered sequences: which of their frames are kept, and how they lie on disk.
+"""Rendered sequences: which frames are kept, and how they are stored.
 
-Nothing is downloaded: every frame is a pure function of the configuration and of its place,
-and the two splits share no object, background or path. The true box is the tight box of the
-target's whole silhouette, also of the parts that something hides, clipped to the frame.
+Nothing is downloaded: every frame is a pure function of the configuration and its index, and
+the two splits share no object, background or trajectory. The ground truth is the tight box of
+the target's whole silhouette, occluded parts included, clipped to the frame.
 
-As a benchmark folder, a set has OTB's layout:
+A set is a benchmark folder in OTB layout:
 
     <out>/list.txt                        the sequences' names
     <out>/<name>/img/0001.jpg ...         the frames
-    <out>/<name>/groundtruth_rect.txt     x,y,w,h of every frame, the first pixel being 1,1
-    <out>/rendered.json                   the configuration that it was rendered from
+    <out>/<name>/groundtruth_rect.txt     x,y,w,h of every frame, 1-based
+    <out>/rendered.json                   the configuration it was rendered from
 """
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,15 @@ from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.crops import encode_jpeg
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
-from siamjax.data.scratch import scratch_folder
 from siamjax.errors import InputError
-from siamjax.files import write_whole
+from siamjax.files import replacing_folder, write_whole
+from siamjax.images import opencv_without_threads
 from siamjax.locks import LOCK_FILE, held
 from siamjax.text import read_object
 
-# Part of what names a rendered set: raise it when a change alters any rendered pixel.
+# Version of the renderer, part of a rendered set's name: increase it when any pixel changes.
 RENDERER = 4
-_PHOTOGRAPHS = 4  # the same for what is rendered from photographs alone
+_PHOTOGRAPHS = 4  # the same for sets rendered from photographs
 RENDERED_FILE = "rendered.json"
 _SAMPLE_SEQUENCES, _SAMPLE_FRAMES = 12, 6
 _OF_PHOTOGRAPHS = ("sprites", "backgrounds", "part_prob")
@@ -47,35 +46,34 @@ def kept_frames(config: SyntheticConfig) -> range:
 
 
 def sequence_name(config: SyntheticConfig, index: int) -> str:
-    """What a rendered sequence is called."""
+    """The name of a rendered sequence."""
     return f"{config.split}-{config.seed}-{index:04d}"
 
 
 def write_otb(config: SyntheticConfig, out: Path) -> list[str]:
     """Renders a set into `out`; returns the sequences' names.
 
-    Every sequence appears at once when it is complete. Those that are there are kept, so an
-    interrupted run goes on where it stopped; raises `InputError` when `out` holds a set of
-    another configuration or something else, or another process renders into it.
+    A sequence appears when it is complete, and existing ones are kept, so that an interrupted
+    run resumes where it stopped. Raises `InputError` when `out` holds a set of another
+    configuration or anything else, or another process is rendering into it.
     """
     out = Path(out)
-    with held(out, "--out"):
+    with held(out, "--out"), opencv_without_threads():
         _claim(config, out)
         names = [sequence_name(config, index) for index in range(config.sequences)]
         for index, name in enumerate(tqdm(names, "rendering", unit="sequence")):
             if not (out / name).is_dir():
-                with scratch_folder(out) as scratch:
-                    _write_sequence(config, index, scratch / name)
-                    os.replace(scratch / name, out / name)
+                with replacing_folder(out / name) as folder:
+                    _write_sequence(config, index, folder)
         write_whole(out / "list.txt", "".join(f"{name}\n" for name in names))
     return names
 
 
 def write_samples(config: SyntheticConfig, path: Path) -> None:
-    """Writes a page to look at before anything is trained on a set, as a JPEG or a PNG.
+    """Writes a contact sheet of a set, to be checked before training, as a JPEG or PNG.
 
-    A row is a sequence, at most 12 of them, with six of its frames and the true boxes. Raises
-    `InputError` for a path that has another ending.
+    Each row shows six frames of a sequence with its ground-truth boxes, 12 rows at most.
+    Raises `InputError` for a path with another suffix.
     """
     kept = kept_frames(config)
     shown = [kept[i] for i in np.linspace(0, len(kept) - 1, _SAMPLE_FRAMES).round().astype(int)]
@@ -85,24 +83,24 @@ def write_samples(config: SyntheticConfig, path: Path) -> None:
         for frame in shown:
             picture, box_xywh = sequence.render(frame)
             x, y, w, h = (int(v) for v in box_xywh)
-            # around the target's pixels, not over them
+            # around the target's pixels, not on them
             cv2.rectangle(picture, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
             tiles.append(picture)
     write_sheet(tiles, _SAMPLE_FRAMES, path)
 
 
 def write_test_split(out: Path) -> None:
-    """Renders the 60 sequences of benchmark `synthetic` into `out`, the same ones always."""
+    """Renders the 60 sequences of benchmark `synthetic`, always the same, into `out`."""
     write_otb(SyntheticConfig(split="test", seed=0, sequences=60, frames=60), out)
 
 
 def describe(config: SyntheticConfig) -> dict[str, Any]:
-    """Everything that decides what is rendered, JSON-ready; folders by their content.
+    """Everything that determines the rendered pixels, JSON-ready; folders by their content.
 
-    What needs photographs is left out where there are none. Raises `InputError` for a folder
-    that is missing.
+    Fields about photographs are left out where there are none. Raises `InputError` for a
+    missing folder.
     """
-    photographs.forget()  # so that what is rendered next is what is described
+    photographs.forget()  # what is rendered next must match this description
     values = dataclasses.asdict(config) | {"renderer": RENDERER}
     for name in ("sprites", "backgrounds"):
         values[name] = [photographs.folder_digest(f, name) for f in values[name]]
@@ -125,14 +123,14 @@ def _claim(config, out):
         return
     if any(path.name != LOCK_FILE for path in out.iterdir()):
         raise InputError(
-            f"{str(out)!r} holds something else than a rendered set; choose another folder"
+            f"{str(out)!r} is not empty and is no rendered set; choose another folder"
         )
     write_whole(file, json.dumps(described, indent=1))
 
 
 def _write_sequence(config, index, folder):
     sequence = Sequence(config, index)
-    (folder / "img").mkdir(parents=True)
+    (folder / "img").mkdir()
     boxes = []
     for number, frame in enumerate(kept_frames(config), 1):
         picture, box_xywh = sequence.render(frame)

@@ -1,5 +1,7 @@
-"""Anchor targets: which anchors of a search image are target or background, and how to move
-them onto the box. Reference: PySOT's anchor targets."""
+"""Anchor targets: the label of each anchor of a search image and its regression to the box.
+
+Reference: PySOT's anchor targets.
+"""
 
 import math
 from typing import NamedTuple
@@ -21,7 +23,7 @@ from siamjax.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 
 class Targets(NamedTuple):
-    """Labels of one pair, as in `schema.Batch` without its first axis."""
+    """Labels of one pair: those of `schema.Batch` without the batch axis."""
 
     label_cls: np.ndarray  # [h, w, a] int32
     label_loc: np.ndarray  # [h, w, a, 4] float32
@@ -29,7 +31,7 @@ class Targets(NamedTuple):
 
 
 class Labeller:
-    """Labels single pairs as a configuration says, drawing what is random."""
+    """Labels single pairs as the configuration says."""
 
     def __init__(self, config: Config):
         self._data, self._model = config.data, config.model
@@ -95,9 +97,9 @@ def assign_targets(
     """Targets of a positive pair.
 
     `box_xyxy` `[4]` is the target in the search image, pixels; `anchors` `[h, w, a, 4]`
-    `_cxcywh` in the same frame of reference. At most `positives` of the anchors that overlap
-    the box by more than `positive_iou` are targets, at most `anchors - positives` of those
-    below `negative_iou` are background, whatever the number of targets; the choice is random.
+    `_cxcywh` in the same coordinates. At most `positives` of the anchors that overlap
+    the box by more than `positive_iou` are positive, and at most `anchors - positives` of
+    those below `negative_iou` negative, however many are positive; both are chosen at random.
     Reference: PySOT's AnchorTarget.
     """
     box_xyxy = np.asarray(box_xyxy, np.float32)
@@ -115,8 +117,8 @@ def assign_targets(
 def _overlap(box_xyxy, anchors):
     """`iou_xyxy` of a box and a grid of anchors, `[h, w, a]`.
 
-    The same numbers in a third of the time: anchors of a column share their x, those of a row
-    their y, and sizes are the same everywhere.
+    The same values in a third of the time: the anchors of a column share x, those of a row
+    share y, and the sizes are the same everywhere.
     """
     column, row = cxcywh_to_xyxy(anchors[:1]), cxcywh_to_xyxy(anchors[:, :1])
     x0, y0, x1, y1 = box_xyxy
@@ -128,7 +130,7 @@ def _overlap(box_xyxy, anchors):
 
 
 def _offsets(box_xyxy, anchors):
-    """`encode` of a box against a grid of anchors, `[h, w, a, 4]`; the same numbers as well."""
+    """`encode` of a box against a grid of anchors, `[h, w, a, 4]`, by the same trick."""
     box = xyxy_to_cxcywh(box_xyxy)
     offsets = np.empty(anchors.shape, np.float32)
     offsets[..., 0] = encode(box, anchors[:1])[..., 0]
@@ -147,7 +149,7 @@ def assign_negative_targets(
 ) -> Targets:
     """Targets of a pair whose search image shows another object, the one in `box_xyxy`.
 
-    A few anchors around that object are background; all others are ignored. The window's
+    A few anchors around that object are negative; all others are ignored. The window's
     centre is one cell to the bottom right of a centred object, as in the reference
     implementation.
     """
@@ -162,13 +164,13 @@ def assign_negative_targets(
     window[rows, columns] = True
     label = np.full(window.shape, IGNORED, np.int32)
     label.flat[_choose(rng, window, rules.negatives_in_negative_pair)] = BACKGROUND
-    # The reference leaves the regression target unset here; no weight, so no effect.
+    # The reference leaves the regression targets unset here; with zero weight it has no effect.
     return Targets(
         label, np.zeros(anchors.shape, np.float32), np.zeros(window.shape, np.float32)
     )
 
 
 def _choose(rng, allowed, count):
-    """Flat indices of at most `count` of the `allowed`, at random."""
+    """Flat indices of at most `count` of the `allowed` cells, chosen at random."""
     indices = np.flatnonzero(allowed)
     return indices if len(indices) <= count else rng.choice(indices, count, replace=False)

@@ -21,14 +21,14 @@ from siamjax.locks import held
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What came of an evaluation.
+    """The result of an evaluation.
 
     Attributes:
-        trackers: the scores of each tracker, the one that was evaluated first.
-        problems: sequences that could not be used, and what else to know.
+        trackers: scores of each tracker, the evaluated one first.
+        problems: unusable sequences, and other remarks.
         page: the report, index.html.
-        archive: what the benchmark's server takes; None where it has no server, or where
-            sequences are missing.
+        archive: for the benchmark's server; None if it has no server or sequences are
+            missing.
     """
 
     trackers: list[TrackerScores]
@@ -38,12 +38,12 @@ class Evaluation:
 
     @property
     def overall(self) -> Scores:
-        """The numbers of the tracker's row in the table, `success_auc` for one."""
+        """The scores of the evaluated tracker, such as `success_auc`."""
         return self.trackers[0].overall
 
     @property
     def sequences(self) -> dict[str, Scores]:
-        """The tracker's numbers by sequence."""
+        """The scores of the evaluated tracker by sequence."""
         return self.trackers[0].sequences
 
 
@@ -64,9 +64,9 @@ def evaluate(
 ) -> Evaluation:
     """Runs trackers over a benchmark, scores them beside `others`, and writes a report.
 
-    `enter(slots)` makes the trackers, for as many sequences at once; the other arguments are
-    those of `siamjax eval`. Where `out` holds part of the same evaluation, only the rest is
-    run. Raises `InputError` before anything is run, and what the sequences raise.
+    `enter(slots)` makes the trackers, for that many sequences at once; the other arguments are
+    those of `siamjax eval`. If `out` holds part of the same evaluation, only the rest is run.
+    Raises `InputError` before anything is run, and the errors of the sequences.
     """
     protocol = get_benchmark(benchmark, experiment or "")
     require_between("slots", slots, 0, 4096)

@@ -1,4 +1,4 @@
-"""What is wrong with a sequence: skipped or left out, and told at the end of a run."""
+"""Problems with sequences, such as a skipped one, reported at the end of a run."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from siamjax.files import printable
 
 
 class Problem(NamedTuple):
-    """Something wrong with one sequence, in one line, for the list at the end of a run."""
+    """A problem with one sequence, printed as one line."""
 
     sequence: str
     message: str

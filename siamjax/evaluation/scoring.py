@@ -1,4 +1,4 @@
-"""From result files and ground truth to scores, by sequence, by attribute and overall."""
+"""Scores of result files against ground truth: by sequence, by attribute and overall."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -32,10 +32,10 @@ from siamjax.evaluation.results.files import (
 from siamjax.evaluation.results.vot import read_long_term, read_supervised
 from siamjax.text import TextError
 
-# The tracker's first update of a sequence may compile; it is left out of its speed.
+# The first update of a sequence may compile; speed does not include it.
 UNTIMED_FRAMES = 2
 
-_WITH_SERVER = "its truth is with the benchmark's server"
+_WITH_SERVER = "its ground truth is on the benchmark's server"
 
 Scores = dict[str, float]
 
@@ -45,17 +45,17 @@ class TrackerScores:
     """One tracker on one benchmark.
 
     Attributes:
-      name: the tracker's.
-      overall: the numbers of its table row; empty where no sequence was scored.
-      sequences: sequence name -> its numbers; only those that were scored.
-      attributes: attribute -> the numbers over the sequences, or for VOT the frames, with it.
-      boxes: sequence name -> [t, 4], as in the files; NaN where a frame has no box.
-      curves: what plots show, whichever the benchmark has: "success", "precision",
+      name: of the tracker.
+      overall: its row of the table; empty if no sequence was scored.
+      sequences: scores by sequence name, of the scored ones only.
+      attributes: scores by attribute, over the sequences, or for VOT the frames, that have it.
+      boxes: [t, 4] by sequence name, as in the files; NaN where a frame has no box.
+      curves: for plots, those that the benchmark defines: "success", "precision",
         "norm_precision", "eao", and "lt_precision" over "lt_recall".
-      problems: sequences that are missing or wrong, and what else to know.
-      fps: frames a second, None where no times were kept.
-      missing: sequences that should have been scored and were not: the overall numbers are
-        means without them.
+      problems: missing or invalid sequences, and other remarks.
+      fps: frames per second, None if no times were recorded.
+      missing: sequences that were not scored although they should be; the overall scores
+        are means without them.
     """
 
     name: str
@@ -76,7 +76,7 @@ class TrackerScores:
 
     @property
     def frames(self) -> int:
-        """Boxes in the scored sequences."""
+        """Number of boxes in the scored sequences."""
         return sum(map(len, self.boxes.values()))
 
 
@@ -85,9 +85,9 @@ class UnknownConventionError(InputError):
 
 
 def get_convention(name: str, benchmark: Benchmark) -> OpeConvention | Convention:
-    """The convention of this name; PySOT's, in which results are published, without one.
+    """The convention of this name; by default PySOT's, in which results are published.
 
-    Raises `UnknownConventionError` listing those that the benchmark's measures have.
+    Raises `UnknownConventionError`, which lists those that the benchmark has.
     """
     if benchmark.experiment in ("supervised", "long-term"):
         known: dict[str, Any] = {each: each for each in get_args(Convention)}
@@ -113,14 +113,13 @@ def score_tracker(
     skipped: Iterable[Problem] = (),
     convention: str = "",
 ) -> TrackerScores:
-    """Scores the result files in a folder against the truth.
+    """Scores the result files in a folder against the ground truth.
 
-    A sequence without a result, with one that cannot be read, or with another number of
-    boxes than frames is named in `problems` and left out of every mean. Boxes that are not
-    finite count as misses and are named as well. `refused` are sequences that the tracker
-    could not run on, with the reason, and `skipped` are those of the benchmark that have no
-    usable truth or frames: all of them are `missing`. Where a server has the truth, a
-    sequence that has a result is not.
+    A sequence whose result is missing, unreadable, or has not one box per frame is listed in
+    `problems` and left out of every mean. Boxes that are not finite count as misses and are
+    listed too. `refused` are sequences that the tracker could not start on, and `skipped`
+    those of the benchmark without usable ground truth or frames; all of these are `missing`.
+    If a server has the ground truth, a sequence with a result is not missing.
     """
     truths = list(truths)
     chosen = get_convention(convention, benchmark)
@@ -145,7 +144,7 @@ def score_tracker(
         try:
             seconds.append(read_seconds(folder, sequence))
         except TextError as error:
-            problems.append(Problem(sequence, f"its times are not used: {error}"))
+            problems.append(Problem(sequence, f"its times are ignored: {error}"))
         problems += [Problem(sequence, line) for line in read_problems(folder, sequence)]
     return TrackerScores(
         name=name,
@@ -267,7 +266,7 @@ def _nothing(lines: list[str]) -> dict[str, Any]:
 
 
 def _finite(scores: Scores) -> Scores:
-    """Without the numbers that nothing defines."""
+    """Without undefined scores."""
     return {key: value for key, value in scores.items() if np.isfinite(value)}
 
 
@@ -290,9 +289,9 @@ def _not_finite(name: str, *runs: np.ndarray) -> list[Problem]:
 
 
 def frames_per_second(seconds: list[np.ndarray]) -> float | None:
-    """Speed over sequences, frames a second without start and first update; or None.
+    """Speed over all sequences without init and first update, or None if unknown.
 
-    `seconds` are the times by frame of each sequence, NaN where nothing was tracked.
+    `seconds` are the times per frame of each sequence, NaN where the tracker did not run.
     """
     timed = [values[UNTIMED_FRAMES:] for values in seconds]
     counted = np.concatenate(timed) if timed else np.zeros(0)
@@ -304,9 +303,9 @@ def frames_per_second(seconds: list[np.ndarray]) -> float | None:
 def summary(
     benchmark: str, trackers: list[TrackerScores], problems: list[Problem]
 ) -> dict[str, Any]:
-    """Everything as JSON-ready values, in the form of `siamjax score --json`.
+    """The scores as JSON-ready values, in the form of `siamjax score --json`.
 
-    `problems` are those of the benchmark itself, and are every tracker's.
+    `problems` are those of the benchmark, which are added to every tracker's.
     """
     return {
         "benchmark": benchmark,

@@ -1,4 +1,4 @@
-"""How well a network tracks while it is trained."""
+"""Tracking performance of a network during training."""
 
 import dataclasses
 import tempfile

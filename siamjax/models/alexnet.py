@@ -11,8 +11,6 @@ from jax.typing import DTypeLike
 from siamjax.models.cpu.pool import max_pool
 from siamjax.models.layers import Conv, conv_norm, normal_fan_out
 
-STAGES = ("layer1", "layer2", "layer3", "layer4", "layer5")
-SIAMFC_STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5")
 SIAMFC_EPSILON = 1e-6  # of its batch norms
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from siamjax.config import BACKBONE_STAGES
 from siamjax.errors import InputError
 from siamjax.models import alexnet, mobilenetv2, resnet
 from siamjax.models.heads import DepthwiseBranch, LevelHeads, WeightedFusion
@@ -21,12 +22,12 @@ from siamjax.models.siammask import SiamMask
 if TYPE_CHECKING:
     from siamjax.config import BackboneConfig, ModelConfig
 
-# Each backbone's module and its stages, shallow ones first.
+# The module of each backbone; `config.BACKBONE_STAGES` names its stages.
 BACKBONES = {
-    **dict.fromkeys(resnet.RESNETS, (resnet.ResNet, resnet.STAGES)),
-    "alexnet": (alexnet.AlexNet, alexnet.STAGES),
-    "siamfc_alexnet": (alexnet.SiamFCAlexNet, alexnet.SIAMFC_STAGES),
-    "mobilenetv2": (mobilenetv2.MobileNetV2, mobilenetv2.STAGES),
+    **dict.fromkeys(resnet.RESNETS, resnet.ResNet),
+    "alexnet": alexnet.AlexNet,
+    "siamfc_alexnet": alexnet.SiamFCAlexNet,
+    "mobilenetv2": mobilenetv2.MobileNetV2,
 }
 
 
@@ -99,7 +100,7 @@ def _rematerialised(backbone: type[nn.Module]) -> type[nn.Module]:
 def _backbone(
     config: BackboneConfig, levels: tuple[str, ...], remat: bool, **shared
 ) -> nn.Module:
-    kind, stages = BACKBONES[config.name]
+    kind, stages = BACKBONES[config.name], BACKBONE_STAGES[config.name]
     own = {}
     if kind is resnet.ResNet:
         own["variant"] = config.name

@@ -15,7 +15,6 @@ from jax.typing import DTypeLike
 from siamjax.models.crop import center_crop
 from siamjax.models.layers import conv_norm
 
-STAGES = tuple(f"layer{i}" for i in range(8))
 # expansion, channels, blocks, stride and dilation of layer1 to layer7 when dilated, and the
 # stride when not
 GROUPS = (

@@ -16,7 +16,6 @@ from siamjax.models.cpu.pool import max_pool
 from siamjax.models.crop import center_crop
 from siamjax.models.layers import conv_norm
 
-STAGES = ("stem", "layer1", "layer2", "layer3", "layer4")
 # blocks of layer1 to layer4, and whether a block is a bottleneck
 RESNETS = {
     "resnet18": ((2, 2, 2, 2), False),

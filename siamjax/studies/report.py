@@ -3,8 +3,7 @@
 import base64
 from pathlib import Path
 
-import jinja2
-
+from siamjax.evaluation.report.page import render_template
 from siamjax.files import write_whole
 from siamjax.studies import plots
 from siamjax.studies.runs import Run, probes_of
@@ -30,15 +29,9 @@ def write_report(study: Study, runs: list[Run], workdir: Path) -> Path:
     write_whole(workdir / "table.md", markdown)
     write_whole(workdir / "table.tex", as_latex(rows))
     write_whole(workdir / "table.csv", as_csv(study, runs))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     heading, *body = as_lines(rows)
-    page = environment.get_template("report.html.j2").render(
+    page = render_template(
+        Path(__file__).with_name("report.html.j2"),
         study=study,
         heading=heading,
         body=body,

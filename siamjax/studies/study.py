@@ -53,6 +53,8 @@ class Study:
 
     def __post_init__(self):
         names = [variant.name for variant in self.variants]
+        for variant in self.variants:
+            variant.config.check_training()
         for name in (self.name, *names):
             require(
                 re.fullmatch(r"[\w.+-]+", name) is not None,

@@ -36,7 +36,6 @@ def plain(config: Config) -> Config:
     workshops)
     """
     model = config.model
-    score_size = (model.search_size - model.template_size) // model.anchors.stride + 1
     return changed(
         config,
         {
@@ -47,7 +46,6 @@ def plain(config: Config) -> Config:
             "model.correlation": "plain",
             "model.anchors": AnchorConfig(stride=model.anchors.stride, ratios=(1.0,)),
             "model.base_size": 0,
-            "model.score_size": score_size,
             "tracker": TrackerConfig(
                 search_size=model.search_size, window_influence=0.176, size_lr=0.59
             ),
@@ -118,7 +116,6 @@ def on_alexnet(config: Config) -> Config:
             "model.template_size": 127,
             "model.search_size": 255,
             "model.base_size": 0,
-            "model.score_size": 17,
             "tracker.search_size": 255,
             "data.crop_size": 383,
             "data.template.shift": 4.0,

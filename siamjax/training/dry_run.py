@@ -30,6 +30,7 @@ def dry_run(config: Config, workdir: str | Path) -> None:
     training; nothing else is written, so that another configuration may use the directory.
     Raises what a training would raise before its first step.
     """
+    config.check_training()
     workdir = Path(workdir).resolve()
     mesh = parallel.make_mesh()
     parallel.check_batch_size(config.train, mesh.size)

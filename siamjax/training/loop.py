@@ -68,6 +68,7 @@ def train(
         "`model.mask` (=True) cannot be trained: there is no loss for masks, and weight decay "
         "would shrink the mask head; set it to False, or convert PySOT's weights",
     )
+    config.check_training()
     workdir = Path(workdir).resolve()
     total, batch_size = config.train.steps, config.train.batch_size
 

@@ -1,13 +1,12 @@
-"""Frames in and out: folders of images, video files, cameras, streams.
+"""Reading and writing of frames: folders of images, video files, cameras, streams.
 
-Frames are `[h, w, 3]` uint8 BGR everywhere. What cannot be read is an `ImageError` that names
-the file, and inside a sequence it is one of its elements, so that the caller can skip it,
-count it and go on. Every source has
+Frames are `[h, w, 3]` uint8 BGR. A frame that cannot be read is an `ImageError` that names the
+file, yielded in its place, so that the caller can count it and continue. Every source has
 
-    count       how many frames there are to come, or None where nothing sure is known
-    frame_rate  frames per second, a `Fraction` that makes sense, to write them at
-    time        seconds from the first frame to the one that came last
-    notes       what the user should know about the source, in words; may grow while reading
+    count       number of frames, or None if it is not known for certain
+    frame_rate  frames per second, a plausible `Fraction`, for writing them
+    time        seconds from the first frame to the latest one
+    notes       remarks for the user about the source; may grow while reading
 """
 
 from siamjax.video.reading import SourceStopped, VideoFile

@@ -16,33 +16,38 @@ from av.stream import Disposition
 from siamjax.images import MAX_PIXELS, ImageError
 from siamjax.signatures import HEAD, describe
 
-VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # those that we write; PyAV reads many more
+VIDEO_SUFFIXES = {
+    ".avi",
+    ".mkv",
+    ".mov",
+    ".mp4",
+}  # formats that are written; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
-MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # rates beyond are no rates of a video
-_FAR = 5  # times by which a stated rate may differ from that of the first time stamps
+MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # plausible rates
+_FAR = 5  # factor by which a stated rate may differ from that of the first time stamps
 _COVER = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
-_SLACK = 4096  # bytes: some programs count their own headers twice
-_LOOK_AHEAD = 100  # packets that tell a picture from a video
-_WITHOUT_KEY = 300  # packets after which a video may begin with any frame
+_SLACK = 4096  # bytes; some programs count their own headers twice
+_LOOK_AHEAD = 100  # packets that tell a still image from a video
+_WITHOUT_KEY = 300  # packets without a keyframe after which any frame may be the first
 _JOINED = (
-    "it was cut without encoding: frames before the first whole one cannot be shown, and are "
-    "left out"
+    "it was cut without re-encoding: frames before the first keyframe cannot be decoded and "
+    "are left out"
 )
-# Containers whose index says of every frame where it lies and whether it is shown.
+# Containers whose index lists the offset of every frame and whether it is shown.
 _INDEXED = {"avi", "mov,mp4,m4a,3gp,3g2,mj2"}
 
 
 class SourceStopped(ImageError):
-    """A camera or a stream stopped before its end; as an element, it is the last one."""
+    """A camera or a stream stopped before its end; always the last element."""
 
 
 class _NoFrame(ImageError):
-    """Data from which no frame came. Decoding in threads tells it early, before frames."""
+    """Data without a decodable frame. Threaded decoding reports it early."""
 
 
 def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
-    """The first of some frame rates that a video can have; None for none."""
+    """The first plausible one of some frame rates; None if there is none."""
     for rate in rates:
         if rate is not None and math.isfinite(rate) and MIN_RATE <= rate <= MAX_RATE:
             return Fraction(rate)
@@ -52,10 +57,10 @@ def sane_rate(*rates: float | Fraction | None) -> Fraction | None:
 class VideoFile:
     """The frames of the video in a file or at a network address, turned upright.
 
-    The video is the largest stream that is no cover picture. Iterating decodes from the
-    beginning and gives the frames that a player shows: those before the first whole one, in a
-    video that was cut without encoding, are left out. An `ImageError` stands in the place of
-    a damaged one, and a `SourceStopped` where reading ends before the video does.
+    The video is the largest stream that is not a cover image. Iterating decodes from the
+    beginning and yields the frames that a player shows: in a video that was cut without
+    re-encoding, those before the first keyframe are left out. An `ImageError` takes the place
+    of a damaged frame, and a `SourceStopped` ends a video that is truncated.
 
     Attributes:
         path: of the file, or the address.
@@ -71,7 +76,7 @@ class VideoFile:
             self.count = self._count(container, stream)
             stated = stream.average_rate
             self._believed = sane_rate(stated)
-            # MP4 states the mean over all frames, which the first ones may well be far from.
+            # MP4 states the mean over all frames, from which the first ones may differ much.
             is_mean = self._believed and "mp4" in container.format.name
             if not is_mean and "://" not in str(self.path):
                 measured = sane_rate(self._measured_rate())
@@ -98,7 +103,7 @@ class VideoFile:
     def _open(self):
         source, options = str(self.path), {}
         if "://" not in source:
-            # Names with a colon are names, and a playlist must not lead to other places.
+            # A name with a colon is a file name, and a playlist must not open other resources.
             source, options = f"file:{source}", {"protocol_whitelist": "file"}
         try:
             container = av.open(source, options=options, timeout=PATIENCE)
@@ -107,7 +112,7 @@ class VideoFile:
         return container
 
     def _why(self, error: Exception) -> str:
-        """Why it cannot be opened: what the file is instead, where its first bytes tell."""
+        """Why it cannot be opened, with the actual file type if its first bytes tell."""
         kind = None
         if "://" not in str(self.path) and Path(self.path).is_file():
             with open(self.path, "rb") as opened:
@@ -122,7 +127,7 @@ class VideoFile:
                 "no video of a known codec" if container.streams.video else "no video stream"
             )
             raise ImageError(
-                f"{self.path}: holds {'only a cover picture' if videos else unknown}"
+                f"{self.path}: holds {'only a cover image' if videos else unknown}"
             )
         if len(moving) > 1 and "://" not in str(self.path):
             moving = self._without_stills(container, moving)
@@ -138,25 +143,25 @@ class VideoFile:
         return stream
 
     def _without_stills(self, container, streams):
-        """Those streams that go on; a cover picture need not be marked as one."""
+        """The streams with several frames; a cover image may not be marked as one."""
         packets = collections.Counter()
         try:
             for packet in itertools.islice(container.demux(streams), _LOOK_AHEAD):
                 packets[packet.stream.index] += packet.size > 0
         except av.FFmpegError:
-            pass  # what is wrong shows when it is read
+            pass  # the error will show when frames are read
         return [s for s in streams if packets[s.index] > 1] or streams
 
     def _count(self, container, stream) -> int | None:
-        """Frames in the index that are to be shown; what the header states is not believed."""
+        """The number of frames in the index that are shown; headers are not reliable."""
         kind, entries = container.format.name, list(stream.index_entries)
-        # 0 frames are stated where the index grows while one reads.
+        # 0 frames are stated if the index grows while reading.
         if not stream.frames or kind not in _INDEXED or self._is_cut_short(container, stream):
             return None
-        # An AVI file without its index has entries for what was read alone.
+        # An AVI file without index has entries only for what was read so far.
         if kind == "avi" and max((e.pos for e in entries), default=0) < container.size / 2:
             return None
-        # One that begins in the midst is read for it; there is no other way.
+        # One without an initial keyframe must be read; there is no other way.
         if not any(entry.is_keyframe for entry in entries[1:]) or entries[0].is_keyframe:
             return sum(not entry.is_discard for entry in entries) or None
         packets = (packet for packet in container.demux(stream) if packet.size)
@@ -166,7 +171,7 @@ class VideoFile:
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
         with self._open() as container:
             index, start = 0, None
-            early: list[ImageError] = []  # told before there was a frame
+            early: list[ImageError] = []  # reported before the first frame
             for item in self._decoded(container):
                 element, stamp = self._convert(item, index + 1)
                 if start is not None:
@@ -182,16 +187,16 @@ class VideoFile:
                 if isinstance(element, SourceStopped):
                     return
                 index += 1
-                # Decoding in threads tells of damage early: the place of it is not known.
+                # Threaded decoding reports damage early: its position is unknown.
                 later = [error for error in early if isinstance(error, _NoFrame)]
                 yield from later
                 index, early = index + len(later), []
             yield from early[:1]
             if self._is_cut_short(container, container.streams[self._stream]):
-                yield SourceStopped(f"{self.path} is cut short, after {index} frames")
+                yield SourceStopped(f"{self.path} is truncated, after {index} frames")
 
     def _decoded(self, container, wait: bool = True) -> Iterator:
-        """Frames of FFmpeg, from the first one that needs none before it; errors in between."""
+        """Decoded frames from the first keyframe on, with errors in between."""
         stream = container.streams[self._stream]
         stream.thread_type = "AUTO"
         packets = container.demux(stream)
@@ -217,14 +222,14 @@ class VideoFile:
             except av.FFmpegError as error:
                 yield error
                 continue
-            # shown before the frame that stands alone, some need ones that are not there
+            # some frames shown before the keyframe need frames that are missing
             yield from (frame for frame in frames if _is_after(frame, first))
-        if skipped and not can_begin:  # nothing says which frames stand alone
+        if skipped and not can_begin:  # no frame is marked as a keyframe
             with self._open() as again:
                 yield from self._decoded(again, wait=False)
 
     def _convert(self, item, number: int) -> tuple[np.ndarray | ImageError, float | None]:
-        """What is decoded as an element, and its time stamp in seconds, where it has one."""
+        """A decoded item as an element, and its time stamp in seconds, if it has one."""
         if isinstance(item, ImageError):
             return item, None
         if isinstance(item, av.FFmpegError):
@@ -239,7 +244,7 @@ class VideoFile:
         return ImageError(f"{self.path}: frame {number} {reason}"), item.time
 
     def _advance(self, stamp: float | None, start: float) -> None:
-        """Moves `time` to the frame with this stamp, or by one frame where stamps are none."""
+        """Moves `time` to this time stamp, or by one frame if there is none."""
         if stamp is None or not self._believed:
             self.time += float(1 / self.frame_rate)
         else:
@@ -250,7 +255,7 @@ class VideoFile:
             self.notes.append(words)
 
     def _is_cut_short(self, container, stream) -> bool:
-        """Whether the file ends before its container says that it does."""
+        """Whether the file is shorter than its container states."""
         path = Path(self.path)
         if "://" in str(self.path) or not path.is_file():
             return False
@@ -272,11 +277,11 @@ def _area(stream) -> int:
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """A decoded frame as it is to be shown, turned and mirrored in steps of 90 degrees."""
+    """A decoded frame with its display rotation and mirroring, in steps of 90 degrees."""
     image = frame.to_ndarray(format="bgr24")
     matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
     if matrix is not None:
-        # a pixel moves to (a x + c y, b x + d y)
+        # a pixel (x, y) moves to (a x + c y, b x + d y)
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
         if abs(a) + abs(d) < abs(b) + abs(c):
             image, a, d = image.transpose(1, 0, 2), c, b
@@ -285,7 +290,7 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
 
 
 def _stated_end(start: bytes) -> int:
-    """The place at which an AVI or a Matroska file says that it ends; 0 where it does not."""
+    """The size that an AVI or Matroska file states; 0 if it states none."""
     if start[:4] == b"RIFF":
         size = int.from_bytes(start[4:8], "little")
         return 8 + size if size < 0xFFFFFFFF else 0
@@ -298,7 +303,7 @@ def _stated_end(start: bytes) -> int:
 
 
 def _ebml_end(content: bytes, place: int) -> tuple[int, bool]:
-    """Where the element ends whose length stands at `place`, and whether that is known."""
+    """The end of the element whose length is stored at `place`, and whether it is known."""
     first = content[place] if place < len(content) else 0
     length = 9 - first.bit_length()  # bytes of the number; its first bits count them
     value = int.from_bytes(content[place : place + length]) & ((1 << 7 * length) - 1)
@@ -307,5 +312,5 @@ def _ebml_end(content: bytes, place: int) -> tuple[int, bool]:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, av.error.ExitError):  # FFmpeg's "Immediate exit requested"
-        return f"nothing came for {PATIENCE:g} s"
+        return f"no data for {PATIENCE:g} s"
     return getattr(error, "strerror", None) or str(error)

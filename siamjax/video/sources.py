@@ -21,9 +21,9 @@ _LAST_CAMERA = 2**31 - 1  # the largest index that OpenCV takes
 
 
 class ImageFolder:
-    """The images of a folder, in natural order of their names, or one image.
+    """The images of a folder, in natural order of their names, or a single image.
 
-    Iterating gives a frame, or an `ImageError` in the place of one that cannot be read.
+    Iterating yields frames, or an `ImageError` in the place of one that cannot be read.
 
     Attributes:
         paths: of the images.
@@ -43,7 +43,7 @@ class ImageFolder:
             inner += [f for f in files_in(path, "*") if f.suffix.lower() in VIDEO_SUFFIXES]
             hint = f"; did you mean {inner[0]}?" if inner else ""
             raise ImageError(
-                f"{path}: holds no image ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
+                f"{path}: holds no images ({' '.join(sorted(IMAGE_SUFFIXES))}){hint}"
             )
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
@@ -57,10 +57,10 @@ class ImageFolder:
 
 
 class Camera:
-    """The frames of a camera, from now until it stops, which its last element says.
+    """The frames of a camera from now on; the last element is a `SourceStopped`.
 
     Attributes:
-        index: which one, as OpenCV counts them.
+        index: in the numbering of OpenCV.
     """
 
     def __init__(self, index: int):
@@ -69,10 +69,14 @@ class Camera:
         self.time = 0.0
         self.notes: list[str] = []
         if index > _LAST_CAMERA:
-            raise ImageError(f"camera {index} does not exist: numbers end at {_LAST_CAMERA}")
+            raise ImageError(
+                f"camera {index} does not exist: the largest index is {_LAST_CAMERA}"
+            )
         self._capture = cv2.VideoCapture(index)
         if not self._capture.isOpened():
-            raise ImageError(f"camera {index} cannot be opened: is it there, and free?")
+            raise ImageError(
+                f"camera {index} cannot be opened; is it connected, and not in use?"
+            )
         self.frame_rate = sane_rate(self._capture.get(cv2.CAP_PROP_FPS)) or FOLDER_RATE
 
     def __iter__(self) -> Iterator[np.ndarray | ImageError]:
@@ -92,10 +96,10 @@ class Camera:
 
 
 def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
-    """The frames of a video file, a folder of images, an image, a camera or a network stream.
+    """Opens a video file, a folder of images, an image, a camera or a network stream.
 
-    A camera is its number, a stream an address such as rtsp://host/path. Files and folders
-    may be iterated as often as wanted. Raises `ImageError` when there is nothing to read.
+    A camera is given by its number, a stream by an address such as rtsp://host/path. Files
+    and folders can be iterated repeatedly. Raises `ImageError` if there is nothing to read.
     """
     if is_live(source):
         text = str(source)
@@ -106,13 +110,13 @@ def open_frames(source: str | Path) -> ImageFolder | VideoFile | Camera:
             f"{path}: does not exist; give a video file, a folder of images, the number of a "
             "camera, or an address with ://"
         )
-    if path.is_fifo() or path.is_socket():  # would be read more than once, or wait for ever
-        raise ImageError(f"{path}: is a pipe, not a file; save what comes through it first")
+    if path.is_fifo() or path.is_socket():  # would be opened more than once, or block
+        raise ImageError(f"{path}: is a pipe, not a file; save its content to a file first")
     is_still = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     return ImageFolder(path) if is_still else VideoFile(path)
 
 
 def is_live(source: str | Path) -> bool:
-    """Whether it is a camera's number or an address, and no file."""
+    """Whether a source is a camera number or a network address."""
     text = str(source)
     return "://" in text or (text.isdecimal() and not Path(text).exists())

@@ -15,7 +15,7 @@ MAX_SIDE = 16384  # pixels of a frame side that H.264 encoders take
 
 
 class _Discarded(Exception):
-    """A video is given up on purpose; its unfinished file goes."""
+    """Removes the unfinished file of a video that is discarded."""
 
 
 class VideoWriter:
@@ -24,9 +24,9 @@ class VideoWriter:
         with VideoWriter("out.mp4", frame_rate=25) as writer:
             writer.write(frame)
 
-    The file appears under its name only when it is complete: at the end of the `with` block,
-    or when Ctrl-C leaves it, with what was written until then. Any other exception removes
-    it. An odd width or height grows by one pixel, which repeats its neighbour.
+    The file appears under its name when it is complete: at the end of the `with` block, also
+    after Ctrl-C, with the frames until then. After any other exception no file is left. An odd
+    width or height is padded by one pixel, which repeats its neighbour.
     """
 
     def __init__(self, path: str | Path, frame_rate: float | Fraction = FOLDER_RATE):
@@ -53,15 +53,15 @@ class VideoWriter:
             raise self._failure(error) from error
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         options = {"preset": "veryfast", "crf": "20"} if codec == "libx264" else {}
-        # MPEG-4 keeps both numbers of the rate in 16 bits.
+        # MPEG-4 stores numerator and denominator of the rate in 16 bits.
         rate = Fraction(frame_rate).limit_denominator(min(1001, int(65535 / frame_rate)))
         self._stream = self._container.add_stream(codec, rate=rate, options=options)
         self._stream.pix_fmt = "yuv420p"
 
     def write(self, frame: np.ndarray) -> None:
-        """Appends one frame; all must have the size of the first, else `ValueError`.
+        """Appends one frame; raises `InputError` if its size differs from the first.
 
-        Raises `OSError` when the file cannot be written, as on a full disk.
+        Raises `OSError` when the file cannot be written, for example on a full disk.
         """
         if self._shape is None:
             height, width = frame.shape[:2]
@@ -91,9 +91,9 @@ class VideoWriter:
         return OSError(error.errno, f"cannot write: {error.strerror}", str(self.path))
 
     def close(self) -> None:
-        """Finishes the file and gives it its name; without any frame, there is no file.
+        """Finishes the file and gives it its name; without frames, no file is written.
 
-        Raises `OSError`, and leaves nothing, when it cannot be written to the end.
+        Raises `OSError`, and leaves no file, if it cannot be written.
         """
         if self._shape is None:
             self.discard()
@@ -106,8 +106,8 @@ class VideoWriter:
                 raise self._failure(error) from error
 
     def discard(self) -> None:
-        """Gives up: nothing is left on disk."""
-        # the reason for giving up may well be that nothing can be written
+        """Discards the video: no file is left."""
+        # the reason may well be that nothing can be written
         with contextlib.suppress(av.FFmpegError):
             self._container.close()
         with contextlib.suppress(_Discarded), self._file:

@@ -37,7 +37,6 @@ def config() -> Config:
             template_size=63,
             search_size=143,
             base_size=2,
-            score_size=13,
         ),
         tracker=TrackerConfig(search_size=143),
         data=DataConfig(

@@ -75,6 +75,6 @@ def test_jpeg_round_trip_and_damage(rng):
     assert np.abs(decode_image(data).astype(int) - image).mean() < 3
     place = data.find(b"\xff\xc0")  # where the sides are: 65,535 pixels each
     vast = data[: place + 5] + b"\xff" * 4 + data[place + 9 :]
-    for damaged in (data[: len(data) // 2], b"", b"not a picture", data[:20], vast):
+    for damaged in (data[: len(data) // 2], b"", b"not an image", data[:20], vast):
         with pytest.raises(ValueError, match="image"):
             decode_image(damaged)

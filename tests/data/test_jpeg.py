@@ -1,4 +1,4 @@
-"""Decoding parts of JPEGs: the pixels of the whole picture, exactly."""
+"""Decoding parts of JPEGs: the pixels of the whole image, exactly."""
 
 import cv2
 import numpy as np
@@ -93,7 +93,7 @@ def test_other_pictures_are_not_taken_apart():
 def test_a_lost_marker_is_damage():
     data = FILES[255]
     place = data.rfind(b"\xff\xd3")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="restart markers is wrong"):
         TiledJpeg(data[:place] + data[place + 2 :])
 
 

@@ -46,7 +46,7 @@ def unreadable(layout, root):
 
 
 def sequence(root, truth, rows):
-    """Four pictures and what is said of them."""
+    """Four images and what is said of them."""
     folder = root / "img" if truth == "groundtruth_rect.txt" else root
     trees.frames(folder, [f"{n:04d}.jpg" for n in range(1, 5)])
     trees.text(root / truth, rows)
@@ -232,16 +232,16 @@ def test_frames_are_matched_where_one_way_fits(pictures, frames, tmp_path):
 @pytest.mark.parametrize(
     ("pictures", "frames", "ranges"),
     [
-        (range(0, 4), range(1, 4), "frames 1 to 3 in gt.txt for 4 pictures called 0 to 3"),
-        (range(0, 4), range(0, 5), "frames 0 to 4 in gt.txt for 4 pictures called 0 to 3"),
-        (range(1, 5), range(0, 5), "frames 0 to 4 in gt.txt for 4 pictures called 1 to 4"),
-        (range(2, 6), range(2, 5), "frames 2 to 4 in gt.txt for 4 pictures called 2 to 5"),
-        (range(1, 9, 2), range(1, 5), "frames 1 to 4 in gt.txt for 4 pictures called 1 to 7"),
-        ((1, 2, 4, 5), range(1, 4), "frames 1 to 3 in gt.txt for 4 pictures called 1 to 5"),
+        (range(0, 4), range(1, 4), "frames 1 to 3 in gt.txt for 4 images named 0 to 3"),
+        (range(0, 4), range(0, 5), "frames 0 to 4 in gt.txt for 4 images named 0 to 3"),
+        (range(1, 5), range(0, 5), "frames 0 to 4 in gt.txt for 4 images named 1 to 4"),
+        (range(2, 6), range(2, 5), "frames 2 to 4 in gt.txt for 4 images named 2 to 5"),
+        (range(1, 9, 2), range(1, 5), "frames 1 to 4 in gt.txt for 4 images named 1 to 7"),
+        ((1, 2, 4, 5), range(1, 4), "frames 1 to 3 in gt.txt for 4 images named 1 to 5"),
         (
             range(9, 13),
             range(40, 44),
-            "frames 40 to 43 in gt.txt for 4 pictures called 9 to 12",
+            "frames 40 to 43 in gt.txt for 4 images named 9 to 12",
         ),
     ],
 )
@@ -251,7 +251,7 @@ def test_frames_that_may_be_others_are_refused(pictures, frames, ranges, tmp_pat
 
 
 def test_cvats_frames_count_from_one(tmp_path):
-    """Its list of labels beside the truth says whose file it is, and what the classes are."""
+    """The list of labels beside the ground truth says who wrote it and names the classes."""
     rows = [moved(n + 1, n + 2, 1, 2, 1.0) for n in range(2)]
     mot(tmp_path / "a", rows, range(0, 4), "frame_{:06d}.PNG")
     trees.text(tmp_path / "a" / "gt" / "labels.txt", ["car", "fox"])
@@ -263,10 +263,10 @@ def test_cvats_frames_count_from_one(tmp_path):
 
 def test_frames_beyond_the_pictures_are_missing_pictures(tmp_path):
     mot(tmp_path / "a", [moved(0, frame) for frame in (1, 2, 7)])
-    assert cut("mot", tmp_path)[1].counts == {"the picture is missing": 1}
+    assert cut("mot", tmp_path)[1].counts == {"the image is missing": 1}
     mot(tmp_path / "b", [moved(0, 1)], [1, 2], "{}_000003.jpg")
     _, drops = cut("mot", tmp_path)
-    assert "the same one as others" in drops.examples[UNREADABLE][0]
+    assert "or share one" in drops.examples[UNREADABLE][0]
 
 
 # --- YOLO
@@ -395,7 +395,7 @@ def test_frames_without_numbers_go_by_their_names(tmp_path):
 
 
 def test_youtube_vis_own_form(tmp_path):
-    """Videos with names of files, and annotations that are tracks with a box a frame."""
+    """Videos with names of files, and annotations that are tracks with a box per frame."""
     names = [f"v1/{n:05d}.jpg" for n in range(3)]
     for name in names:
         trees.picture(tmp_path / "train" / "JPEGImages" / name)
@@ -452,7 +452,7 @@ def test_odd_things_in_cocos_form(tmp_path):
         "there is no box": 3,
         NO_BOX: 4,
         "the target is flagged crowd": 1,
-        "the picture is missing": 1,
+        "the image is missing": 1,
     }
     clips = find_clips("coco", tmp_path)
     kept = {s.category for clip in clips for s in clip.read() if s.box_xywh == BOX}
@@ -462,7 +462,7 @@ def test_odd_things_in_cocos_form(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": [{"id": 1}]}, r"`file_name` \(=None\) is no file's name"),
+        ({"images": [{"id": 1}]}, r"`file_name` \(=None\) is not a file name"),
         ({"images": [{"id": 1, "file_name": "a.jpg"}] * 2}, "two images have the id 1"),
         ({"images": {"id": 1}}, "`images` must be a list"),
         ({"images": [1]}, "each of `images` must be an object"),
@@ -650,7 +650,7 @@ def test_numbers_of_tracks_that_records_cannot_keep(tmp_path):
     """Beyond 2 ** 53 two of them would be one: refused, or in COCO's form given others."""
     big = 2**60
     mot(tmp_path / "m", [moved(0, 1, track=big)])
-    assert "up to which frames and tracks are kept" in unreadable("mot", tmp_path / "m")
+    assert "the largest number of a frame or track" in unreadable("mot", tmp_path / "m")
     boxes = [
         {"image_id": n, "track_id": big + t, "bbox": list(BOX)}
         for n in range(2)

@@ -37,7 +37,7 @@ def boxes_of(pictures):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_kept_box_lies_on_its_block(layout, tmp_path):
-    """The bright block, found in the picture itself, is the box to a pixel or half of one."""
+    """The bright block, found in the image itself, is the box to a pixel or half of one."""
     count = trees.WRITERS[layout](tmp_path)
     assert detect(tmp_path) == layout
     pictures, _ = cut(layout, tmp_path)
@@ -69,25 +69,25 @@ def test_what_is_dropped_is_counted(tmp_path):
         "vot": {"there is no box": 1, "the target is flagged hidden": 1},
         "got10k": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
         "lasot": {"the target is flagged absent": 1, "the target is flagged hidden": 1},
-        "trackingnet": {"the picture is missing": 3},
+        "trackingnet": {"the image is missing": 3},
         "imagenet_det": {"the box has no size": 3, "nothing is annotated in it": 1},
         "coco": {
             "the target is flagged crowd": 1,
             "the box has no size": 1,
-            "the picture is missing": 1,
+            "the image is missing": 1,
         },
         "youtube_bb": {
             "the target is flagged absent": 1,
             "the line is malformed": 1,
-            "the picture is missing": 1,
+            "the image is missing": 1,
         },
-        "yolo": {"there is no box": 1, "the picture is missing": 1},
+        "yolo": {"there is no box": 1, "the image is missing": 1},
         "mot": {
             "the target is flagged hidden": 1,
             NOT_CONSIDERED: 3,
             f"{NO_TARGET} (MOT's 11, full occluder)": 3,
         },
-        "crops": {"the picture is missing": 1},
+        "crops": {"the image is missing": 1},
     }
     for layout, reasons in expected.items():
         root = tmp_path / layout
@@ -159,7 +159,7 @@ def test_flags_are_kept_on_request(tmp_path):
 
 
 def _tell_size(layout, root, width, height):
-    """Writes the size of the pictures into a tree's annotations, where the layout has it."""
+    """Writes the size of the images into a tree's annotations, where the layout has it."""
     if layout == "mot":
         text = f"[Sequence]\nimWidth={width}\nimHeight={height}\n"
         (root / "train" / "MOT17-02" / "seqinfo.ini").write_text(text)
@@ -281,11 +281,11 @@ def test_xml_that_expands_is_refused(tmp_path):
 def test_pictures_that_are_none(tmp_path):
     trees.otb(tmp_path)
     images = tmp_path / "Alpha" / "img"
-    (images / "0001.jpg").write_bytes(b"this is no picture")
+    (images / "0001.jpg").write_bytes(b"this is no image")
     (images / "0002.jpg").write_bytes(b"")
     (images / "0003.jpg").write_bytes((images / "0003.jpg").read_bytes()[:40])
     _, drops = cut("otb", tmp_path)
-    assert drops.counts["the picture cannot be read"] == 3
+    assert drops.counts["the image cannot be read"] == 3
 
 
 def test_rows_beyond_the_last_picture(tmp_path):
@@ -294,7 +294,7 @@ def test_rows_beyond_the_last_picture(tmp_path):
         (tmp_path / "TRAIN_0" / "frames" / "abc-1" / f"{number}.jpg").unlink()
     pictures, drops = cut("trackingnet", tmp_path)
     assert len(pictures) == 10
-    assert drops.counts["the picture is missing"] == 3 + 2
+    assert drops.counts["the image is missing"] == 3 + 2
 
 
 def _own_video(root, pictures, boxes):
@@ -325,13 +325,13 @@ def test_a_missing_picture_moves_no_box(pictures, boxes, kept, tmp_path):
 
 @pytest.mark.parametrize(("pictures", "boxes"), [((2, 3, 4), 4), ((1, 5), 4), ((7, 8), 5)])
 def test_missing_pictures_that_nobody_can_tell_are_refused(pictures, boxes, tmp_path):
-    message = f"{len(pictures)} pictures, {pictures[0]} to {pictures[-1]}, and {boxes} are"
+    message = f"{len(pictures)} images, {pictures[0]} to {pictures[-1]}, and {boxes} are"
     with pytest.raises(LayoutError, match=message):
         _own_video(tmp_path, pictures, boxes).read()
 
 
 def test_more_pictures_than_boxes(tmp_path):
-    """The first pictures are meant, but not in OTB's David."""
+    """The first images are meant, but not in OTB's David."""
     for name, pictures, boxes in (("Football1", 6, 4), ("David", 770, 471)):
         for number in range(1, pictures + 1):
             trees.text(tmp_path / name / "img" / f"{number:04d}.jpg", ["no matter"])
@@ -379,7 +379,7 @@ def test_imagenets_categories_have_names(tmp_path):
 
 
 def test_natural_order_of_frames(tmp_path):
-    """10.jpg comes after 9.jpg, or the boxes belong to other pictures."""
+    """10.jpg comes after 9.jpg, or the boxes belong to other images."""
     trees.trackingnet(tmp_path)
     pictures, _ = cut("trackingnet", tmp_path)
     np.testing.assert_allclose(boxes_of(pictures), [trees.moving(n) for n in range(12)])
@@ -404,7 +404,7 @@ def test_index_of_crops(tmp_path):
     np.testing.assert_allclose(pictures[0].targets[0]["box_xyxy"], box_xyxy, atol=0.2)
     for line in ('{"file": "a.png"}', "[]", "{", '{"file": "a.png", "box_xywh_in_crop": [1]}'):
         (root / "index.jsonl").write_text(line)
-        with pytest.raises(LayoutError, match="line 1 describes no crop"):
+        with pytest.raises(LayoutError, match="line 1 is not a valid crop"):
             find_clips("crops", root)
 
 

@@ -96,7 +96,7 @@ def test_what_is_drawn_is_as_it_was():
 
 @pytest.mark.parametrize("index", range(6))
 def test_box_is_the_silhouette(index, turning, scenes):
-    """Coverage measured from the picture itself, once over black and once over white."""
+    """Coverage measured from the image itself, once over black and once over white."""
     sequence = Sequence(config(turning, scenes), index)
     target = sequence._actors[sequence._target]
     for frame in (0, 13, 37):
@@ -219,7 +219,7 @@ def test_views_take_turns_in_their_order():
 
 
 def test_three_forms_of_sprites(tmp_path):
-    """Sheets with an index, pictures with masks, pictures with alpha."""
+    """Sheets with an index, images with masks, images with alpha."""
     sheet(tmp_path / "a/fox.png")
     (tmp_path / "a/index.jsonl").write_text(
         '{"file": "fox.png", "views": 4, "cell": 40, "kind": "animated", "source": "zoo"}\n\n'
@@ -238,7 +238,7 @@ def test_three_forms_of_sprites(tmp_path):
     (view,) = photographs.read_views(cup)
     # one pixel off each side of 8..38 x 5..25, about the middle 20, 15
     np.testing.assert_array_equal(view.box_xyxy, [9 - 20, 6 - 15, 37 - 20, 24 - 15])
-    assert np.all(view.levels[0][..., :3] <= view.levels[0][..., 3:])  # alpha-multiplied
+    assert np.all(view.levels[0][..., :3] <= view.levels[0][..., 3:])  # premultiplied
 
     sheet(tmp_path / "c/deep/ball.webp", views=1)
     sheet(tmp_path / "c/deep/0001.png", views=1)
@@ -312,7 +312,7 @@ def test_targets_can_be_seen(scenes, tmp_path):
     assert sum(seen) >= 10
 
 
-def broken(path, content=b"no picture"):
+def broken(path, content=b"no image"):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
@@ -328,7 +328,7 @@ def test_unusable_sprites(tmp_path):
     with pytest.raises(InputError, match=r"'.*absent' does not exist"):
         read("absent")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty' holds no picture"):
+    with pytest.raises(InputError, match=r"empty' holds no images"):
         read("empty")
     broken(tmp_path / "bad/a.png")
     with pytest.raises(InputError, match=r"a.png: no readable image"):
@@ -347,7 +347,9 @@ def test_unusable_sprites(tmp_path):
     with pytest.raises(InputError, match=r"a.jpg: view 1 of 1 is empty"):
         read("flat")
     sheet(tmp_path / "grid/a.png")
-    with pytest.raises(InputError, match=r"80 x 80 pixels are no grid of 4 cells of 30 x 30"):
+    with pytest.raises(
+        InputError, match=r"80 x 80 pixels are not a grid of 4 cells of 30 x 30"
+    ):
         read("grid", '{"file": "a.png", "views": 4, "cell": 30}')
     with pytest.raises(InputError, match=r"no grid of 9 cells of 40 x 40"):
         read("grid", '{"file": "a.png", "views": 9, "cell": 40}')
@@ -357,7 +359,7 @@ def test_unusable_sprites(tmp_path):
         read("grid", '{"file": "a.png", "views": 4, "cell": 40}\n{"views": 1}')
     with pytest.raises(InputError, match=r"gone.png: cannot be read"):
         read("grid", '{"file": "gone.png"}')
-    with pytest.raises(InputError, match=r"nothing for the split 'test': its 1 pictures"):
+    with pytest.raises(InputError, match=r"nothing for the split 'test': its 1 images"):
         photographs.list_sprites(tmp_path / "flat", "test")
 
 
@@ -381,7 +383,7 @@ def test_unusable_backgrounds(tmp_path, turning):
 
 
 def test_padding_is_no_background(tmp_path):
-    """A crop that reaches out of its picture on two sides, as prepared crops do."""
+    """A crop that reaches out of its image on two sides, as prepared crops do."""
     rng = np.random.default_rng(0)
     scene = cv2.resize(rng.integers(0, 255, (20, 30, 3), np.uint8), (150, 100))
     padded = cv2.copyMakeBorder(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -26,6 +27,38 @@ from tests.data import trees
 def take(config, cache_dir, count, **options):
     with make_batches(config, cache_dir=cache_dir, **options) as batches:
         return [next(batches) for _ in range(count)]
+
+
+def test_import_leaves_opencv_its_threads():
+    program = (
+        "import cv2\n"
+        "cv2.setNumThreads(2)\n"
+        "import siamjax.data, siamjax.data.augment, siamjax.data.rendering.scene\n"
+        "print(cv2.getNumThreads())\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert told.stdout == "2\n"
+
+
+def test_opencv_gets_its_threads_back_when_the_last_batches_close(config, cache_dir):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        first = make_batches(config, cache_dir=cache_dir)
+        second = make_batches(config, cache_dir=cache_dir)
+        first.close()
+        assert cv2.getNumThreads() < 2
+        second.close()
+        second.close()
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def same(first, second):
@@ -93,7 +126,7 @@ def test_template_shows_the_target_of_the_record(config, cache_dir, prepared):
         np.testing.assert_array_equal(image, crop[96:159, 96:159])
 
 
-@pytest.mark.parametrize(("workers", "start"), [(1, 0), (4, 7)])
+@pytest.mark.parametrize(("workers", "start"), [(1, 0), (2, 7)])
 def test_workers_change_nothing(config, cache_dir, batches, workers, start):
     ours = take(config, cache_dir, 3, num_workers=workers, start_step=start)
     assert same(ours, batches[start : start + 3])
@@ -326,7 +359,7 @@ def test_prepared_crops_and_frames_give_the_same_pairs(config, tmp_path):
 
 
 def test_still_images_make_positive_pairs(config, tmp_path):
-    """Template and search image of a picture are the same record, disturbed differently."""
+    """Template and search image of an image are the same record, augmented differently."""
     trees.coco(tmp_path / "in")
     prepare(
         "coco", tmp_path / "in", tmp_path / "out", Settings(crop_size=255, template_size=63)

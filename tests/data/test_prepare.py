@@ -80,7 +80,7 @@ def test_clips_that_count_from_zero(tmp_path):
     prepare("otb", tmp_path / "in", tmp_path / "out-1", SMALL)  # the same as the default
     with pytest.raises(InputError, match=r"differs in \['index_base'\]"):
         prepare("otb", tmp_path / "in", tmp_path / "out-0", SMALL)
-    with pytest.raises(InputError, match=r"--index-base.*'coco'.*settles"):
+    with pytest.raises(InputError, match=r"--index-base.*'coco'.*defines"):
         prepare("coco", tmp_path / "in", tmp_path / "coco", SMALL, index_base=1)
 
 
@@ -167,7 +167,7 @@ def test_full_disk_keeps_what_is_whole(many, tmp_path, run_on_full_disk):
         "settings = Settings(crop_size=255, template_size=63)",
         f"prepare('otb', {str(many)!r}, {str(tmp_path / 'out')!r}, settings)",
     )
-    assert "OSError: records cannot be written to" in told and "the same command" in told
+    assert "records cannot be written" in told and "the same command" in told
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.rglob("*.partial"))
     done = prepare("otb", many, tmp_path / "out", settings)
@@ -189,16 +189,14 @@ def test_other_contents_are_not_overwritten(many, tmp_path):
         prepare("otb", many, tmp_path / "out", other)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="is no prepared set"):
+    with pytest.raises(ValueError, match="is not a prepared set"):
         prepare("otb", many, tmp_path / "mine", SMALL)
 
 
 def test_a_source_without_one_usable_target(many, tmp_path):
     for file in many.rglob("*.jpg"):
         file.write_bytes(b"nothing")
-    with pytest.raises(
-        LayoutError, match=r"no target could be used:\n +40 +the picture cannot"
-    ):
+    with pytest.raises(LayoutError, match=r"no target could be used:\n +40 +the image cannot"):
         prepare("otb", many, tmp_path / "out", SMALL)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))
@@ -215,7 +213,7 @@ def test_a_file_of_records_may_be_empty(many, tmp_path):
 
 
 def test_frames_are_kept_as_they_are(tmp_path):
-    """One picture for all its targets, its bytes untouched, and any target of it readable."""
+    """One image for all its targets, its bytes untouched, and any target of it readable."""
     trees.imagenet_vid(tmp_path / "in")
     prepare("imagenet_vid", tmp_path / "in", tmp_path / "out", Settings(keep="frames"))
     source = RecordSource(tmp_path / "out")

@@ -95,7 +95,7 @@ def test_interrupted_preparation_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_full_disk_leaves_nothing_behind(tmp_path, run_on_full_disk):
-    """Files may not grow beyond a few pictures."""
+    """Files may not grow beyond a few images."""
     told = run_on_full_disk(
         50_000,
         "from siamjax.config import SyntheticConfig",
@@ -103,7 +103,7 @@ def test_full_disk_leaves_nothing_behind(tmp_path, run_on_full_disk):
         "config = SyntheticConfig(sequences=8, frames=4, frame_step=2, width=128, height=96)",
         f"prepare_synthetic(config, 255, 63, {str(tmp_path)!r})",
     )
-    assert "cannot be written to" in told
+    assert "cannot be written" in told
     assert not list(tmp_path.iterdir())
 
 
@@ -150,13 +150,13 @@ def test_record_file_cut_short(copied, keep):
     file = record_file(copied)
     data = file.read_bytes()
     file.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
-    with pytest.raises(SourceError, match="missing or cut short"):
+    with pytest.raises(SourceError, match="missing or truncated"):
         RecordSource(copied)
 
 
 def test_record_file_missing(copied):
     record_file(copied).unlink()
-    with pytest.raises(SourceError, match="missing or cut short"):
+    with pytest.raises(SourceError, match="missing or truncated"):
         RecordSource(copied)
 
 

@@ -1,6 +1,6 @@
 """Small folders in each set's own layout, with the odd things that the real sets contain.
 
-Every picture is a smooth gradient with a bright block, of which the true region is returned.
+Every image is a smooth gradient with a bright block, of which the true region is returned.
 """
 
 import json
@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 96, 64
 
 
 def picture(path, number=0, box=(20, 16, 24, 16)):
-    """Writes a picture with a bright block at `box` (left, top, width, height)."""
+    """Writes an image with a bright block at `box` (left, top, width, height)."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     image = np.dstack([x + number, 2 * y, np.full_like(x, 40 + number)]).astype(np.uint8)
     x0, y0, w, h = box
@@ -207,7 +207,7 @@ def pascal_voc(root):
 
 
 def yolo(root):
-    """Box, polygon, a picture without labels, labels without a picture."""
+    """Box, polygon, an image without labels, labels without an image."""
     for number in range(3):
         picture(root / "images" / "train" / f"a{number}.jpg", number, moving(number))
     x, y, w, h = moving(0)

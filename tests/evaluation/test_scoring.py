@@ -34,7 +34,7 @@ def test_bad_results_are_named_and_left_out(tmp_path, annotations, otb):
     assert list(found.sequences) == ["A", "C"]
     assert found.overall["precision_20px"] == pytest.approx((1 + 0.4) / 2)
     assert [str(p) for p in found.problems] == [
-        "B: not scored: 9 predicted boxes for 10 of ground truth",
+        "B: not scored: expected 10 boxes, as in the ground truth, got 9",
         "C: 6 boxes are not finite and count as misses",
         f"D: not scored: '{tmp_path}/D.txt' line 1: 8 values ('1, 2, 3, 4, 5, 6, 7, 8'), "
         "a polygon, it seems; x, y, w, h are expected",
@@ -115,9 +115,9 @@ def test_annotations_from_a_folder_and_from_json_agree(write_sequence, tmp_path,
     [
         (None, "do not exist"),
         ("{", "is no json"),
-        ("[1]", "json object"),
-        ("{}", "no ground truth"),
-        ('{"A": {"gt_rect": [[1, 2], [3]]}}', "no ground truth"),
+        ("[1]", "JSON object"),
+        ("{}", "no usable ground truth"),
+        ('{"A": {"gt_rect": [[1, 2], [3]]}}', "no usable ground truth"),
     ],
 )
 def test_annotations_that_are_none(tmp_path, otb, content, message):

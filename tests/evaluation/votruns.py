@@ -21,7 +21,7 @@ def random_truth(rng, frames):
 
 
 def random_run(rng, truth, failing=0.03, skip=5):
-    """Rows of a supervised run: near the truth, failing now and then, starting again."""
+    """Rows of a supervised run: near the ground truth, failing now and then, starting again."""
     rows, start = [], 0
     for frame, box in enumerate(truth):
         if frame == start:

@@ -16,7 +16,6 @@ _ALEXNET = {
     "template_size": 87,
     "search_size": 103,
     "base_size": 0,
-    "score_size": 3,
 }
 _ONE_ANCHOR = AnchorConfig(ratios=(1.0,))
 
@@ -27,7 +26,6 @@ MODELS = {
         channels=(8, 12),
         template_crop=5,
         base_size=2,
-        score_size=7,
         **_SMALL,
     ),
     "resnet50": ModelConfig(
@@ -37,7 +35,6 @@ MODELS = {
         template_crop=None,
         fusion="mean",
         base_size=0,
-        score_size=5,
         **_SMALL,
     ),
     "siammask": ModelConfig(
@@ -46,7 +43,6 @@ MODELS = {
         channels=(8,),
         template_crop=5,
         base_size=2,
-        score_size=7,
         mask=True,
         **_SMALL,
     ),
@@ -56,7 +52,6 @@ MODELS = {
         channels=(16,),
         template_crop=5,
         base_size=2,
-        score_size=7,
         **_SMALL,
     ),
     "alexnet up_channel": ModelConfig(

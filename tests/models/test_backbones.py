@@ -30,8 +30,20 @@ def sides(backbone, image_side):
     return [shape[1] for shape in shapes(backbone, image_side)]
 
 
-def test_stages_are_those_that_configurations_know():
-    assert {name: stages for name, (_, stages) in BACKBONES.items()} == BACKBONE_STAGES
+@pytest.mark.parametrize("name", BACKBONES)
+def test_stages_are_those_that_configurations_know(name):
+    own = {"variant": name} if name.startswith("resnet") else {}
+    backbone = BACKBONES[name](last_stage=BACKBONE_STAGES[name][-1], **own)
+    image = jnp.zeros((1, 127, 127, 3))
+    shapes = jax.eval_shape(
+        lambda: backbone.init_with_output(jax.random.key(0), image, False)[0]
+    )
+    # A shape keeps its stages as a dictionary, which JAX sorts.
+    assert set(shapes) == set(BACKBONE_STAGES[name])
+
+
+def test_every_backbone_has_a_module():
+    assert BACKBONES.keys() == BACKBONE_STAGES.keys()
 
 
 @pytest.mark.parametrize("image", [127, 255, 271, 287, 303, 831])

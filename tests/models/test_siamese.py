@@ -85,9 +85,7 @@ def test_training_sees_template_and_search_as_two_batches(rng):
 
 def test_only_the_template_is_cropped(rng):
     """A search map as narrow as a template's keeps its cells. (PySOT's width rule does not.)"""
-    config = dataclasses.replace(
-        MODELS["resnet18"], search_size=71, score_size=4, channels=(8, 8)
-    )
+    config = dataclasses.replace(MODELS["resnet18"], search_size=71, channels=(8, 8))
     network, variables, template, search = make(config, rng)
     kernels = jax.eval_shape(
         lambda v: network.apply(v, template, method=network.encode_template), variables

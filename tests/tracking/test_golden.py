@@ -21,7 +21,6 @@ CONFIG = Config(
         neck=False,
         template_crop=None,
         base_size=0,
-        score_size=17,
     ),
     tracker=TrackerConfig(search_size=287, penalty_k=0.16, window_influence=0.40, size_lr=0.30),
 )

@@ -24,7 +24,6 @@ MODEL = ModelConfig(
     template_size=63,
     search_size=127,
     base_size=4,
-    score_size=13,
     anchors=AnchorConfig(scales=(4.0,)),
 )
 PYSOT = TrackerConfig(

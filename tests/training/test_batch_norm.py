@@ -17,7 +17,6 @@ MODEL = ModelConfig(
     template_size=63,
     search_size=95,
     base_size=2,
-    score_size=7,
     anchors=AnchorConfig(scales=(4.0,)),
 )
 

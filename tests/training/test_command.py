@@ -26,7 +26,6 @@ def get_config():
             template_size=63,
             search_size=111,
             base_size=2,
-            score_size=9,
             anchors=AnchorConfig(scales=(4.0,)),
         ),
         tracker=TrackerConfig(search_size=111),
@@ -73,7 +72,7 @@ def test_mistakes_are_told_in_a_line_without_a_traceback(tmp_path, config_file):
     cases = [
         (["--config", config_file, "--optm.lr", 1], "--optim.lr FLOAT"),
         (["--config", config_file, "--optim.lr", -1], "`optim.lr` (=-1.0) must be positive"),
-        (["--config", config_file, "--model.score-size", 8], "/ 8 + 1 + 2 = 9"),
+        (["--config", config_file, "--model.search-size", 112], "by a multiple of the stride"),
         (["--config", config_file.with_name("smalest.py")], "did you mean 'smallest'?"),
     ]
     for arguments, message in cases:

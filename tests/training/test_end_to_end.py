@@ -35,7 +35,6 @@ SMALL = Config(
         template_size=63,
         search_size=111,
         base_size=2,
-        score_size=9,
         anchors=AnchorConfig(scales=(4.0,)),
     ),
     tracker=TrackerConfig(search_size=111),

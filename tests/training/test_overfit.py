@@ -36,7 +36,6 @@ SHALLOW = ModelConfig(
     template_size=103,
     search_size=151,
     base_size=0,
-    score_size=7,
     anchors=AnchorConfig(scales=(6.0,)),
 )
 DEEP = ModelConfig(
@@ -47,7 +46,6 @@ DEEP = ModelConfig(
     template_size=63,
     search_size=111,
     base_size=2,
-    score_size=9,
     anchors=AnchorConfig(scales=(4.0,)),
 )
 SIAMFC = dataclasses.replace(

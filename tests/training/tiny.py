@@ -29,7 +29,6 @@ CONFIG = Config(
         template_size=16,
         search_size=48,
         base_size=0,
-        score_size=5,
         anchors=AnchorConfig(ratios=(0.5, 2.0)),
     ),
     tracker=TrackerConfig(search_size=48),

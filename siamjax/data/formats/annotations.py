@@ -1,7 +1,7 @@
-"""What every layout's reader gives: clips, and in them the sightings of targets.
+"""What every layout's reader returns: clips with annotated targets.
 
-A clip is one video or one still image. Finding clips is quick; reading one is put off, so
-that processes can share the work. Boxes are regions (left, top, width, height), 0-based.
+A clip is one video or one still image. Finding clips is quick; reading them is deferred, so
+that processes can share the work. Boxes are (left, top, width, height), 0-based.
 """
 
 import itertools
@@ -15,23 +15,23 @@ from xml.etree import ElementTree
 from siamjax.errors import InputError
 from siamjax.text import TextError, as_number, as_whole, parse_number, quote, read_flags
 
-# What annotators say about a target in a frame; `Settings.drop` names those to leave out.
+# Flags of a target in a frame; `Settings.drop` names those that are left out.
 ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated"
 CROWD, DIFFICULT = "crowd", "difficult"
 FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
 
-NO_IDENTITY = "a target of a video has no number of a track: taken as one of a single picture"
-NO_LINE = "the annotation ends before the picture"
-_KEPT = 2**53  # the index of a set is made in floating point
+NO_IDENTITY = "a target of a video has no track id: kept as a track of one frame"
+NO_LINE = "the annotation ends before the image"
+_KEPT = 2**53  # the index of a set passes through float64
 
 Box = tuple[float, float, float, float]
 
 
 class LayoutError(InputError):
-    """A folder is not in the layout it is said to be in, or one of its files is damaged."""
+    """A folder is not in the stated layout, or one of its files is damaged."""
 
 
-class Sighting(NamedTuple):
+class Annotation(NamedTuple):
     """One target in one frame, as annotated."""
 
     image: Path
@@ -40,35 +40,35 @@ class Sighting(NamedTuple):
     box_xywh: Box | None  # None where there is no box
     category: str = ""
     flags: tuple[str, ...] = ()
-    is_fraction: bool = False  # the box is in fractions of the frame's sides
-    excluded: str = ""  # why the annotation itself leaves it out, or has no box for it
-    remark: str = ""  # how the annotation was taken, where that is not plain
-    annotated_size: tuple[float, float] | None = None  # of the picture, where it is told
+    is_fraction: bool = False  # the box is in fractions of the frame size
+    excluded: str = ""  # why the annotators left it out, or why it has no box
+    remark: str = ""  # how the annotation was interpreted, if that is not obvious
+    annotated_size: tuple[float, float] | None = None  # of the image, where stated
 
 
 class Clip(NamedTuple):
-    """One video or still image, and how to read what was annotated in it."""
+    """One video or still image, and how to read its annotations."""
 
     name: str
-    read: Callable[[], Sequence[Sighting]]  # picklable; raises InputError
+    read: Callable[[], Sequence[Annotation]]  # picklable; raises InputError
 
 
 def corners(x1: float, y1: float, x2: float, y2: float) -> Box:
-    """A box whose corners are given as regions are: its size is their difference."""
+    """A box from continuous corners: its size is their difference."""
     return (x1, y1, x2 - x1, y2 - y1)
 
 
 def pixel_corners(x1: float, y1: float, x2: float, y2: float) -> Box:
     """A box from the centre of its first pixel to the centre of its last, 0-based.
 
-    Its middle is the mean of the corners and its size their difference, as in the reference
-    preparation of ImageNet's boxes.
+    Its centre is the mean of the corners and its size their difference, as in PySOT's
+    preparation of ImageNet.
     """
     return (x1 + 0.5, y1 + 0.5, x2 - x1, y2 - y1)
 
 
 def bounding_box(region: Sequence[float]) -> Box | None:
-    """The box of one of VOT's regions: around a polygon; four values are a box already.
+    """The bounding box of one of VOT's regions, a polygon or a box of four values.
 
     None for a code, and where a number is not finite.
     """
@@ -81,24 +81,24 @@ def bounding_box(region: Sequence[float]) -> Box | None:
 
 
 def as_index(value: Any) -> int:
-    """The number of a frame or a track, as far as records keep one; raises `TextError`."""
+    """The number of a frame or track, of a size that records can hold; raises `TextError`."""
     number = as_whole(value)
     if abs(number) >= _KEPT:
-        raise TextError(f"{number} is beyond {_KEPT}, up to which frames and tracks are kept")
+        raise TextError(f"{number} is beyond {_KEPT}, the largest number of a frame or track")
     return number
 
 
 def as_box(value: Any) -> Box | None:
-    """The four numbers of a box out of json; None where there is none. Raises `TextError`."""
+    """A box of four numbers from JSON; None for null. Raises `TextError`."""
     if value is None:
         return None
     if not isinstance(value, list) or len(value) != 4:
-        raise TextError(f"{quote(value)} is no box of four numbers")
+        raise TextError(f"{quote(value)} is not a box of four numbers")
     return tuple(math.nan if v is None else as_number(v) for v in value)
 
 
 def as_size(width: Any, height: Any) -> tuple[float, float] | None:
-    """The size of a picture as its annotation tells it; None where it is none, or 0 by 0."""
+    """The image size that an annotation states; None if it states none, or 0 x 0."""
     try:
         size = as_number(width), as_number(height)
     except TextError:
@@ -107,21 +107,21 @@ def as_size(width: Any, height: Any) -> tuple[float, float] | None:
 
 
 def within(folder: Path, name: Any, key: str = "file") -> Path:
-    """Where a file lies that an annotation names in `key`; no name leads out of the folder.
+    """The path of the file that an annotation names in `key`, always inside of `folder`.
 
-    Raises `LayoutError` for what is no file's name.
+    Raises `LayoutError` for what is no file name.
     """
     parts = Path(name).parts if isinstance(name, str) and "\0" not in name else ()
     inside = [part for part in parts if part not in (Path(name).anchor, "..")]
     if not inside:
-        raise LayoutError(f"`{key}` (={quote(name)}) is no file's name")
+        raise LayoutError(f"`{key}` (={quote(name)}) is not a file name")
     return folder.joinpath(*inside)
 
 
 def flags_along(file: Path, frames: int, otherwise: int = 0) -> list[int]:
-    """A whole number for each frame, `otherwise` where there is no such file.
+    """One integer per frame from a file, or `otherwise` for all where there is no file.
 
-    Raises `LayoutError` for another number of them than frames, and `TextError`.
+    Raises `LayoutError` if there are not as many as frames, and `TextError`.
     """
     if not file.is_file():
         return [otherwise] * frames
@@ -134,24 +134,24 @@ def flags_along(file: Path, frames: int, otherwise: int = 0) -> list[int]:
 def read_xml(path: Path) -> ElementTree.Element:
     """The root of an XML file; raises `LayoutError`.
 
-    Python's own reader opens no outside file; what expands inside a document (entities) is
-    refused before it is parsed, since no annotation needs it.
+    Python's parser opens no external file; documents that declare entities, which may expand
+    without bound, are refused before parsing, since no annotation needs them.
     """
     try:
         content = path.read_bytes()
-        # zero bytes: UTF-16, in which the words would hide
+        # zero bytes: UTF-16, in which the declarations would go unnoticed
         if any(word in content for word in (b"<!DOCTYPE", b"<!ENTITY", b"\0")):
             raise LayoutError(f"{str(path)!r} declares entities or is UTF-16; neither is read")
         return ElementTree.fromstring(content)
     except LayoutError:
         raise
     except (OSError, ElementTree.ParseError, LookupError, ValueError) as error:
-        # an encoding that is unknown, or of several bytes, is one of the last two
+        # unknown or multi-byte encodings raise the last two
         raise LayoutError(f"{str(path)!r} cannot be read: {error}") from error
 
 
 def number_in(element: ElementTree.Element, path: str) -> float:
-    """The number at a place in an XML element; NaN where it is empty. Raises `TextError`."""
+    """The number at a path in an XML element; NaN where it is empty. Raises `TextError`."""
     text = (element.findtext(path) or "").strip()
     return parse_number(text) if text else math.nan
 
@@ -164,13 +164,13 @@ def along_frames(
     flags: Callable[[int], tuple[str, ...]] = lambda place: (),
     first: float = 0.0,
     size: tuple[float, float] | None = None,
-) -> list[Sighting]:
-    """One target along a video: the n-th region (a box or polygon) is in the n-th picture.
+) -> list[Annotation]:
+    """One target along a video: the n-th region (box or polygon) belongs to the n-th image.
 
-    `first` is the number of the first pixel in the file, `size` that of the pictures as
-    annotated. Regions of pictures that are missing, at the end or where their numbers have a
-    gap, are sightings in a picture that does not exist; pictures beyond the last region are
-    excluded. Raises `LayoutError` where it is not to be told which pictures are missing.
+    `first` is the index of the first pixel in the file, `size` the image size as annotated.
+    A region whose image is missing, at the end or in a gap of the numbering, is an annotation
+    of an image that does not exist; images after the last region are excluded. Raises
+    `LayoutError` where it is ambiguous which images are missing.
     """
     found = []
     placed = _in_places(images, len(regions))
@@ -178,24 +178,24 @@ def along_frames(
         missing = images[0].with_name(f"(frame {place + 1})") if images else Path("(none)")
         image = placed.get(place, missing)
         if place >= len(regions):
-            found.append(Sighting(image, place, 0, None, category, excluded=NO_LINE))
+            found.append(Annotation(image, place, 0, None, category, excluded=NO_LINE))
             continue
         box = bounding_box(regions[place])
         if box is not None:
             box = (box[0] - first, box[1] - first, *box[2:])
-        sighting = Sighting(image, place, 0, box, category, flags(place))
-        found.append(sighting._replace(annotated_size=size))
+        annotation = Annotation(image, place, 0, box, category, flags(place))
+        found.append(annotation._replace(annotated_size=size))
     return found
 
 
 def number_of(image: Path) -> int | None:
-    """The last number in a picture's name; None where there is none."""
+    """The last number in an image's name; None where there is none."""
     digits = re.findall(r"\d+", image.stem, re.ASCII)
     return int(digits[-1]) if digits else None
 
 
 def _in_places(images: Sequence[Path], regions: int) -> dict[int, Path]:
-    """The pictures by their places among the regions, by number where some are missing."""
+    """The images by the index of their region, from their numbers where some are missing."""
     numbers = [number_of(image) for image in images]
     counts = None not in numbers and all(a < b for a, b in itertools.pairwise(numbers))
     if not images or len(images) >= regions or not counts:
@@ -203,7 +203,7 @@ def _in_places(images: Sequence[Path], regions: int) -> dict[int, Path]:
     start, span = numbers[0], numbers[-1] - numbers[0] + 1
     if not (span <= regions if start in (0, 1) else span == regions):
         raise LayoutError(
-            f"{str(images[0].parent)!r} holds {len(images)} pictures, {start} to "
+            f"{str(images[0].parent)!r} holds {len(images)} images, {start} to "
             f"{numbers[-1]}, and {regions} are annotated: which are missing? Count from 1, or "
             "fetch them"
         )

@@ -1,15 +1,15 @@
-"""COCO, and people's own data as COCO json: still images, or videos where they say so.
+"""COCO and users' data in COCO JSON: still images, or videos where the file marks them so.
 
     annotations/instances_train2017.json, ..._val2017.json    or any *.json with the same keys
     train2017/<file_name>, val2017/...                        or images/<...>, or beside
 
-Pictures with a `video_id` (and `frame_id` or `frame_index`, as in CocoVID's and TAO's files)
-are frames of a video, and `track_id` (or `instance_id`) says which of its targets a box is. A
-box in a video without one is a target of a single picture.
+Images with a `video_id` (and `frame_id` or `frame_index`, as in CocoVID's and TAO's files)
+are frames of a video, and `track_id` (or `instance_id`) says which target a box belongs
+to. Without one, a box in a video is a track of one frame.
 
-YouTube-VIS's own form is read as well: `videos` with their `file_names`, and annotations that
+YouTube-VIS's own form is read too: `videos` with their `file_names`, and annotations that
 are tracks, with `video_id` and a box (or null) for each of the file names in `bboxes`. Its
-pictures lie in `JPEGImages` inside of the folders above.
+images are in `JPEGImages` inside the folders above.
 """
 
 import functools
@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from siamjax.data.formats.annotations import (
     CROWD,
     NO_IDENTITY,
+    Annotation,
     Box,
     Clip,
     LayoutError,
-    Sighting,
     as_box,
     as_index,
     as_size,
@@ -35,7 +35,7 @@ from siamjax.data.formats.annotations import (
 from siamjax.folders import files_in, natural_order
 from siamjax.text import TextError, as_number, as_whole, quote, read_json
 
-NO_BOX = "`bbox` is no box of four numbers"
+NO_BOX = "`bbox` is not a box of four numbers"
 _FRAMES, _TRACKS = ("frame_id", "frame_index"), ("track_id", "instance_id")
 
 
@@ -43,12 +43,12 @@ class _Target(NamedTuple):
     box: Box | None
     category: str
     is_crowd: bool
-    track: Any  # as in the file; None where it is not told
+    track: Any  # as in the file; None where not given
     excluded: str = ""
 
 
 def find(root: Path) -> list[Clip]:
-    """Every picture (or video) of the instance files of train and val, or of all files."""
+    """Every image (or video) of the instance files of train and val, or of all files."""
     folders = (folder for folder in (root / "annotations", root) if files_in(folder, "*.json"))
     files = sorted(files_in(next(folders, root), "*.json"))
     # COCO's own folder has captions and keypoints of the same images, too
@@ -72,13 +72,13 @@ def _clips_of(root, file):
     else:
         clips = _images(root, file.stem, content, names)
     return [
-        Clip(f"{file.stem}/{key}", functools.partial(_sightings, rows))
+        Clip(f"{file.stem}/{key}", functools.partial(_annotations_of, rows))
         for key, rows in clips.items()
     ]
 
 
 def _images(root, stem, content, names):
-    """The rows of clips by name: picture, frame and targets."""
+    """Rows of (image, frame, targets, size) by clip name."""
     annotations = defaultdict(list)
     for item in _list(content, "annotations"):
         annotations[_id(item, "image_id")].append(_target(item, names))
@@ -100,7 +100,7 @@ def _images(root, stem, content, names):
 
 
 def _in_frames(video, rows):
-    """The pictures of a video with their frames' numbers; raises `TextError`."""
+    """The rows of a video with their frame numbers; raises `TextError`."""
     key = next((k for k in _FRAMES if rows[0][1].get(k) is not None), None)
     if key is None:
         pictures = [picture for picture, *_ in rows]
@@ -170,13 +170,13 @@ def _around(segmentation) -> Box | None:
     corners = []
     for polygon in segmentation:
         if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-            raise TextError(f"{quote(polygon)} is no polygon")
+            raise TextError(f"{quote(polygon)} is not a polygon")
         corners += map(as_number, polygon)
     return bounding_box(corners)
 
 
 def _picture(root, stem, file_name):
-    """Where the picture is; the folder that carries the split's name, if nothing else is."""
+    """The path of an image; in the folder of the split's name if it is found nowhere."""
     split = stem.removeprefix("instances_")
     places = [root / split, root / "images" / split, root / "images", root]
     places += [root / split / "JPEGImages", root / "JPEGImages"]
@@ -191,10 +191,10 @@ def _size(item: dict) -> tuple[float, float] | None:
     return as_size(item.get("width"), item.get("height"))
 
 
-def _sightings(rows) -> list[Sighting]:
+def _annotations_of(rows) -> list[Annotation]:
     tracks = [target.track for _, _, targets, _ in rows for target in targets]
     whole = {track for track in tracks if isinstance(track, int) and abs(track) < 2**40}
-    # others, such as names, and targets without a track get numbers that nothing else has
+    # other ids, such as names, and targets without a track get unused numbers
     numbers = {track: track for track in whole}
     free = iter(range(max(whole, default=-1) + 1, max(whole, default=-1) + 1 + len(tracks)))
     found = []
@@ -209,7 +209,7 @@ def _sightings(rows) -> list[Sighting]:
                 numbers[track] = number
             flags = (CROWD,) if is_crowd else ()
             found.append(
-                Sighting(
+                Annotation(
                     picture,
                     frame,
                     number,
@@ -225,7 +225,7 @@ def _sightings(rows) -> list[Sighting]:
 
 
 def _plain(value: Any) -> Any:
-    """An id as it is compared: a whole number also from 1.0 and "1"; raises `TextError`."""
+    """An id in comparable form: 1.0 and "1" are the integer 1; raises `TextError`."""
     try:
         return as_whole(value)
     except TextError:

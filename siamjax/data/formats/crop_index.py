@@ -1,15 +1,15 @@
-"""Square crops that others cut already, listed line by line in `index.jsonl`.
+"""Square crops that are cut already, listed line by line in `index.jsonl`.
 
     index.jsonl    {"file": "crops/a/b.jpg", "source": "coco", "video": "b", "frame": "b",
                     "object": 0, "box_xywh_in_crop": [x, y, w, h], "category": "dog",
                     "is_video": false}
 
-A crop shows one object in its middle, with context around it; the box is counted from the
-centre of the crop's first pixel. Preparing with `--crop-size` of the crops' own side, and
-the template that they were cut for, keeps them as they are. All objects of a picture are one
-video, of which no negative pair is made; a picture is a still image unless `is_video` says
-that its `frame` is the number of a frame. Only `file` and `box_xywh_in_crop` are needed,
-of a video `frame` and `object` as well.
+A crop shows one object at its centre, with context; the origin of its box is the centre of
+the crop's first pixel. Preparing with the crops' own `--crop-size` and the `--template-size`
+they were cut for keeps them as they are. All objects of an image are one
+video, within which no negative pair is made; an image is a still image unless `is_video` is
+true and `frame` is its frame number. Only `file` and `box_xywh_in_crop` are required, for a
+video `frame` and `object` as well.
 """
 
 import functools
@@ -17,9 +17,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from siamjax.data.formats.annotations import (
+    Annotation,
     Clip,
     LayoutError,
-    Sighting,
     as_box,
     as_index,
     within,
@@ -30,7 +30,7 @@ INDEX = "index.jsonl"
 
 
 def find(root: Path) -> list[Clip]:
-    """Every picture (or video) of the index, in its order; `<source>/<video>` is its name."""
+    """Every image (or video) of the index, in its order; `<source>/<video>` is its name."""
     file = root / INDEX
     if not file.is_file():
         return []
@@ -38,20 +38,20 @@ def find(root: Path) -> list[Clip]:
     for number, line in enumerate(read_lines(file), 1):
         if line.strip():
             try:
-                name, sighting = _sighting(root, line)
+                name, annotation = _annotation(root, line)
             except (TextError, LayoutError) as error:
                 raise LayoutError(
-                    f"{str(file)!r} line {number} describes no crop: {error}"
+                    f"{str(file)!r} line {number} is not a valid crop: {error}"
                 ) from None
-            clips[name].append(sighting)
+            clips[name].append(annotation)
     return [Clip(name, functools.partial(tuple, found)) for name, found in clips.items()]
 
 
-def _sighting(root, line):
-    """The name of a line's video, and what is in it; raises `TextError`, `LayoutError`."""
+def _annotation(root, line):
+    """The name of a line's video, and its annotation; raises `TextError`, `LayoutError`."""
     entry = parse_json(line)
     if not isinstance(entry, dict):
-        raise TextError(f"{quote(entry)} is no object")
+        raise TextError(f"{quote(entry)} is not an object")
     image = within(root, entry.get("file"))
     video, source = str(entry.get("video", image.stem)), entry.get("source", "")
     box, is_video = as_box(entry.get("box_xywh_in_crop")), entry.get("is_video", False)
@@ -64,11 +64,11 @@ def _sighting(root, line):
     x, y, w, h = box
     return (
         f"{source}/{video}" if source else video,
-        Sighting(
+        Annotation(
             image,
             frame,
             track,
-            # from centres of pixels to edges, as a region is
+            # from pixel centres to pixel edges
             (x + 0.5, y + 0.5, w, h),
             str(entry.get("category") or ""),
         ),

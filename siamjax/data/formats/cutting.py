@@ -1,4 +1,4 @@
-"""From a clip's sightings to pictures at rest: what is kept, what is left out, and why."""
+"""From a clip's annotations to stored images: what is kept, what is left out, and why."""
 
 import dataclasses
 import functools
@@ -17,11 +17,11 @@ from siamjax.data.formats.annotations import (
     CROWD,
     FLAGS,
     HIDDEN,
+    Annotation,
     Clip,
-    Sighting,
 )
 from siamjax.data.formats.drops import Drops
-from siamjax.data.formats.writer import Picture
+from siamjax.data.formats.writer import StoredImage
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
 from siamjax.errors import InputError, require_between
@@ -29,29 +29,30 @@ from siamjax.images import ImageError, read_image
 
 UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
 REACHES_FAR = "most of the box is outside the frame"
-OTHER_SIZE = "the picture is not of the size that was annotated"
+OTHER_SIZE = "the image size differs from the annotated one"
 LOOKS_NORMALISED = "the box looks like fractions of the frame, not pixels"
-# Of boxes that are corners (x1, y1, x2, y2) where sizes are expected, all are larger than
-# they are away from the top left, and many end beyond the frame. True ones are seldom either.
+# If boxes are corners (x1, y1, x2, y2) where sizes are expected, nearly all seem wider and
+# taller than their distance from the top left, and many seem to end beyond the frame. Correct
+# boxes rarely do either.
 _LARGE, _BEYOND, _BOXES = "larger than left and top", "ends beyond the frame", "boxes"
 _ENOUGH, _NEARLY_ALL, _MANY = 20, 0.98, 0.2
-_ROUNDED = 2  # pixels by which a size that was annotated may be off
-# The longer side of the largest picture that a box of at most this size is odd in.
+_ROUNDED = 2  # pixels that an annotated image size may be off by
+# Boxes of at most this size, pixels, look like fractions of the frame.
 _FRACTION = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a set is prepared; part of what decides its bytes.
+    """How a set is prepared; these settings are part of its identity.
 
     Attributes:
-        keep: `crops` around each target, or whole `frames`, of which crops are cut later.
+        keep: `crops` around each target, or whole `frames`, cropped while training.
         crop_size: side of a stored crop, pixels.
-        template_size: side of the template that the model will have, pixels.
+        template_size: the model's template size, pixels.
         frame_step: keep every n-th frame of a video.
-        drop: targets that the annotators flagged so are left out.
-        min_side: shorter sides of a box are too small, pixels of the frame.
-        max_aspect: larger ratios of a box's sides are too flat.
+        drop: targets with these flags are left out.
+        min_side: minimum side of a box, pixels of the frame.
+        max_aspect: maximum aspect ratio of a box.
     """
 
     keep: Literal["crops", "frames"] = "crops"
@@ -64,7 +65,7 @@ class Settings:
 
     def __post_init__(self):
         unknown = sorted(set(self.drop) - set(FLAGS))
-        # OpenCV cuts no crops of 32768 pixels.
+        # OpenCV cannot make crops of 32768 pixels.
         require_between("crop_size", self.crop_size, 1, 8192)
         require_between("frame_step", self.frame_step, 1, 1_000_000)
         require_between("min_side", self.min_side, 1e-3, 1e6)
@@ -80,9 +81,9 @@ class Settings:
 
 
 def category_number(name: str) -> int:
-    """A number for a category, the same in every set; -1 for none.
+    """A number for a category name, the same in every set; -1 for no name.
 
-    Sets thereby agree on a category that they call alike, in whatever case.
+    Case does not matter, so that sets agree on categories of the same name.
     """
     if not name:
         return -1
@@ -91,33 +92,33 @@ def category_number(name: str) -> int:
 
 def cut_clips(
     clips: Sequence[Clip], first_video: int, settings: Settings, drops: Drops
-) -> Iterator[Picture]:
-    """The pictures of some clips, which are videos `first_video` and on."""
+) -> Iterator[StoredImage]:
+    """The stored images of some clips, whose video numbers start at `first_video`."""
     for video, clip in enumerate(clips, first_video):
         try:
-            sightings = clip.read()
+            annotations = clip.read()
         except (InputError, OSError) as error:  # their messages name the file
             drops.add(UNREADABLE, str(error))
             continue
-        if not sightings:
+        if not annotations:
             drops.add("nothing is annotated in it", clip.name)
-        yield from _cut_clip(clip.name, sightings, video, settings, drops)
+        yield from _cut_clip(clip.name, annotations, video, settings, drops)
 
 
-def _cut_clip(name, sightings, video, settings, drops):
-    # one number a track and a frame
-    unique: dict[tuple[int, int], Sighting] = {}
-    for sighting in sightings:
-        if sighting.frame % settings.frame_step:
+def _cut_clip(name, annotations, video, settings, drops):
+    # one annotation per track and frame
+    unique: dict[tuple[int, int], Annotation] = {}
+    for annotation in annotations:
+        if annotation.frame % settings.frame_step:
             continue
-        if sighting.remark:
-            drops.remark(sighting.remark)
-        where = f"{name}, {sighting.image.name}, track {sighting.track}"
-        reason = _reason_without_picture(sighting, settings)
-        if reason is None and (sighting.frame, sighting.track) in unique:
+        if annotation.remark:
+            drops.remark(annotation.remark)
+        where = f"{name}, {annotation.image.name}, track {annotation.track}"
+        reason = _reason_without_picture(annotation, settings)
+        if reason is None and (annotation.frame, annotation.track) in unique:
             reason = "the track has another box in the same frame"
         if reason is None:
-            unique[sighting.frame, sighting.track] = sighting
+            unique[annotation.frame, annotation.track] = annotation
         else:
             drops.add(reason, where)
     kept = sorted(unique.values(), key=lambda s: (s.frame, str(s.image), s.track))
@@ -125,40 +126,40 @@ def _cut_clip(name, sightings, video, settings, drops):
         yield from _cut_frame(name, image, list(group), video, frame, settings, drops)
 
 
-def _cut_frame(name, image, sightings, video, frame, settings, drops):
+def _cut_frame(name, image, annotations, video, frame, settings, drops):
     try:
         picture = read_image(image)
     except ImageError as error:
-        missing = not os.path.isfile(image)  # also where no file can be called so
-        reason = "the picture is missing" if missing else "the picture cannot be read"
-        drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(sightings))
+        missing = not os.path.isfile(image)  # also for names that no file can have
+        reason = "the image is missing" if missing else "the image cannot be read"
+        drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(annotations))
         return
     height, width = picture.shape[:2]
     targets = []
-    for sighting in sightings:
-        size = sighting.annotated_size
-        if size is not None and _differ(size, (width, height)) and not sighting.is_fraction:
+    for annotation in annotations:
+        size = annotation.annotated_size
+        if size is not None and _differ(size, (width, height)) and not annotation.is_fraction:
             drops.add(
                 OTHER_SIZE,
                 f"{name}, {image.name}: {width} x {height}, annotated as {size[0]:g} x "
                 f"{size[1]:g}",
             )
             continue
-        scale = (width, height, width, height) if sighting.is_fraction else (1, 1, 1, 1)
-        box = tuple(v * s for v, s in zip(sighting.box_xywh, scale, strict=True))
+        scale = (width, height, width, height) if annotation.is_fraction else (1, 1, 1, 1)
+        box = tuple(v * s for v, s in zip(annotation.box_xywh, scale, strict=True))
         _note_shape(box, width, height, drops)
-        reason = _reason(box, sighting.is_fraction, width, height, settings)
+        reason = _reason(box, annotation.is_fraction, width, height, settings)
         if reason is None:
-            targets.append((sighting, np.array(box)))
+            targets.append((annotation, np.array(box)))
         else:
-            drops.add(reason, f"{name}, {image.name}, track {sighting.track}: {_say(box)}")
+            drops.add(reason, f"{name}, {image.name}, track {annotation.track}: {_say(box)}")
     records = functools.partial(Record, video=video, frame=frame)
     described = [
         {"track": s.track, "category": category_number(s.category)} for s, _ in targets
     ]
     if settings.keep == "frames" and targets:
         boxes = [np.r_[box[:2], box[:2] + box[2:]].astype(np.float32) for _, box in targets]
-        yield Picture(
+        yield StoredImage(
             image.read_bytes(),
             [records(box_xyxy=b, **d) for b, d in zip(boxes, described, strict=True)],
             [box for _, box in targets],
@@ -166,7 +167,9 @@ def _cut_frame(name, image, sightings, video, frame, settings, drops):
         return
     for (_, box), description in zip(targets, described, strict=True):
         crop, box_xyxy = crop_target(picture, box, settings.crop_size, settings.template_size)
-        yield Picture(encode_tiled(crop), [records(box_xyxy=box_xyxy, **description)], [box])
+        yield StoredImage(
+            encode_tiled(crop), [records(box_xyxy=box_xyxy, **description)], [box]
+        )
 
 
 def _differ(size, other) -> bool:
@@ -183,7 +186,7 @@ def _note_shape(box, width, height, drops):
 
 
 def look_like_corners(drops: Drops, kept: int) -> bool:
-    """Whether boxes seem to be corners where sizes are expected, `kept` of them being used."""
+    """Whether boxes seem to be corners where sizes are expected; `kept` boxes were used."""
     far = drops.counts.get(REACHES_FAR, 0)
     if far > _MANY * (far + kept):
         return True
@@ -195,14 +198,14 @@ def _say(box):
     return "x, y, w, h = " + ", ".join(f"{v:g}" for v in box)
 
 
-def _reason_without_picture(sighting, settings):
-    """Why a sighting is left out, as far as it can be told from the annotation alone."""
-    for flag in sighting.flags:
+def _reason_without_picture(annotation, settings):
+    """Why an annotation is left out, judged without its image; None to keep it."""
+    for flag in annotation.flags:
         if flag in settings.drop:
             return f"the target is flagged {flag}"
-    if sighting.excluded:
-        return sighting.excluded
-    box = sighting.box_xywh
+    if annotation.excluded:
+        return annotation.excluded
+    box = annotation.box_xywh
     if box is None or not all(map(math.isfinite, box)):
         return "there is no box"
     if box[2] <= 0 or box[3] <= 0:
@@ -211,7 +214,7 @@ def _reason_without_picture(sighting, settings):
 
 
 def _reason(box, is_fraction, width, height, settings):
-    """Why a box is left out in a picture of this size."""
+    """Why a box is left out of an image of this size; None to keep it."""
     x, y, w, h = box
     small_numbers = max(x, y, w, h) <= _FRACTION and min(x, y) >= 0
     if not is_fraction and small_numbers and min(width, height) > 16:

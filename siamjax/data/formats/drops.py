@@ -1,4 +1,4 @@
-"""What a preparation leaves out: counts by reason, and the first examples of each."""
+"""Targets left out of a prepared set: counts by reason, with examples."""
 
 from collections.abc import Iterable
 
@@ -8,13 +8,13 @@ _EXAMPLES = 5
 
 
 class Drops:
-    """A tally. Merging tallies in order gives the same as one tally throughout.
+    """A tally of what was left out; merging tallies in order equals a single tally.
 
     Attributes:
-        counts: how many by reason.
-        examples: where the first few were.
-        notes: how often something else was seen, in targets that were left out or not.
-        remarks: likewise, what is told to people.
+        counts: number of targets by reason.
+        examples: places of the first few, by reason.
+        notes: counts of internal observations about all targets.
+        remarks: counts of observations that the user is told.
     """
 
     def __init__(self):
@@ -24,15 +24,15 @@ class Drops:
         self.remarks: dict[str, int] = {}
 
     def note(self, what: str) -> None:
-        """Counts something that is worth knowing."""
+        """Counts an internal observation."""
         self.notes[what] = self.notes.get(what, 0) + 1
 
     def remark(self, what: str) -> None:
-        """Counts something that people are told."""
+        """Counts an observation that the user is told."""
         self.remarks[what] = self.remarks.get(what, 0) + 1
 
     def add(self, reason: str, where: str, count: int = 1) -> None:
-        """Counts something that was left out."""
+        """Counts targets that are left out."""
         self.counts[reason] = self.counts.get(reason, 0) + count
         examples = self.examples.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
@@ -50,18 +50,18 @@ class Drops:
 
     @property
     def total(self) -> int:
-        """How many, for whatever reason."""
+        """The number of targets left out."""
         return sum(self.counts.values())
 
     def lines(self) -> Iterable[str]:
-        """A report for people, the most frequent reason first."""
+        """A report, the most frequent reason first."""
         for reason, count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0])):
             shown = ", ".join(self.examples[reason])
             more = " ..." if count > len(self.examples[reason]) else ""
             yield f"{count:8d}  {reason}: {shown}{more}"
 
     def told(self) -> Iterable[str]:
-        """The remarks for people, the most frequent first."""
+        """The remarks, the most frequent first."""
         for what, count in sorted(self.remarks.items(), key=lambda item: (-item[1], item[0])):
             yield f"{count:8d}  {what}"
 

@@ -1,9 +1,9 @@
 """GOT-10k's layout, train and val.
 
 [train/]<name>/00000001.jpg ...
-[train/]<name>/groundtruth.txt    x, y, w, h a line; the first pixel is 1, 1
-[train/]<name>/absence.label      1: the target is not in the frame
-[train/]<name>/cover.label        0 to 8: how much of it is to be seen
+[train/]<name>/groundtruth.txt    x, y, w, h per line; the first pixel is 1, 1
+[train/]<name>/absence.label      1: the target is absent
+[train/]<name>/cover.label        visibility, 0 to 8
 [train/]<name>/meta_info.ini      object_class
 """
 
@@ -15,8 +15,8 @@ from siamjax.data.formats.annotations import (
     ABSENT,
     HIDDEN,
     OCCLUDED,
+    Annotation,
     Clip,
-    Sighting,
     along_frames,
     as_size,
     flags_along,
@@ -37,7 +37,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     boxes = read_boxes(folder / "groundtruth.txt")
     absent = flags_along(folder / "absence.label", len(boxes))
     cover = flags_along(folder / "cover.label", len(boxes), otherwise=8)

@@ -1,16 +1,16 @@
-"""ImageNet DET (ILSVRC2015): still images, an XML file each.
+"""ImageNet DET (ILSVRC2015): still images with one XML file each.
 
 Annotations/DET/train/ILSVRC2013_train/<category>/<name>.xml
 Annotations/DET/train/ILSVRC2014_train_0000/<name>.xml ...
 Annotations/DET/val/<name>.xml
-Data/DET/...                                     the pictures, .JPEG
-devkit/data/map_det.txt                          what the categories are called, if there
+Data/DET/...                                     the images, .JPEG
+devkit/data/map_det.txt                          category names, optional
 """
 
 import functools
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting, pixel_corners
+from siamjax.data.formats.annotations import Annotation, Clip, pixel_corners
 from siamjax.data.formats.voc_xml import read_objects
 from siamjax.data.formats.wordnet import category_names
 from siamjax.folders import files_below
@@ -30,10 +30,10 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _read(annotation: Path, picture: Path, names: dict[str, str]) -> list[Sighting]:
-    _, objects = read_objects(annotation)
+def _read(file: Path, picture: Path, names: dict[str, str]) -> list[Annotation]:
+    _, objects = read_objects(file)
     return [
-        Sighting(
+        Annotation(
             picture,
             0,
             number,

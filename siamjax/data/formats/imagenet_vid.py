@@ -1,21 +1,21 @@
-"""ImageNet VID (ILSVRC2015): video, with an XML file a frame.
+"""ImageNet VID (ILSVRC2015): video, with one XML file per frame.
 
     Annotations/VID/train/ILSVRC2015_VID_train_0000/<video>/000000.xml
     Annotations/VID/val/<video>/000000.xml
-    Data/VID/...                                             the pictures, .JPEG
-    devkit/data/map_vid.txt                                  what the categories are called
+    Data/VID/...                                             the images, .JPEG
+    devkit/data/map_vid.txt                                  category names, optional
 
-Both splits are training data here, as in the reference preparation. That one cuts a track
-where the target is away, and a later part then replaces an earlier one of the same number;
-here a track keeps all its frames, and their numbers say how far apart they are. An object
-without `trackid` is a track of one frame.
+Both splits are training data here, as in PySOT's preparation. That one splits a track where
+the target is absent, and a later part then overwrites an earlier one of the same id; here a
+track keeps all its frames, with their numbers. An object without `trackid` is a track of one
+frame.
 """
 
 import functools
 import re
 from pathlib import Path
 
-from siamjax.data.formats.annotations import NO_IDENTITY, Clip, Sighting, pixel_corners
+from siamjax.data.formats.annotations import NO_IDENTITY, Annotation, Clip, pixel_corners
 from siamjax.data.formats.voc_xml import read_objects
 from siamjax.data.formats.wordnet import category_names
 from siamjax.folders import files_in, folders_in
@@ -34,17 +34,19 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Sighting]:
+def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Annotation]:
     files = files_in(annotations, "*.xml")
     are_numbers = all(re.fullmatch(r"\d+", file.stem, re.ASCII) for file in files)
     found, loose = [], -1
     for place, file in enumerate(files):
         _, objects = read_objects(file)
         for target in objects:
-            if target.track is None:  # its place in the file is no identity: a track of its own
+            if (
+                target.track is None
+            ):  # its position in the file is no identity: a track of its own
                 loose -= 1
             found.append(
-                Sighting(
+                Annotation(
                     pictures / f"{file.stem}.JPEG",
                     int(file.stem) if are_numbers else place,
                     loose if target.track is None else target.track,

@@ -1,7 +1,7 @@
 """LaSOT's layout.
 
 [<category>/]<category>-<n>/img/00000001.jpg ...
-.../groundtruth.txt       x, y, w, h a line
+.../groundtruth.txt       x, y, w, h per line
 .../full_occlusion.txt    0 or 1 for every frame, in one line
 .../out_of_view.txt       likewise
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 from siamjax.data.formats.annotations import (
     ABSENT,
     HIDDEN,
+    Annotation,
     Clip,
-    Sighting,
     along_frames,
     flags_along,
 )
@@ -22,7 +22,7 @@ from siamjax.text import read_boxes
 
 
 def find(root: Path) -> list[Clip]:
-    """Every sequence, in folders of their category or not."""
+    """Every sequence, with or without folders of categories."""
     folders = []
     for folder in [root, *folders_in(root)]:
         own = (folder / "img").is_dir() or (folder / "groundtruth.txt").is_file()
@@ -34,7 +34,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     boxes = read_boxes(folder / "groundtruth.txt")
     hidden = flags_along(folder / "full_occlusion.txt", len(boxes))
     absent = flags_along(folder / "out_of_view.txt", len(boxes))

@@ -1,4 +1,4 @@
-"""Which layouts there are, and how to tell which one a folder has."""
+"""The known layouts, and detection of the one that a folder has."""
 
 import fnmatch
 import functools
@@ -28,14 +28,14 @@ from siamjax.folders import has_match
 
 
 class Layout(NamedTuple):
-    """How one kind of folder is read.
+    """How folders of one kind are read.
 
     Attributes:
-        find: its clips, in an order that depends on names alone.
-        sign: patterns of files that only this layout has.
-        clips_per_shard: how many make one file of records; a still image is a short clip.
-        index_base: the number of the first pixel where that is a mere convention, which
-            people's own files break; None where the format itself settles it.
+        find: lists the clips, in an order that depends on names alone.
+        sign: file patterns that identify the layout.
+        clips_per_shard: clips per file of records; a still image is a short clip.
+        index_base: index of the first pixel by the data set's convention, which users' own
+            files may break; None where the format itself defines it.
     """
 
     find: Callable[[Path], list[Clip]]
@@ -44,7 +44,7 @@ class Layout(NamedTuple):
     index_base: int | None = None
 
 
-# Those that can be mistaken for another come after it.
+# Order matters: a layout that could be mistaken for another comes after it.
 LAYOUTS = {
     "crops": Layout(crop_index.find, (crop_index.INDEX,), 500),
     "imagenet_vid": Layout(imagenet_vid.find, ("Annotations/VID/*",), 8),
@@ -72,7 +72,7 @@ LAYOUTS = {
 def moved_base(name: str, index_base: int | None) -> int | None:
     """`index_base` where it differs from the layout's own, else None.
 
-    Raises `InputError` for a layout whose format settles the number of the first pixel.
+    Raises `InputError` for a layout whose format defines the index of the first pixel.
     """
     own = LAYOUTS[name].index_base
     if index_base is not None and own is None:
@@ -81,7 +81,7 @@ def moved_base(name: str, index_base: int | None) -> int | None:
         )
         raise InputError(
             f"`--index-base` (={index_base}) has no meaning for the layout {name!r}, whose "
-            f"format settles where pixels are counted from; leave it out (it is for {free})"
+            f"format defines the first pixel; leave it out (it is for {free})"
         )
     return None if index_base == own else index_base
 
@@ -91,15 +91,15 @@ def find_clips(
 ) -> list[Clip]:
     """The clips of a folder in a layout; raises `LayoutError` when it has none.
 
-    `only` keeps those whose names match one of these patterns, as a shell's. `index_base` is
-    the number of the first pixel in the files where it is not the layout's own.
+    `only` keeps the clips whose names match one of these shell patterns. `index_base` is the
+    index of the first pixel in the files if it differs from the layout's.
     """
     base = moved_base(name, index_base)
     root = Path(root)
     if not root.is_dir():
         raise LayoutError(f"the folder {str(root)!r} does not exist")
     found = LAYOUTS[name].find(root)
-    # names that are no text, or not one line of it, are shown, compared and hashed as well
+    # names are printed, compared and hashed: make undecodable ones printable
     clips = [clip._replace(name=printable(clip.name)) for clip in found]
     if not clips:
         other = detect(root)
@@ -117,7 +117,7 @@ def find_clips(
     if not chosen:
         names = ", ".join(clip.name for clip in clips[:4])
         raise LayoutError(
-            f"no clip of {str(root)!r} matches {list(only)}; its {len(clips)} clips are called "
+            f"no clip of {str(root)!r} matches {list(only)}; its {len(clips)} clips are named "
             f"{names}, ..."
         )
     return chosen
@@ -127,11 +127,11 @@ def _read_moved(read, shift):
     def moved(box):
         return box and (box[0] + shift, box[1] + shift, *box[2:])
 
-    return [sighting._replace(box_xywh=moved(sighting.box_xywh)) for sighting in read()]
+    return [annotation._replace(box_xywh=moved(annotation.box_xywh)) for annotation in read()]
 
 
 def detect(root: Path) -> str | None:
-    """The layout that a folder's files tell of; None when they tell of none."""
+    """The layout that a folder's files identify; None for none."""
     for name, layout in LAYOUTS.items():
         if any(has_match(root, sign) for sign in layout.sign):
             return name

@@ -1,21 +1,21 @@
-"""MOT's layout: many targets in each video.
+"""MOT Challenge layout: many targets per video.
 
     [train/]<name>/img1/000001.jpg ...
     [train/]<name>/gt/gt.txt       frame, track, x, y, w, h, and more
-    [train/]<name>/seqinfo.ini     imWidth and imHeight, of the pictures that were annotated
-    [train/]<name>/gt/labels.txt   what the classes are called, one a line (CVAT writes it)
+    [train/]<name>/seqinfo.ini     imWidth and imHeight, the annotated image size
+    [train/]<name>/gt/labels.txt   class names, one per line (CVAT writes it)
 
-The first pixel is 1, 1. What the columns behind the box are is known by how many there are:
+The first pixel is 1, 1. The number of columns tells what follows the box:
 
-    7 to 10   the first says whether to consider the target: 0 for no
-    9         the next is its class, and the last how much of it is to be seen (MOT16 and later)
-    8, 10     the others are not read; in MOT15 they are places in the world
+    7 to 10   column 7 is 0 if the target is not to be considered
+    9         then its class and its visibility, 0 to 1 (MOT16 and later)
+    8, 10     the other columns are not read; in MOT15 they are world coordinates
 
-In MOT's own videos (known by their names, MOT17-02) the classes that stand for no target are
-left out. A track below 0 is a detection that nobody followed, and is left out as well.
+In MOT's own videos (recognised by names such as MOT17-02) classes that are no targets are
+left out. A track below 0 is a detection without a track, and is left out too.
 
-Frames count from 1, and so do the pictures' names. Where those begin with another number, the
-frames are matched with names or with places, whichever is the only one that fits.
+Frames and file names count from 1. Where file names start at another number, frames are
+matched with them by number or by order, whichever is the only way that fits.
 """
 
 import functools
@@ -26,9 +26,9 @@ from pathlib import Path
 from siamjax.data.formats.annotations import (
     HIDDEN,
     OCCLUDED,
+    Annotation,
     Clip,
     LayoutError,
-    Sighting,
     as_index,
     as_size,
     number_of,
@@ -62,9 +62,9 @@ _OWN_CLASSES = {
 }
 _OWN_NAME = re.compile(r"MOT(16|17|20)-\d+(-\w+)?", re.ASCII)
 NOT_CONSIDERED = "the annotation says not to consider the target"
-NO_TARGET = "the class stands for no target"
-NO_TRACK = "the track is below 0: a detection that nobody followed"
-PLACED = "frames are matched with pictures by their places, since the names count otherwise"
+NO_TARGET = "the class is no target"
+NO_TRACK = "the track is below 0: a detection without a track"
+PLACED = "frames are matched with images by order, since their names are numbered otherwise"
 _HALF = 0.5
 
 
@@ -81,7 +81,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     truth = folder / "gt" / "gt.txt"
     rows = list(read_rows(truth))
     columns = _columns(truth, rows)
@@ -105,22 +105,22 @@ def _read(folder: Path) -> list[Sighting]:
         if track < 0:
             excluded = NO_TRACK
         box = (x - 1, y - 1, w, h)
-        found.append(Sighting(truth, frame, track, box, category, flags, excluded=excluded))
+        found.append(Annotation(truth, frame, track, box, category, flags, excluded=excluded))
     images = _by_frame(folder, images_in(folder / "img1"), [s.frame for s in found], names)
     about = folder / "seqinfo.ini"
     told = read_settings(about) if about.is_file() else {}
     size = as_size(told.get("imWidth"), told.get("imHeight"))
     missing, placed = folder / "img1", []
-    for sighting in found:
-        image = images.get(sighting.frame, missing / f"{sighting.frame:06d}.jpg")
-        is_called_so = number_of(image) in (sighting.frame, None)
+    for annotation in found:
+        image = images.get(annotation.frame, missing / f"{annotation.frame:06d}.jpg")
+        is_called_so = number_of(image) in (annotation.frame, None)
         remark = "" if is_called_so else PLACED
-        placed.append(sighting._replace(image=image, remark=remark, annotated_size=size))
+        placed.append(annotation._replace(image=image, remark=remark, annotated_size=size))
     return placed
 
 
 def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
-    """How many columns every line has; raises `TextError` where nobody knows what they are."""
+    """How many columns every line has; raises `TextError` where their meaning is unknown."""
     columns = len(rows[0][1]) if rows else 0
     for line, row in rows:
         shown = quote(", ".join(f"{value:g}" for value in row))
@@ -133,7 +133,7 @@ def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
         if columns == 9 and not (row[7].is_integer() and (0 <= row[8] <= 1 or row[8] == -1)):
             raise TextError(
                 f"{str(truth)!r} line {line}: 9 columns ({shown}) whose last two are no class "
-                "and visibility of 0 to 1 (-1 for unknown); leave frame, track, x, y, w, h"
+                "and visibility of 0 to 1 (-1: unknown); keep only frame, track, x, y, w, h"
             )
     return columns
 
@@ -141,14 +141,14 @@ def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
 def _by_frame(
     folder: Path, images: list[Path], frames: list[int], names: list[str]
 ) -> dict[int, Path]:
-    """The pictures by the numbers of frames; raises `LayoutError` where these do not tell."""
+    """The images by frame number; raises `LayoutError` where that is ambiguous."""
     if not images or not frames:
         return {}
     by_name = {number_of(image): image for image in images}
     if set(by_name) != {None} and (None in by_name or len(by_name) < len(images)):
         raise LayoutError(
-            f"{str(folder)!r}: pictures in img1/ have no number, or the same one as others; "
-            "call them 000001.jpg and so on"
+            f"{str(folder)!r}: images in img1/ have no number, or share one; "
+            "name them 000001.jpg and so on"
         )
     by_name.pop(None, None)
     numbers = sorted(by_name)
@@ -157,8 +157,8 @@ def _by_frame(
     first, last = min(frames), max(frames)
     ways = [from_one] if first >= 1 and last <= len(images) else []
     if numbers and numbers[0] == 1 and first >= 1:
-        # MOT's own way: what is missing is missing; but with gaps between the pictures it may
-        # as well be the places that are counted
+        # MOT's convention: images may be missing; but with gaps in the names, frames may
+        # also count by order
         has_gaps = numbers[-1] > len(images)
         if not (has_gaps and ways and any(frame not in by_name for frame in frames)):
             return by_name
@@ -167,12 +167,12 @@ def _by_frame(
     if numbers and first >= numbers[0] and last <= numbers[-1] and by_name not in ways:
         ways.append(by_name)
     if len(ways) == 2 and names and ways[0] is from_one and numbers[0] == 0:
-        ways.pop()  # CVAT's frames count from 1 whatever the pictures are called
+        ways.pop()  # CVAT's frames count from 1 whatever the images are called
     if len(ways) != 1:
-        why = "nothing fits" if not ways else "they fit by name and by order, differently"
-        called = f" called {numbers[0]} to {numbers[-1]}" if numbers else ""
+        why = "nothing fits" if not ways else "matching by name and by order differ"
+        called = f" named {numbers[0]} to {numbers[-1]}" if numbers else ""
         raise LayoutError(
-            f"{str(folder)!r}: frames {first} to {last} in gt.txt for {len(images)} pictures"
+            f"{str(folder)!r}: frames {first} to {last} in gt.txt for {len(images)} images"
             f"{called}: {why}; count both from 1"
         )
     return ways[0]

@@ -1,26 +1,26 @@
-"""OTB's layout, and that of many people's own videos.
+"""OTB's layout, also common for users' own videos.
 
-<name>/img/0001.jpg ...             or the pictures beside the boxes
-<name>/groundtruth_rect.txt         x, y, w, h a line; the first pixel is 1, 1
-<name>/groundtruth_rect.1.txt ...   where there are several targets; an empty file is none
+<name>/img/0001.jpg ...             or the images beside the boxes
+<name>/groundtruth_rect.txt         x, y, w, h per line; the first pixel is 1, 1
+<name>/groundtruth_rect.1.txt ...   for several targets; an empty file counts as none
 
-Where there are more pictures than boxes, the first ones are meant, as in Football1; but
-OTB's own David has 770 pictures, and its 471 boxes begin with number 300.
+With more images than boxes, the boxes belong to the first images, as in Football1; but
+OTB's own David has 770 images, and its 471 boxes begin at number 300.
 """
 
 import functools
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting, along_frames
+from siamjax.data.formats.annotations import Annotation, Clip, along_frames
 from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes, read_text
 
 _TRUTH = "groundtruth_rect*.txt"
-_LATER = {("David", 770, 471): 299}  # name, pictures, boxes: pictures before the first box
+_LATER = {("David", 770, 471): 299}  # name, images, boxes: images before the first box
 
 
 def find(root: Path) -> list[Clip]:
-    """Every sequence of a folder, or the folder itself when it is one."""
+    """Every sequence of a folder, or the folder itself if it is one."""
     folders = [root] if files_in(root, _TRUTH) else folders_in(root)
     return [
         Clip(folder.name, functools.partial(_read, folder))
@@ -29,7 +29,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     images = images_in(folder / "img") or images_in(folder)
     truths = files_in(folder, _TRUTH) or [folder / "groundtruth_rect.txt"]
     found = []

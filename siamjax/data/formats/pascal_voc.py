@@ -1,14 +1,14 @@
 """Pascal VOC's layout: `Annotations/<name>.xml` and `JPEGImages/<name>.jpg`.
 
-Files beside each other, and folders of them, will do as well. The first pixel is 1, 1, and
-a box reaches from its first pixel to its last.
+Images and XML files in one folder, and folders of such, are accepted too. The first pixel is
+1, 1, and a box includes its last pixel.
 """
 
 import functools
 import os
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting
+from siamjax.data.formats.annotations import Annotation, Clip
 from siamjax.data.formats.voc_xml import read_objects
 from siamjax.folders import IMAGE_SUFFIXES, files_below
 
@@ -24,29 +24,29 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(annotation: Path) -> list[Sighting]:
-    name, objects = read_objects(annotation)
-    picture = _picture(annotation, name)
+def _read(file: Path) -> list[Annotation]:
+    name, objects = read_objects(file)
+    picture = _picture(file, name)
     found = []
     for number, target in enumerate(objects):
         x1, y1, x2, y2 = target.corners
         box = (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1)
-        sighting = Sighting(picture, 0, number, box, target.category, target.flags)
-        found.append(sighting._replace(annotated_size=target.picture_size))
+        annotation = Annotation(picture, 0, number, box, target.category, target.flags)
+        found.append(annotation._replace(annotated_size=target.picture_size))
     return found
 
 
-def _picture(annotation, name):
-    """The file of the same name, or the one that the XML names, here or in JPEGImages."""
-    folder = annotation.parent
+def _picture(file, name):
+    """The image of the same name, or the one the XML names, beside it or in JPEGImages."""
+    folder = file.parent
     places = [folder, folder.parent / "JPEGImages", folder.parent / "images"]
     for place in places:
         for suffix in (".jpg", *sorted(IMAGE_SUFFIXES), ".JPG", ".JPEG", ".PNG"):
-            if os.path.isfile(place / f"{annotation.stem}{suffix}"):
-                return place / f"{annotation.stem}{suffix}"
-    # the last part alone: a file must not lead out of its folder
+            if os.path.isfile(place / f"{file.stem}{suffix}"):
+                return place / f"{file.stem}{suffix}"
+    # the last component only: no name may lead out of the folder
     last = Path(name.replace("\\", "/")).name
     for place in places:
         if last and os.path.isfile(place / last):
             return place / last
-    return places[1] / (last or f"{annotation.stem}.jpg")
+    return places[1] / (last or f"{file.stem}.jpg")

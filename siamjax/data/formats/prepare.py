@@ -1,12 +1,10 @@
-"""Prepares a set from a folder in somebody's own layout."""
+"""Prepares a training set from a folder in one of the known layouts."""
 
 import dataclasses
 import functools
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +21,11 @@ from siamjax.errors import InputError
 from siamjax.locks import held_file
 from siamjax.text import read_object
 
-_FORMAT = 1  # raise it when the same settings give other bytes
+_FORMAT = 1  # increase it when the same settings give other bytes
 
 
 class Prepared(NamedTuple):
-    """What a preparation gave."""
+    """The result of a preparation."""
 
     videos: int  # videos or still images with at least one target
     tracks: int
@@ -36,7 +34,7 @@ class Prepared(NamedTuple):
 
     @property
     def looks_like_corners(self) -> bool:
-        """Whether boxes seem to be corners where the layout has sizes."""
+        """Whether boxes seem to be corners where the layout expects sizes."""
         return look_like_corners(self.drops, self.targets)
 
 
@@ -52,14 +50,14 @@ def prepare(
 ) -> Prepared:
     """Prepares the folder `root`, which is in `layout`, as a set in the folder `out`.
 
-    `only` names the clips that are wanted, as shell patterns; empty for all.
-    `index_base` is the number of the first pixel in the files, where not the layout's own.
+    `only` selects clips by shell patterns; empty for all. `index_base` is the index of the
+    first pixel in the files if it differs from the layout's.
 
-    `out` appears when it is complete. Until then the work lies in a hidden folder beside it,
-    and the same call goes on with it; what is done already is not done again. The same
-    folder and settings give the same bytes, whatever the number of `jobs`. Raises
-    `LayoutError` when there is nothing to prepare, `InputError` when `out` holds something
-    else or another process prepares it, OSError when the disk is full.
+    `out` appears when it is complete. Until then finished work is kept in a hidden folder
+    beside it, from which the same call resumes. The same folder and settings give the same
+    bytes, whatever the number of `jobs`. Raises `LayoutError` when there is nothing to
+    prepare, `InputError` when `out` holds something else or another process is preparing it,
+    `OSError` when the disk is full.
     """
     settings = settings or Settings()
     root, out = Path(root), Path(out).absolute()
@@ -81,7 +79,7 @@ def prepare(
 
 
 def _finished(out: Path, identity: dict) -> Prepared | None:
-    """What is known of a set that is there; None for a folder that is new or empty."""
+    """The summary of an existing set; None for a new or empty folder."""
     description = out / DESCRIPTION_FILE
     if description.is_file():
         there = read_description(out)
@@ -95,12 +93,12 @@ def _finished(out: Path, identity: dict) -> Prepared | None:
             drops = Drops.from_dict(there["drops"])
         except (KeyError, TypeError, ValueError, AttributeError):
             raise InputError(
-                f"{str(description)!r} does not say what was left out; remove the folder and "
-                "prepare it again"
+                f"{str(description)!r} does not record what was left out; remove the folder "
+                "and prepare it again"
             ) from None
         return _summary(out, drops)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{str(out)!r} is no prepared set; choose a folder that is new")
+        raise InputError(f"{str(out)!r} is not a prepared set; choose a new folder")
     return None
 
 
@@ -115,13 +113,14 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     parts = out.with_name(f".{out.name}-{digest}.parts")
     parts.mkdir(parents=True, exist_ok=True)
-    _remove_partial(parts)
+    for unfinished in parts.glob("*.partial"):  # of a run that was killed
+        unfinished.unlink()
     try:
         with tqdm(total=len(clips), desc=f"preparing {layout}", unit="clip") as bar:
             write_parts(shards, parts, jobs=jobs, progress=bar.update)
     except OSError as error:
         raise OSError(
-            f"{error}\nwhat is done is kept; when there is room, the same command goes on"
+            f"{error}\nfinished parts are kept; free some space, and the same command resumes"
         ) from error
     drops = read_drops(shards, parts)
     if not any(read_object(f, records=int)["records"] for f in parts.glob("part-*.json")):
@@ -130,19 +129,9 @@ def _prepare(root, out, clips, identity, settings, jobs) -> Prepared:
         other = detect(root)
         hint = f"\nthe folder looks like {other!r}" if other not in (None, layout) else ""
         raise LayoutError(f"{str(root)!r}: no target could be used:\n{reasons}{hint}")
-    with tempfile.TemporaryDirectory(dir=parts, prefix="set-") as scratch:
-        done = finish(shards, parts, {**identity, "drops": drops.to_dict()}, Path(scratch))
-        if out.is_dir():
-            out.rmdir()
-        os.replace(done, out)
+    finish(shards, parts, {**identity, "drops": drops.to_dict()}, out)
     shutil.rmtree(parts)
     return _summary(out, drops)
-
-
-def _remove_partial(parts):
-    """What a run that was killed left half done."""
-    for path in [*parts.glob("*.partial"), *parts.glob("set-*")]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _summary(out, drops) -> Prepared:

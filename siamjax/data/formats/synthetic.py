@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,15 +13,15 @@ from siamjax.config import SyntheticConfig
 from siamjax.data import synthetic
 from siamjax.data.crops import crop_target
 from siamjax.data.formats.drops import Drops
-from siamjax.data.formats.writer import Picture, Shard, finish, write_parts
+from siamjax.data.formats.writer import Shard, StoredImage, finish, write_parts
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.rendering import photographs
 from siamjax.data.rendering.scene import Sequence
 from siamjax.data.schema import Record
-from siamjax.data.scratch import scratch_folder
 from siamjax.data.sources import INDEX_FILE
+from siamjax.files import scratch_folder
 
-_FORMAT = 3  # raise it when the same pictures are stored as other bytes
+_FORMAT = 3  # increase it when the same images are stored as other bytes
 
 
 def render_records(
@@ -49,8 +48,8 @@ def prepare_synthetic(
 ) -> Path:
     """Renders a set once; returns its folder under `cache_dir`.
 
-    The folder is named after everything that decides its content, and appears only when it
-    is complete: what an interrupted run left is removed and done again. Raises OSError when
+    The folder is named after a digest of everything that determines its content, and appears
+    when it is complete; an interrupted run starts again. Raises OSError when
     the disk is full, and `InputError` for photographs that cannot be used.
     """
     described = synthetic.describe(config)
@@ -77,20 +76,16 @@ def prepare_synthetic(
             "template_size": template_size,
             "synthetic": described,
         }
-        _publish(finish(shards, scratch, description, scratch / "set"), folder)
+        try:
+            finish(shards, scratch, description, folder)
+        except OSError:
+            # another process finished the same set first
+            if not (folder / INDEX_FILE).is_file():
+                raise
     return folder
 
 
-def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[Picture]:
+def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[StoredImage]:
     for record in render_records(config, crop_size, template_size):
-        yield Picture(record.pop("image"), [record])
+        yield StoredImage(record.pop("image"), [record])
         bar.update()
-
-
-def _publish(done, folder):
-    try:
-        os.replace(done, folder)
-    except OSError:
-        # another process that renders the same set was faster
-        if not (folder / INDEX_FILE).is_file():
-            raise

@@ -1,18 +1,18 @@
 """TrackingNet's layout: `TRAIN_<n>/frames/<name>/0.jpg ...` and `TRAIN_<n>/anno/<name>.txt`.
 
-A line is x, y, w, h, 0-based. A folder that is one part itself will do as well.
+A line is x, y, w, h, 0-based. The folder of a single part is accepted too.
 """
 
 import functools
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting, along_frames
+from siamjax.data.formats.annotations import Annotation, Clip, along_frames
 from siamjax.folders import files_in, folders_in, images_in
 from siamjax.text import read_boxes
 
 
 def find(root: Path) -> list[Clip]:
-    """Every video with frames or annotations; the hidden test part has one box each."""
+    """Every video with frames or annotations, but of TEST, which has one box per video."""
     parts = [root] if (root / "frames").is_dir() else folders_in(root)
     clips = []
     for part in parts:
@@ -26,6 +26,6 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _read(part: Path, name: str) -> list[Sighting]:
+def _read(part: Path, name: str) -> list[Annotation]:
     boxes = read_boxes(part / "anno" / f"{name}.txt")
     return along_frames(images_in(part / "frames" / name), boxes)

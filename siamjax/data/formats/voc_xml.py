@@ -1,4 +1,4 @@
-"""The XML of Pascal VOC, which ImageNet's sets use as well: what stands in one file."""
+"""Pascal VOC's XML annotation files, which ImageNet uses too."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,19 +19,19 @@ _FLAGS = {"occluded": OCCLUDED, "truncated": TRUNCATED, "difficult": DIFFICULT}
 
 
 class XmlObject(NamedTuple):
-    """One object of a file; its corners are as written, NaN where there is none."""
+    """One object of a file; its corners as written, NaN where missing."""
 
     category: str
     track: int | None
     corners: tuple[float, float, float, float]  # x1, y1, x2, y2
     flags: tuple[str, ...]
-    picture_size: tuple[float, float] | None  # width and height, as the file tells them
+    picture_size: tuple[float, float] | None  # width and height that the file states
 
 
 def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
-    """The picture's file name ("" where it is missing) and the objects.
+    """The image's file name ("" where it is missing) and the objects.
 
-    Raises `LayoutError`, also for an object whose numbers are none.
+    Raises `LayoutError`, also for malformed numbers.
     """
     root = read_xml(path)
     size = as_size(root.findtext("size/width"), root.findtext("size/height"))
@@ -58,5 +58,5 @@ def _read_object(element, size) -> XmlObject:
 
 
 def _is_set(element, name) -> bool:
-    """Whether a flag is 1; tools that know no flag write a word."""
+    """Whether a flag is 1 or true; some tools write `Unspecified`."""
     return (element.findtext(name) or "").strip().lower() in ("1", "true", "yes")

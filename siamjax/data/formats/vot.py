@@ -1,10 +1,10 @@
 """VOT's layout.
 
-    <name>/color/00000001.jpg ...   or the pictures beside the boxes
-    <name>/groundtruth.txt          x, y, w, h or a polygon a line, 0-based; NaN for none
-    <name>/occlusion.tag            optional, 0 or 1 a line (also .label)
+    <name>/color/00000001.jpg ...   or the images beside the boxes
+    <name>/groundtruth.txt          x, y, w, h or a polygon per line, 0-based; NaN for none
+    <name>/occlusion.tag            optional, 0 or 1 per line (also .label)
 
-Masks (VOT2020 and later, lines that begin with m) are taken by their box.
+Of masks (VOT2020 and later, lines that begin with m) the bounding box is used.
 """
 
 import functools
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from siamjax.data.formats.annotations import (
     HIDDEN,
+    Annotation,
     Clip,
-    Sighting,
     along_frames,
     as_size,
     flags_along,
@@ -32,7 +32,7 @@ def find(root: Path) -> list[Clip]:
     ]
 
 
-def _read(folder: Path) -> list[Sighting]:
+def _read(folder: Path) -> list[Annotation]:
     images = images_in(folder / "color") or images_in(folder)
     regions = read_regions(folder / "groundtruth.txt", masks=True)
     files = (folder / "occlusion.tag", folder / "occlusion.label")

@@ -1,4 +1,4 @@
-"""What ImageNet's categories are called, which its annotations name by numbers of WordNet."""
+"""Names of ImageNet's categories, which its annotations give as WordNet ids."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from siamjax.data.formats.annotations import LayoutError
 from siamjax.text import quote, read_lines
 
-# ImageNet VID's thirty, which are among DET's two hundred; as COCO calls them, where it does
+# ImageNet VID's 30, which are among DET's 200; COCO's names where it has the category
 _VID = {
     "n02691156": "airplane",
     "n02419796": "antelope",
@@ -42,11 +42,11 @@ _VID = {
 
 
 def category_names(root: Path) -> dict[str, str]:
-    """Names by WordNet number, for a folder of ImageNet DET or VID.
+    """Category names by WordNet id, for a folder of ImageNet DET or VID.
 
-    The others of DET are read from its own list, `devkit/data/map_det.txt` (number of
-    WordNet, number, name), where it is there; else they keep their numbers. Raises
-    `LayoutError` for a list that is something else.
+    DET's other names are read from its own list, `devkit/data/map_det.txt` (WordNet id,
+    number, name), if present; otherwise they keep their ids. Raises `LayoutError` for a
+    malformed list.
     """
     names = {}
     for file in (root / "devkit" / "data" / f"map_{kind}.txt" for kind in ("det", "vid")):

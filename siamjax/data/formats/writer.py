@@ -1,8 +1,8 @@
-"""Writes a prepared set: files of records, made apart and by several processes, then TFDS's
-description and our index around them. No TensorFlow.
+"""Writes a prepared set: files of records by several processes, then TFDS's metadata and our
+index. No TensorFlow.
 
-Every file is whole or not there, and says beside itself what is in it, so that work that was
-interrupted goes on with the files that are missing.
+Every file of records is written whole or not at all, with a summary beside it, so that an
+interrupted preparation resumes with the missing ones.
 """
 
 import contextlib
@@ -25,7 +25,8 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from siamjax.data.formats.drops import Drops
 from siamjax.data.schema import Record
 from siamjax.data.sources import DESCRIPTION_FILE, SPLIT, Index, write_index
-from siamjax.files import replacing, write_whole
+from siamjax.files import replacing, replacing_folder, write_whole
+from siamjax.images import opencv_without_threads
 from siamjax.text import read_object
 
 FEATURES = tfds.features.FeaturesDict(
@@ -43,45 +44,45 @@ _COLUMNS = ("video", "track", "frame", "category")
 _UNKNOWN = (np.nan,) * 4
 
 
-class Picture(NamedTuple):
-    """One encoded picture and the targets in it: a crop shows one, a frame may show more."""
+class StoredImage(NamedTuple):
+    """One encoded image and its targets: one in a crop, possibly several in a frame."""
 
     image: bytes
     targets: Sequence[Record]  # without their image
-    frame_xywh: Sequence[np.ndarray] = ()  # the targets in the frame, where known
+    frame_xywh: Sequence[np.ndarray] = ()  # boxes in the frame, where known
 
 
 class Shard(NamedTuple):
-    """What one file of records will hold; picklable, and the same whenever it is called.
+    """One file of records to be written; picklable and deterministic.
 
     Attributes:
         name: of its files in the folder of parts.
-        pictures: gives them in order, and counts into a `Drops` what it leaves out.
-        steps: how far the progress bar moves when it is done.
+        images: yields them in order, and counts what it leaves out in a `Drops`.
+        steps: progress when it is done.
     """
 
     name: str
-    pictures: Callable[[Drops], Iterable[Picture]]
+    images: Callable[[Drops], Iterable[StoredImage]]
     steps: int
 
 
 class _Info(tfds.core.DatasetInfo):
-    """What is known of a set that nobody has published."""
+    """Metadata of a set that is not published."""
 
     def initialize_from_bucket(self) -> None:
-        """Nothing: TFDS would look for it in a cloud, and leave a temporary folder behind."""
+        """Does nothing: TFDS would query its cloud bucket, and leave a temporary folder."""
 
 
 class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
-    """A set whose files of records lie in a folder of parts already."""
+    """A set whose files of records are written already, in a folder of parts."""
 
     VERSION = tfds.core.Version("1.0.0")
-    # Nothing is downloaded, so there is no list of checksums beside this file to look for;
-    # looking for it takes a package that TFDS does not declare.
+    # Without a code path TFDS looks for no checksums file, which would need a package that it
+    # does not declare.
     code_path = None
 
     def __init__(self, *, description: str, parts: Sequence[Path], data_dir: Path):
-        """Moves `parts`, those that hold records, into `data_dir` when it is prepared."""
+        """`parts`, which hold records, are linked into `data_dir` when it is prepared."""
         self._description, self._parts = description, parts
         super().__init__(data_dir=data_dir, file_format="array_record")
 
@@ -105,7 +106,7 @@ class PreparedSet(tfds.core.dataset_builder.FileReaderBuilder):
             lengths.append(_read_part(part)["records"])
             size += part.stat().st_size
             file = template.sharded_filepath(shard_index=number, num_shards=len(self._parts))
-            # a link at first: if anything fails before the end, the part is still there
+            # a link: if anything fails later, the part is still in its folder
             try:
                 os.link(part, file)
             except OSError:  # a file system without links
@@ -121,8 +122,8 @@ def write_parts(
 ) -> None:
     """Writes every file of records that is not in `folder` yet, with `jobs` processes.
 
-    With one job, this process does it. `progress` is told how many steps are done. Raises
-    OSError when the disk is full; the files that are whole stay.
+    With one job, this process does it. `progress` is called with the number of steps done.
+    Raises `OSError` when the disk is full; finished files stay.
     """
     todo = []
     for shard in shards:
@@ -149,7 +150,7 @@ def write_parts(
             future.result()
             progress(running[future].steps)
     except BaseException:
-        # Left to the executor, a second Ctrl-C would leave workers that wait for ever.
+        # Otherwise a second Ctrl-C would leave workers that wait for ever.
         stop.set()
         raise
     finally:
@@ -157,7 +158,7 @@ def write_parts(
 
 
 def _start_worker(parent, stop):
-    """Ctrl-C is the parent's to handle; a worker ends when told to, or without its parent."""
+    """Ignores Ctrl-C, which the parent handles; exits when told to or when the parent dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch():
@@ -172,33 +173,27 @@ def _write_part(shard: Shard, folder: Path) -> None:
     drops = Drops()
     rows: list[tuple] = []
     count = 0
-    file = folder / f"{shard.name}.array_record"
-    scratch = folder / f"{shard.name}.partial"
-    try:
-        # one record a group: any of them is read without its neighbours
-        writer = ArrayRecordWriter(str(scratch), "group_size:1")
+    with opencv_without_threads(), replacing(folder / f"{shard.name}.array_record") as scratch:
         try:
-            for picture in shard.pictures(drops):
-                boxes = picture.frame_xywh or [_UNKNOWN] * len(picture.targets)
-                for target, box in zip(picture.targets, boxes, strict=True):
-                    columns = tuple(int(target[name]) for name in _COLUMNS)
-                    rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
-                first = {**picture.targets[0], "image": picture.image}
-                writer.write(_serialize(first))
-                count += 1
-        finally:
-            writer.close()
-    except RuntimeError as error:  # how the record writer says that a disk is full
-        scratch.unlink(missing_ok=True)
-        raise OSError(f"records cannot be written to {folder}: {error}") from error
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    os.replace(scratch, file)
+            # one record per group: each is read without its neighbours
+            writer = ArrayRecordWriter(str(scratch), "group_size:1")
+            try:
+                for picture in shard.images(drops):
+                    boxes = picture.frame_xywh or [_UNKNOWN] * len(picture.targets)
+                    for target, box in zip(picture.targets, boxes, strict=True):
+                        columns = tuple(int(target[name]) for name in _COLUMNS)
+                        rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
+                    first = {**picture.targets[0], "image": picture.image}
+                    writer.write(_serialize(first))
+                    count += 1
+            finally:
+                writer.close()
+        except RuntimeError as error:  # what the record writer raises for a full disk
+            raise OSError(f"records cannot be written: {error}") from error
     table = np.array(rows, np.float64).reshape(-1, len(_COLUMNS) + 9)
     with replacing(folder / f"{shard.name}.npy") as scratch, open(scratch, "wb") as opened:
         np.save(opened, table)
-    # last: its presence says that the rest is whole
+    # last: its presence means that the other files are complete
     content = {"records": count, "drops": drops.to_dict()}
     write_whole(folder / f"{shard.name}.json", json.dumps(content))
 
@@ -206,7 +201,7 @@ def _write_part(shard: Shard, folder: Path) -> None:
 def _serialize(record: Record) -> bytes:
     opened = {**record, "image": io.BytesIO(record["image"])}
     example = _SERIALIZER.get_tf_example(FEATURES.encode_example(opened))
-    # without this, the fields come in another order in every process
+    # otherwise the order of fields differs between processes
     return example.SerializeToString(deterministic=True)
 
 
@@ -215,7 +210,7 @@ def _read_part(part: Path) -> dict:
 
 
 def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
-    """What was left out of all files, in their order."""
+    """What was left out of all files, merged in their order."""
     drops = Drops()
     for shard in shards:
         content = _read_part(folder / f"{shard.name}.array_record")
@@ -223,23 +218,25 @@ def read_drops(shards: Sequence[Shard], folder: Path) -> Drops:
     return drops
 
 
-def finish(shards: Sequence[Shard], folder: Path, description: dict, data_dir: Path) -> Path:
-    """Puts the files together as a set below `data_dir`; returns the set's own folder.
+def finish(shards: Sequence[Shard], folder: Path, description: dict, out: Path) -> None:
+    """Puts the files together as the set `out`, which appears when it is complete.
 
-    The parts stay until their folder is removed. The set has no part without records.
+    The parts stay until their folder is removed; parts without records are left out.
     """
     files = [folder / f"{shard.name}.array_record" for shard in shards]
     files = [file for file in files if _read_part(file)["records"]]
-    builder = PreparedSet(
-        description=json.dumps(description, sort_keys=True), parts=files, data_dir=data_dir
-    )
-    with quiet():
-        builder.download_and_prepare()
-    done = Path(builder.data_dir)
-    write_index(done, _join(files))
-    text = json.dumps(description, indent=1, sort_keys=True)
-    write_whole(done / DESCRIPTION_FILE, text + "\n")
-    return done
+    with replacing_folder(out) as done:
+        builder = PreparedSet(
+            description=json.dumps(description, sort_keys=True), parts=files, data_dir=done
+        )
+        with quiet():
+            builder.download_and_prepare()
+        for file in Path(builder.data_dir).iterdir():
+            file.rename(done / file.name)
+        shutil.rmtree(done / builder.name)  # TFDS's <name>/<version>, empty by now
+        write_index(done, _join(files))
+        text = json.dumps(description, indent=1, sort_keys=True)
+        write_whole(done / DESCRIPTION_FILE, text + "\n")
 
 
 def _join(files) -> Index:
@@ -259,7 +256,7 @@ def _join(files) -> Index:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps TFDS's own bars and messages away; ours says what happens."""
+    """Silences TFDS's progress bars and messages; ours are shown instead."""
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):
         yield

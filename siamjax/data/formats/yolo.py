@@ -1,25 +1,26 @@
-"""YOLO's layout: `images/<...>/<name>.jpg` and `labels/<...>/<name>.txt`, or side by side.
+"""YOLO's layout: `images/<...>/<name>.jpg` and `labels/<...>/<name>.txt`, or both in one
+folder.
 
-A line is class, centre x, centre y, width, height in fractions of the picture; or these and a
-confidence, a track's number, or both; or class and a polygon of three corners or more.
-`classes.txt` (also `obj.names`) names the classes, one a line.
+A line is class, centre x, centre y, width, height in fractions of the image, optionally with
+a confidence, a track id, or both; or class and a polygon of three or more corners.
+`classes.txt` (also `obj.names`) names the classes, one per line.
 """
 
 import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-from siamjax.data.formats.annotations import Clip, Sighting, bounding_box
+from siamjax.data.formats.annotations import Annotation, Clip, bounding_box
 from siamjax.folders import IMAGE_SUFFIXES, files_below
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
-PIXELS = "the box is in pixels, where fractions of the picture are expected"
+PIXELS = "the box is in pixels, where fractions of the image are expected"
 _NAMES = ("classes.txt", "obj.names", "labels/classes.txt")
 _ROUNDING = 1e-3
 
 
 def find(root: Path) -> list[Clip]:
-    """Every picture below a folder, and every label without a picture."""
+    """Every image below a folder, and every label without an image."""
     names = _class_names(root)
     pictures = [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
     clips, used = [], set()
@@ -58,11 +59,11 @@ def _class_names(root):
     return ()
 
 
-def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Sighting]:
+def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Annotation]:
     if not labels.is_file():
-        return [Sighting(picture, 0, 0, None)]
+        return [Annotation(picture, 0, 0, None)]
     rows = list(read_rows(labels))
-    # of files of polygons, seven numbers are one as well
+    # in a file of polygons, seven numbers are a polygon too
     polygons = any(len(row) > 7 for _, row in rows)
     read = functools.partial(_target, polygons=polygons, classes=len(names))
     found = []
@@ -70,18 +71,18 @@ def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Sighting]
         kind, box = in_line(labels, line, read, row)
         excluded = PIXELS if max(map(abs, box)) > 2 else ""
         category = names[kind] if names else f"class {kind}"
-        found.append(Sighting(picture, 0, number, box, category, (), True, excluded))
+        found.append(Annotation(picture, 0, number, box, category, (), True, excluded))
     return found
 
 
 def _target(row: Sequence[float], *, polygons: bool, classes: int):
-    """Class and box of a line; raises `TextError` for what is neither box nor polygon."""
+    """Class and box of a line; raises `TextError` for anything else."""
     if len(row) < 5:
-        raise TextError(f"{len(row)} numbers ({_say(row)}), not class and box")
+        raise TextError(f"{len(row)} numbers ({_say(row)}), class and box are expected")
     kind = as_whole(row[0])
     if kind < 0 or (classes and kind >= classes):
         named = f"; {classes} classes are named" if classes else ""
-        raise TextError(f"class {kind} is none{named}")
+        raise TextError(f"class {kind} is invalid{named}")
     box, rest = row[1:5], row[5:]
     x, y, w, h = box
     box = (x - w / 2, y - h / 2, w, h)
@@ -101,7 +102,7 @@ def _target(row: Sequence[float], *, polygons: bool, classes: int):
 
 
 def _may_follow(rest: Sequence[float]) -> bool:
-    """Whether numbers can be what follows a box: nothing, confidence or track, or both."""
+    """Whether numbers can follow a box: none, a confidence, a track id, or both."""
     if not rest:
         return True
     is_confidence, is_track = 0 <= rest[0] <= 1, rest[-1].is_integer() and rest[-1] >= 0

@@ -1,4 +1,4 @@
-"""YouTube-BoundingBoxes: one frame a second of clips, boxes in fractions of the frame.
+"""YouTube-BoundingBoxes: one frame per second of clips, boxes in fractions of the frame.
 
     yt_bb_detection_train.csv, yt_bb_detection_validation.csv   (also youtube_boundingboxes_...)
     yt_bb_detection_train/<class>/<video>_<time>_<class>_<object>.jpg
@@ -6,11 +6,11 @@
     yt_bb_detection_train/<class>/<video>[+<class>+<object>]/<...><time>.jpg
 
 A line: video, time in ms, class number, class, object, present or absent, xmin, xmax, ymin,
-ymax (in this order; -1 where absent). There is no line of titles, and the lines of a video
-need not stand together. The first pictures are those that youtube-bb-utility saves and PySOT
-reads, the second those of its conversion to Pascal VOC; in folders of a clip, the last number
-of a picture's name is its time in milliseconds or in seconds. The frame number is the time in
-seconds, and a track is one clip of one object.
+ymax (in this order; -1 where absent). There is no header, and the lines of a video need not be
+adjacent. The first file names are those of youtube-bb-utility, which PySOT reads, the second
+those of its conversion to Pascal VOC; in a folder per clip, the last number of a file name is
+the time in milliseconds or seconds. The frame number is the time in seconds, and a track is
+one clip of one object.
 """
 
 import functools
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from siamjax.data.formats.annotations import (
     ABSENT,
+    Annotation,
     Clip,
-    Sighting,
     as_index,
     corners,
 )
@@ -34,7 +34,7 @@ _SPLITS = {"train": "yt_bb_detection_train", "validation": "yt_bb_detection_vali
 
 
 def find(root: Path) -> list[Clip]:
-    """Every video with its objects; those whose frames were never had are clips as well."""
+    """Every video with its objects, also those whose frames were not downloaded."""
     clips = []
     for split, folder in _SPLITS.items():
         for file in files_in(root, f"*detection_{split}.csv"):
@@ -45,7 +45,7 @@ def find(root: Path) -> list[Clip]:
 
 
 def _lines(file):
-    """The lines of each video, behind each other: there are millions, and they stay text."""
+    """The lines of each video, joined: there are millions, so they stay text."""
     lines = defaultdict(list)
     for line in read_lines(file):
         if line.strip():
@@ -53,7 +53,7 @@ def _lines(file):
     return {video: "\n".join(found) for video, found in lines.items()}
 
 
-def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
+def _read(folder: Path, video: str, lines: str) -> list[Annotation]:
     folders: dict[tuple, dict[int, Path]] = {}
     found, numbers = [], {}
     for line in lines.split("\n"):
@@ -63,9 +63,9 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
             x1, x2, y1, y2 = map(parse_number, box)
             if presence not in ("present", "absent"):
                 raise TextError(f"{quote(presence)} is neither present nor absent")
-        except ValueError:  # another number of cells, or another kind of them
+        except ValueError:  # wrong number of columns, or of the wrong type
             nowhere = folder / video / "(malformed line)"
-            found.append(Sighting(nowhere, 0, 0, None, excluded=_MALFORMED))
+            found.append(Annotation(nowhere, 0, 0, None, excluded=_MALFORMED))
             continue
         track = numbers.setdefault((kind, number), len(numbers))
         image = _picture(folder, video, kind, number, milliseconds)
@@ -77,7 +77,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
             image = frames.get(milliseconds) or frames.get(milliseconds // 1000)
         image = image or folder / kind / video / f"(time {milliseconds})"
         found.append(
-            Sighting(
+            Annotation(
                 image,
                 milliseconds // 1000,
                 track,
@@ -91,7 +91,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Sighting]:
 
 
 def _picture(folder, video, kind, number, milliseconds):
-    """The picture of a line where all of a class lie in one folder, or in one of all."""
+    """The image of a line, if images are in one folder per class, or all in one."""
     names = (
         f"{video}_{milliseconds}_{kind}_{number}.jpg",
         f"{video}+{kind}+{number}+{milliseconds}.jpg",
@@ -101,7 +101,7 @@ def _picture(folder, video, kind, number, milliseconds):
 
 
 def _frames(folder, video, kind, number):
-    """The pictures of a clip by the last number of their names."""
+    """The images of a folder per clip, by the last number of their names."""
     names = (f"{video}+{kind}+{number}", video)
     for place in [folder / kind / name for name in names] + [folder / name for name in names]:
         images = images_in(place)

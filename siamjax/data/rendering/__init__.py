@@ -1,1 +1,1 @@
-"""What rendered sequences are made of: textures, sprites, backgrounds and paths."""
+"""Rendered sequences: textures, sprites, backgrounds, trajectories, scenes."""

@@ -1,4 +1,4 @@
-"""Actors: objects on their way, and how they are laid over a picture."""
+"""Actors: moving objects, and their compositing into an image."""
 
 import dataclasses
 import math
@@ -12,12 +12,12 @@ from siamjax.data.rendering import motion, sprites
 
 
 class Part(Protocol):
-    """What an actor is made of, from back to front."""
+    """A part of an actor."""
 
     def at(self, frame: float) -> tuple[Sequence[np.ndarray], np.ndarray]:
-        """The sprite seen at a frame, and the `[2, 3]` map from its own [-1, 1]^2.
+        """The sprite at a frame, and the `[2, 3]` map from its own [-1, 1]^2.
 
-        The sprite is a pyramid of alpha-multiplied BGRA images within `sprites.BORDER`
+        The sprite is a pyramid of premultiplied BGRA images within `sprites.BORDER`
         transparent pixels; the map leads to the object's square of side 2.
         """
         ...
@@ -25,7 +25,7 @@ class Part(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Actor:
-    """An object on its way. `size` is the root of its area at rest, pixels."""
+    """A moving object. `size` is the square root of its area at rest, pixels."""
 
     parts: tuple[Part, ...]
     aspect: float  # width / height at rest
@@ -37,8 +37,8 @@ class Actor:
     aspect_swing: float
     turn_wave: motion.Wave
     turn_swing: float  # radians
-    spin: float  # radians a frame
-    region: np.ndarray | None = None  # [4] _xyxy in its square: what of it is the target
+    spin: float  # radians per frame
+    region: np.ndarray | None = None  # [4] _xyxy in its square: the part that is the target
 
     def matrix(self, frame: float) -> np.ndarray:
         """The `[2, 3]` map from the object's square of side 2 to pixels of the frame."""
@@ -54,10 +54,10 @@ class Actor:
     ) -> tuple[int, int, int, int]:
         """Draws the actor into `image` `[h, w, 3]` uint8, in place; returns its tight box.
 
-        The box is `_xywh`, whole pixels, clipped to the image, around what is covered by
-        more than half while the actor stands still, or around its `region` where it has one;
-        the picture itself is blurred by the actor's motion during `exposure` (share of the
-        time between frames). `shake` `[2]` is added to the position, pixels.
+        The box is `_xywh`, whole pixels, clipped to the image, around the pixels that the
+        actor covers by more than half without motion blur, or around its `region` if it has
+        one. Motion blur lasts `exposure`, a fraction of the time between frames. `shake` `[2]`
+        is added to the position, pixels.
         """
         matrix = self.matrix(frame)
         matrix[:, 2] += shake
@@ -67,7 +67,7 @@ class Actor:
         ]
         moved = exposure * (self.path(frame + 0.5) - self.path(frame - 0.5))
         blurred = np.hypot(*moved) >= 1.5
-        # Half the extent of a map of [-1, 1]^2 is the sum of its columns' magnitudes.
+        # A map's image of [-1, 1]^2 has half the extent of the sum of its columns' magnitudes.
         reach = [np.abs(m[:, :2]).sum(1) for _, m in placed]
         pad = 1 + (abs(moved).max() / 2 if blurred else 0)
         low = np.min([m[:, 2] - r for (_, m), r in zip(placed, reach, strict=True)], 0) - pad
@@ -94,7 +94,7 @@ class Actor:
             return None
         x0, y0, x1, y1 = self.region
         corners = matrix @ np.array([[x0, x1, x1, x0], [y0, y0, y1, y1], [1, 1, 1, 1]])
-        # maps lead to the middles of pixels, boxes begin at their edges
+        # coordinates are those of pixel centres, boxes start at pixel edges
         low, high = np.round(corners.min(1) + 0.5), np.round(corners.max(1) + 0.5)
         x0, y0 = np.clip(low, 0, [width, height]).astype(int).tolist()
         x1, y1 = np.clip(high, 0, [width, height]).astype(int).tolist()
@@ -102,7 +102,7 @@ class Actor:
 
 
 def _warp(sprite, matrix, corner, size):
-    """A sprite through `matrix` (from [-1, 1]^2 to the frame), cut out at `corner`."""
+    """Warps a sprite by `matrix` (from [-1, 1]^2 to the frame) into a patch at `corner`."""
     extent = 2 * np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     finest = np.array(sprite[0].shape[1::-1])
     finer = math.sqrt(finest[0] * finest[1]) / max(extent, 1)
@@ -117,7 +117,7 @@ def _warp(sprite, matrix, corner, size):
 
 
 def _over(below, above):
-    """Lays a BGRA patch with alpha-multiplied colours over an image of 3 or 4 channels."""
+    """Composites a premultiplied BGRA patch over an image of 3 or 4 channels, in place."""
     channels = below.shape[2]
     clear = cv2.merge([255 - above[..., 3]] * channels)
     cv2.multiply(below, clear, below, 1 / 255)
@@ -125,7 +125,7 @@ def _over(below, above):
 
 
 def _stroke(move):
-    """A blur kernel: a straight stroke along `move` (pixels), summing to one."""
+    """A motion blur kernel: a line along `move` (pixels) that sums to one."""
     reach = max(1, math.ceil(abs(move).max() / 2))
     kernel = np.zeros((2 * reach + 1,) * 2, np.uint8)
     ends = [tuple(int(v) for v in np.round((reach + s * move / 2) * 16)) for s in (-1, 1)]

@@ -1,4 +1,4 @@
-"""Backgrounds: large textured areas, clutter of many shapes at several scales, haze, blur."""
+"""Backgrounds: photographs, or textured areas with clutter, haze and blur."""
 
 import cv2
 import numpy as np
@@ -7,13 +7,13 @@ from siamjax.config import SyntheticConfig
 from siamjax.data.rendering import sprites, textures
 from siamjax.data.rendering.photographs import list_backgrounds, read_background
 
-_DRAWN = 0.1  # share of drawn backgrounds where there are photographs
+_DRAWN = 0.1  # fraction of drawn backgrounds where there are photographs
 
 
 def make_background(
     rng: np.random.Generator, config: SyntheticConfig, height: int, width: int
 ) -> np.ndarray:
-    """A still scene, `[height, width, 3]` uint8 BGR; of photographs where there are some.
+    """A static scene, `[height, width, 3]` uint8 BGR, from photographs if there are any.
 
     Raises `InputError` for folders of backgrounds that cannot be used.
     """
@@ -27,10 +27,10 @@ def make_background(
 def place_photograph(
     rng: np.random.Generator, photograph: np.ndarray, height: int, width: int
 ) -> np.ndarray:
-    """A photograph as a scene: some part of it, in some size, or mirrored all around.
+    """A random part of a photograph at a random scale, extended by reflection if needed.
 
-    Small ones are repeated in mirrors rather than enlarged more than about twice, since
-    sharp objects on a soft background would give themselves away.
+    Small ones are reflected rather than enlarged more than about twice, since sharp objects
+    on a soft background would be too easy to find.
     """
     rows, columns = photograph.shape[:2]
     cover = max(height / rows, width / columns)
@@ -41,7 +41,7 @@ def place_photograph(
     matrix = np.array([[zoom, 0, -zoom * left], [0, zoom, -zoom * top]])
     if rng.random() < 0.5:
         matrix[0] = [-zoom, 0, width - 1 + zoom * left]
-    if zoom < 0.7:  # warping alone would leave out pixels
+    if zoom < 0.7:  # warping alone would alias
         size = round(columns * zoom), round(rows * zoom)
         photograph = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
         matrix[:, :2] /= zoom
@@ -54,14 +54,14 @@ def place_photograph(
 
 
 def draw_background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A still scene, `[height, width, 3]` uint8 BGR."""
+    """A drawn static scene, `[height, width, 3]` uint8 BGR."""
     palettes = [textures.draw_palette(rng, 4) for _ in range(rng.integers(1, 4))]
 
     def tile(h, w):
         palette = palettes[rng.integers(len(palettes))]
         return textures.texture(rng, h, w, palette)
 
-    # Drawn at half size where it is to be soft anyway.
+    # Drawn at half size where it should be soft anyway.
     soft = rng.random() < 0.4
     h, w = (height // 2, width // 2) if soft else (height, width)
     image = tile(h, w)
@@ -82,7 +82,7 @@ def draw_background(rng: np.random.Generator, height: int, width: int) -> np.nda
 
 
 def _add_ground(rng, image, ground):
-    """Everything below a slanted, bumpy horizon shows another texture."""
+    """Another texture below a slanted, bumpy horizon."""
     h, w = image.shape[:2]
     bumps = textures.fractal_noise(rng, 2, w, w * rng.uniform(0.1, 0.6))[0] - 0.5
     horizon = h * (rng.uniform(0.2, 0.8) + rng.uniform(0, 0.3) * bumps)
@@ -92,7 +92,7 @@ def _add_ground(rng, image, ground):
 
 
 def _add_shape(rng, image, tiles, palettes, largest):
-    """One shape, at most `largest` of the scene: flat, textured or an outline only."""
+    """One shape, at most `largest` of the scene: flat, outlined or textured."""
     h, w = image.shape[:2]
     size = min(h, w) * np.exp(rng.uniform(np.log(0.02), np.log(largest))) / 2
     turn = rng.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""Who is in a scene: the target, what looks like it, and others; drawn or photographed."""
+"""The objects of a scene, drawn or photographed: target, distractors and others."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
@@ -12,37 +12,37 @@ from siamjax.data.rendering import motion, objects, photographs, sprites
 from siamjax.data.rendering.actors import Part
 from siamjax.data.rendering.photographs import SpriteFile, View
 
-_TRIES = 8  # to find something that is fit, before what is there is taken
-_TOO_ALIKE = 0.7  # shared part of two colour histograms: nobody could tell which one is meant
-_CROWD = 16  # objects of a category; of fewer, "another one" is too often the same one again
-_COVERED = 0.9  # of a part of an object
-_THIN = 0.05  # of the root of a box's area: what is thinner is no body
-_BODY = 0.7  # least share of the box that is the body's
-_PART_SIDES = 0.25, 0.6  # of the object's
+_TRIES = 8  # to find a suitable object, before the last one is taken
+_TOO_ALIKE = 0.7  # intersection of colour histograms at which objects cannot be told apart
+_CROWD = 16  # minimum size of a category; in smaller ones, "another object" is often the same
+_COVERED = 0.9  # minimum opaque fraction of a part of an object
+_THIN = 0.05  # of the root of the box area: thinner structures are no body
+_BODY = 0.7  # minimum fraction of the box that the body fills
+_PART_SIDES = 0.25, 0.6  # of a part, relative to the object's
 
 
 class Manner(NamedTuple):
-    """What the numbers of actors are drawn from; equally likely where there are several."""
+    """Distributions of the actors' parameters; tuples of choices are equally likely."""
 
-    sizes: tuple[float, float]  # of a target, root of its area, pixels
-    largest: float  # and at most this share of the frame's shorter side
-    must_show: bool  # whether the target is changed where it looks like what is behind it
+    sizes: tuple[float, float]  # range of a target, square root of its area, pixels
+    largest: float  # maximum, as a fraction of the frame's shorter side
+    must_show: bool  # whether a target that blends into the background is redrawn
     size_swings: tuple[float, ...]  # log of the largest change
-    size_terms: int  # sines that make up the change: the fewer, the more of it is reached
+    size_terms: int  # sines that make up the change; with fewer it comes closer to the largest
     aspect_swings: tuple[float, ...]
     turn_swings: tuple[float, ...]  # radians
-    spins: tuple[float, ...]  # radians a frame
-    most_others: int  # objects that cross the target's way
-    largest_other: float  # their size, of the target's
-    most_clutter: int  # objects that stand in the background, at most
+    spins: tuple[float, ...]  # radians per frame
+    most_others: int  # maximum number of objects that cross the target's path
+    largest_other: float  # their maximum size, relative to the target
+    most_clutter: int  # maximum number of static objects in the background
 
 
 class Role(Protocol):
-    """An object that is to be an actor."""
+    """An object that an actor is made of."""
 
-    category: int  # the same number means the same kind; -1 where unknown
-    aspect: float  # by how much it is widened
-    region: np.ndarray | None  # [4] _xyxy in its square of side 2: what of it is the target
+    category: int  # equal numbers mean the same kind; -1 where unknown
+    aspect: float  # factor of its width
+    region: np.ndarray | None  # [4] _xyxy in its square of side 2: the part that is the target
 
     def build(self, rng: np.random.Generator) -> tuple[Part, ...]:
         """Its parts, from back to front."""
@@ -50,16 +50,16 @@ class Role(Protocol):
 
 
 class Cast(Protocol):
-    """Where the roles of one scene come from."""
+    """The source of one scene's objects."""
 
     manner: Manner
 
     def target(self, rng: np.random.Generator) -> Role:
-        """A target that an eye can find on the background."""
+        """A target that is visible on the background."""
         ...
 
     def rival(self, rng: np.random.Generator, target: Role) -> Role:
-        """A distractor: mostly another object of the target's kind."""
+        """A distractor: usually another object of the target's kind."""
         ...
 
     def other(self, rng: np.random.Generator, target: Role) -> Role:
@@ -75,7 +75,7 @@ class DrawnRole(NamedTuple):
 
     @property
     def category(self) -> int:
-        """The place of its kind in `objects.CATEGORIES`."""
+        """The index of its kind in `objects.CATEGORIES`."""
         return objects.category_of(self.design)
 
     @property
@@ -89,7 +89,7 @@ class DrawnRole(NamedTuple):
 
 
 class DrawnCast:
-    """Objects of textured shapes; needs no files."""
+    """Drawn objects of textured shapes; needs no files."""
 
     manner = Manner(
         sizes=(24.0, 90.0),
@@ -109,7 +109,7 @@ class DrawnCast:
         self._background = background
 
     def target(self, rng: np.random.Generator) -> DrawnRole:
-        """Its colours differ from each other or from the scene's."""
+        """A target whose colours vary or differ from the scene's mean."""
         palette = None
         if rng.random() < 0.05:  # camouflage: the colours of the background
             pixels = self._background.reshape(-1, 3)
@@ -133,17 +133,17 @@ class DrawnCast:
 
 
 class Views(NamedTuple):
-    """A photographed object that shows one of its views at a time."""
+    """A photographed object that shows one view at a time."""
 
     views: Sequence[tuple[tuple[np.ndarray, ...], np.ndarray]]  # pyramids and their maps
     turning: motion.Turning
     gain: tuple[float, float, float]  # of its colours, BGR
 
     def at(self, frame: float) -> tuple[list[np.ndarray], np.ndarray]:
-        """The view of a frame in the light of the scene."""
+        """The view at a frame, with the scene's illumination."""
         levels, matrix = self.views[self.turning(frame)]
         lit = [cv2.multiply(level, (*self.gain, 1.0)) for level in levels]
-        # alpha-multiplied colours are never above alpha
+        # premultiplied colours never exceed alpha
         return [cv2.min(v, cv2.merge([v[..., 3]] * 4)) for v in lit], matrix
 
 
@@ -158,12 +158,12 @@ class Shelf:
             self.alike.setdefault(sprite.category, []).append(sprite)
 
     def draw(self, rng: np.random.Generator) -> SpriteFile:
-        """Any sprite, each kind as often as the others."""
+        """A random sprite, all kinds equally likely."""
         some = list(self._kinds.values())[rng.integers(len(self._kinds))]
         return some[rng.integers(len(some))]
 
     def number(self, sprite: SpriteFile) -> int:
-        """Its category's number, the same in every set; -1 where only few are alike."""
+        """Its category number, the same in every set; -1 for small categories."""
         category = sprite.category
         return category_number(category) if len(self.alike[category]) >= _CROWD else -1
 
@@ -181,7 +181,7 @@ class PhotographedRole(NamedTuple):
 
     @property
     def region(self) -> np.ndarray | None:
-        """The part of it that is meant, about its own middle."""
+        """The part that is the target, about its own centre."""
         if self.part_xyxy is None:
             return None
         half = (self.part_xyxy[2:] - self.part_xyxy[:2]) / 2 / self._unit
@@ -189,13 +189,13 @@ class PhotographedRole(NamedTuple):
 
     @property
     def _unit(self):
-        """Pixels of the cell, of which two are the root of its area."""
+        """Scale: half the square root of the mean area, pixels of the cell."""
         boxes = [v.box_xyxy for v in self.views] if self.part_xyxy is None else [self.part_xyxy]
         areas = [np.prod(box[2:] - box[:2]) for box in boxes]
         return np.sqrt(np.exp(np.mean(np.log(areas)))) / 2
 
     def build(self, rng: np.random.Generator) -> tuple[Part, ...]:
-        """Its views, which take turns."""
+        """Its views, shown in turn."""
         origin = 0 if self.part_xyxy is None else self.part_xyxy.reshape(2, 2).mean(0)
         flip = np.array([[-1.0 if self.is_mirrored else 1.0], [1.0]])
         placed = [
@@ -207,7 +207,7 @@ class PhotographedRole(NamedTuple):
 
 
 class PhotographedCast:
-    """Objects of people's own folders, each kind as often as the others."""
+    """Objects from the user's folders of photographs, all kinds equally likely."""
 
     manner = Manner(
         sizes=(20.0, 140.0),
@@ -228,7 +228,7 @@ class PhotographedCast:
         self._scene = np.array(cv2.mean(background)[:3])
 
     def target(self, rng: np.random.Generator) -> PhotographedRole:
-        """Its colours stand out and its box is filled; sometimes it is a part of an object."""
+        """A target that stands out and fills its box; sometimes a part of an object."""
         as_part = rng.random() < self._part_prob
         for _ in range(_TRIES):
             role = self._role(rng, self._shelf.draw(rng))
@@ -242,7 +242,7 @@ class PhotographedCast:
         return role
 
     def rival(self, rng: np.random.Generator, target: PhotographedRole) -> PhotographedRole:
-        """Two times of three another object of the target's category, else any."""
+        """Two times out of three another object of the target's category, else any object."""
         alike = self._shelf.alike[target.sprite.category]
         return self._unlike(rng, target, alike if rng.random() < 2 / 3 else ())
 
@@ -251,7 +251,7 @@ class PhotographedCast:
         return self._unlike(rng, target, ())
 
     def _unlike(self, rng, target, preferred):
-        """Another object, of the preferred ones if one of them can be told from the target."""
+        """Another object that differs from the target, from `preferred` if possible."""
         own = _histogram(target)
         for attempt in range(2 * _TRIES):
             if attempt < _TRIES and len(preferred) > 1:
@@ -263,7 +263,7 @@ class PhotographedCast:
                 np.minimum(own, _histogram(role)).sum() < _TOO_ALIKE
             ):
                 return role
-        # all objects are alike: at least not in the same view, nor the same way round
+        # all objects look alike: at least another view, mirrored
         return role._replace(
             views=role.views[::-1], is_mirrored=not target.is_mirrored, part_xyxy=None
         )
@@ -273,7 +273,7 @@ class PhotographedCast:
         stretch = rng.uniform(-0.25, 0.25)
         x0, y0, x1, y1 = views[0].box_xyxy
         if x1 - x0 < 0.9 * (y1 - y0) and rng.random() < 0.6:
-            stretch -= rng.uniform(0.2, 0.7)  # what stands upright is often thin: people
+            stretch -= rng.uniform(0.2, 0.7)  # upright objects are often thin, such as people
         plain = PhotographedRole(sprite, views, float(np.exp(stretch)))
         toward = (self._scene.mean() + 5) / (_colors(plain).mean() + 5)
         gain = toward ** rng.uniform(0, 0.4) * np.exp(rng.normal(0, [0.12] + 3 * [0.04]))
@@ -296,7 +296,7 @@ def make_cast(config: SyntheticConfig, background: np.ndarray) -> Cast:
 
 
 def _part_of(rng, role):
-    """A part in the middle of one view: as good as opaque, and with the most to see in it."""
+    """A rectangular part of one view: nearly opaque, and the one with the most detail."""
     view = role.views[rng.integers(len(role.views))]
     image = view.levels[0]
     solid = cv2.integral((image[..., 3] > 127).astype(np.uint8))
@@ -321,7 +321,7 @@ def _part_of(rng, role):
 
 
 def _is_compact(role):
-    """Whether the box is mostly the body's: no long thin ends, which nobody would mark."""
+    """Whether the body fills most of the box, without long thin ends."""
     shares = []
     for view in role.views[:: max(1, len(role.views) // 3)]:
         opaque = (view.levels[0][..., 3] > 127).view(np.uint8)
@@ -334,7 +334,7 @@ def _is_compact(role):
 
 
 def _colors(role):
-    """Colours `[n, 3]` of what is opaque in the first view, as the scene's light shows them."""
+    """Colours `[n, 3]` of the first view's opaque pixels, with the scene's illumination."""
     coarse = role.views[0].levels[-1]
     opaque = coarse[coarse[..., 3] > 200][:, :3]
     shown = opaque if len(opaque) else coarse[..., :3].reshape(-1, 3)
@@ -342,7 +342,7 @@ def _colors(role):
 
 
 def _histogram(role):
-    """Shares of 64 colours over the first, a middle and the last view."""
+    """Normalised histogram of 64 colours over the first, a middle and the last view."""
     total = np.zeros(64)
     for number in {0, len(role.views) // 2, len(role.views) - 1}:
         coarse = role.views[number].levels[min(1, len(role.views[number].levels) - 1)]

@@ -1,4 +1,4 @@
-"""Motion as functions of time: any frame can be asked for, in any order. Time in frames."""
+"""Motion as pure functions of time, in frames."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class Wave(NamedTuple):
-    """A smooth wandering number in [-1, 1]: a sum of sines of unrelated periods."""
+    """A smooth function of time in [-1, 1]: a sum of sines of unrelated periods."""
 
     weight: np.ndarray  # [n], sums to 1
-    rate: np.ndarray  # [n] radians a frame
+    rate: np.ndarray  # [n] radians per frame
     phase: np.ndarray  # [n]
 
     def __call__(self, frame: float) -> float:
@@ -27,16 +27,16 @@ def draw_wave(
 
 
 class Turning(NamedTuple):
-    """Which of an object's views, neighbours in time, is seen: to and fro between the ends."""
+    """Which of an object's consecutive views is shown, back and forth between the ends."""
 
     count: int
     start: float
-    rate: float  # views a frame, negative for backwards
+    rate: float  # views per frame, negative for backwards
     wave: Wave
-    swing: float  # views by which it runs ahead and falls back
+    swing: float  # views; amplitude of the deviation from uniform speed
 
     def __call__(self, frame: float) -> int:
-        """The number of the view at a frame."""
+        """The index of the view at a frame."""
         last = self.count - 1
         if last == 0:
             return 0
@@ -45,7 +45,7 @@ class Turning(NamedTuple):
 
 
 def draw_turning(rng: np.random.Generator, count: int) -> Turning:
-    """Mostly slow: a view lasts two to ten frames, and now and then much longer."""
+    """Draws a slow turn: a view lasts two to ten frames, sometimes much longer."""
     rate = np.exp(rng.uniform(np.log(0.1), np.log(0.5))) if rng.random() < 0.85 else 0.02
     start = rng.uniform(0, max(1, 2 * (count - 1)))
     return Turning(
@@ -54,7 +54,7 @@ def draw_turning(rng: np.random.Generator, count: int) -> Turning:
 
 
 class Path(Protocol):
-    """Where something is: `[2]` x, y in pixels of the frame."""
+    """A trajectory: `[2]` x, y in pixels of the frame."""
 
     def __call__(self, frame: float) -> np.ndarray:
         """The position at a frame."""
@@ -62,7 +62,7 @@ class Path(Protocol):
 
 
 class Wander(NamedTuple):
-    """About `middle`, by at most `reach` on each axis."""
+    """Wandering about `middle`, by at most `reach` on each axis."""
 
     middle: np.ndarray  # [2]
     reach: np.ndarray  # [2]
@@ -77,7 +77,7 @@ class Wander(NamedTuple):
 def draw_wander(
     rng: np.random.Generator, middle: np.ndarray, reach: np.ndarray, speed: float
 ) -> Wander:
-    """A wandering path of about `speed` pixels a frame (root mean square over both axes)."""
+    """A wandering path of about `speed` pixels per frame (root mean square over both axes)."""
 
     def axis(distance):
         # a sine of amplitude a and period p moves at 2 pi a / p / sqrt(2), root mean square
@@ -88,14 +88,14 @@ def draw_wander(
 
 
 class Encounter(NamedTuple):
-    """A path of its own that meets another one again and again, at some `offset` of it."""
+    """A path that periodically approaches another one, up to an `offset` from it."""
 
     own: Path
     other: Path
     offset: np.ndarray  # [2] pixels
-    every: float  # frames between two meetings
-    first: float  # frame of one of them
-    lasts: float  # frames
+    every: float  # period of the encounters, frames
+    first: float  # frame of one encounter
+    lasts: float  # standard deviation of an encounter, frames
 
     def __call__(self, frame: float) -> np.ndarray:
         """The position at a frame."""
@@ -105,11 +105,11 @@ class Encounter(NamedTuple):
 
 
 class Passing(NamedTuple):
-    """A straight line that crosses another path at frame `when`."""
+    """A straight path that crosses another one at frame `when`."""
 
     place: np.ndarray  # [2] where they meet
     when: float
-    velocity: np.ndarray  # [2] pixels a frame
+    velocity: np.ndarray  # [2] pixels per frame
 
     def __call__(self, frame: float) -> np.ndarray:
         """The position at a frame."""

@@ -1,6 +1,6 @@
-"""Objects: one sprite, or several that hang together and swing against each other.
+"""Drawn objects: one sprite, or several that are attached and swing against each other.
 
-An object lives in a square of side 2 about the origin, x to the right and y down.
+Object coordinates are a square of side 2 about the origin, x to the right and y down.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from siamjax.data.rendering.sprites import Look
 
 
 class Part(NamedTuple):
-    """One sprite of an object, and where it hangs."""
+    """One sprite of an object, and where it is attached."""
 
     sprite: list[np.ndarray]
-    offset: np.ndarray  # [2] where its centre lies
+    offset: np.ndarray  # [2] its centre
     size: np.ndarray  # [2] its half width and half height
-    swing: float  # how far it turns to and fro, radians
+    swing: float  # amplitude of its rotation, radians
     period: float  # of the swing, frames
     phase: float
 
     def at(self, frame: float) -> tuple[Sequence[np.ndarray], np.ndarray]:
-        """The sprite that is seen at a frame, and its `matrix`."""
+        """The sprite at a frame, and its `matrix`."""
         return self.sprite, self.matrix(frame)
 
     def matrix(self, frame: float) -> np.ndarray:
@@ -35,7 +35,7 @@ class Part(NamedTuple):
 
 
 class Limb(NamedTuple):
-    """A part of a design: which look it takes, where it hangs, its own shape if it has one."""
+    """A part of a design: the index of its look, its place, and its own shape if it has one."""
 
     look: int
     offset: tuple[float, float]
@@ -45,7 +45,7 @@ class Limb(NamedTuple):
 
 
 class Design(NamedTuple):
-    """What decides how an object looks; designs of one plan and similar looks look alike."""
+    """The parameters of an object's appearance; one plan with similar looks looks alike."""
 
     looks: tuple[Look, ...]
     limbs: tuple[Limb, ...]  # from back to front
@@ -76,12 +76,12 @@ _FACE = (  # hair, head, eyes, mouth
 _PLANS = {"figure": (_FIGURE, 0.45), "vehicle": (_VEHICLE, 1.9), "face": (_FACE, 0.8)}
 
 
-# What an object may be: a body plan, or else the shape of its body.
+# The kinds of objects: a body plan, or the shape of the body.
 CATEGORIES = (*sprites.SHAPES, *_PLANS)
 
 
 def category_of(design: Design) -> int:
-    """The place of the design's kind in `CATEGORIES`."""
+    """The index of the design's kind in `CATEGORIES`."""
     for plan, (limbs, _) in _PLANS.items():
         if design.limbs is limbs:
             return CATEGORIES.index(plan)
@@ -89,7 +89,7 @@ def category_of(design: Design) -> int:
 
 
 def draw_design(rng: np.random.Generator, palette: np.ndarray | None = None) -> Design:
-    """A design at random: one shape, a shape with limbs, or one of the body plans."""
+    """A random design: one shape, a shape with limbs, or one of the body plans."""
     body = sprites.draw_look(rng, palette)
     plan = str(rng.choice(["single", "limbs", *_PLANS], p=[0.35, 0.3, 0.15, 0.1, 0.1]))
     if plan in _PLANS:
@@ -119,7 +119,7 @@ def similar_design(rng: np.random.Generator, design: Design) -> Design:
 
 
 def build_object(rng: np.random.Generator, design: Design) -> tuple[Part, ...]:
-    """The parts, from back to front, textured; limbs of one look share a sprite."""
+    """Renders the parts, from back to front; limbs of one look and shape share a sprite."""
     made: dict[tuple[int, str | None], list[np.ndarray]] = {}
     period, phase = rng.uniform(8, 40), rng.uniform(0, 2 * np.pi)
     parts = []

@@ -1,15 +1,15 @@
-"""Photographs to render with: people's own folders of sprites and of backgrounds.
+"""Photographs to render with: the user's folders of sprites and backgrounds.
 
-A folder of sprites has an index, a line an object:
+A folder of sprites has an index, one line per object:
 
     index.jsonl     {"file": "sheets/fox.webp", "views": 16, "cell": 128, "kind": "animated"}
                     {"file": "cup_01.jpg", "mask": "cup_01_mask.png", "category": "cup"}
 
-or none, and then every picture in it is an object: `<name>.jpg` beside `<name>_mask.png`, or
-a picture with an alpha channel. A sheet is a grid of square cells of `cell` pixels that show
-one object in one scale, its `views` row by row along one smooth path. `kind` groups objects
-that shall be chosen equally often, `category` (else `source` and `kind`, or the name without
-its number) those that are alike. Backgrounds are all pictures of a folder but masks.
+or none, and then every image in it is an object: `<name>.jpg` beside `<name>_mask.png`, or
+an image with an alpha channel. A sheet is a grid of square cells of `cell` pixels that show
+one object at one scale, its `views` row by row along a smooth path. All values of `kind` are
+drawn equally often; `category` (else `source` and `kind`, or the name without its number)
+groups similar objects. Backgrounds are all images of a folder except masks.
 """
 
 import functools
@@ -34,10 +34,10 @@ from siamjax.text import TextError, as_whole, parse_json, quote, read_lines
 INDEX = "index.jsonl"
 
 _MASK = "_mask"
-_FINEST = 192  # longest side of a view that is kept, pixels
-_WIDEST = 1024  # longest side of a background that is kept
-_PLAIN = 3.0  # deviation of the grey values of a line that is one colour, as JPEG leaves it
-_SEAM = 3  # lines beside a plain border that are neither
+_FINEST = 192  # longest side of a stored view, pixels
+_WIDEST = 1024  # longest side of a stored background, pixels
+_PLAIN = 3.0  # standard deviation of the grey values of a uniform line, after JPEG
+_SEAM = 3  # mixed lines beside a uniform border
 _TEST = 10  # every tenth file belongs to the test split
 
 
@@ -45,9 +45,9 @@ class SpriteFile(NamedTuple):
     """An object on disk."""
 
     path: Path
-    mask: Path | None  # None where the picture has its own alpha
+    mask: Path | None  # None where the image has an alpha channel
     views: int
-    cell: int  # side of a view, pixels; 0 where the whole picture is the view
+    cell: int  # side of a view, pixels; 0 if the whole image is one view
     kind: str
     category: str
 
@@ -55,21 +55,23 @@ class SpriteFile(NamedTuple):
 class View(NamedTuple):
     """One view of an object, cut out with a thin border.
 
-    Units are pixels of the cell about the cell's middle, x to the right and y down.
+    Units are pixels of the cell about its centre, x to the right and y down.
     """
 
-    levels: tuple[np.ndarray, ...]  # [h, w, 4] uint8 BGRA, alpha-multiplied, each half as fine
-    middle: np.ndarray  # [2] of the cut
-    half: np.ndarray  # [2] half width and half height of the cut without its border
+    levels: tuple[
+        np.ndarray, ...
+    ]  # [h, w, 4] uint8 BGRA, premultiplied, each at half the resolution
+    middle: np.ndarray  # [2] centre of the cut-out
+    half: np.ndarray  # [2] half width and half height of the cut-out without its border
     box_xyxy: np.ndarray  # [4] around alpha above 127
 
 
 @functools.lru_cache(maxsize=64)
 def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
-    """The objects of a folder that belong to a split, in order of their names.
+    """The objects of a folder that belong to a split, sorted by name.
 
-    The test split has every tenth of them and training the others. Raises `InputError` for a
-    folder that is missing, has no sprite, or none for this split, and for a damaged index.
+    Every tenth belongs to the test split, the others to training. Raises `InputError` for a
+    folder that is missing or has no sprite of this split, and for a damaged index.
     """
     root = _existing(folder, "sprites")
     found = _indexed(root) if (root / INDEX).is_file() else _loose(root)
@@ -78,20 +80,20 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
 
 @functools.lru_cache(maxsize=64)
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
-    """The pictures of a folder and the folders in it that belong to a split; `InputError`."""
+    """The images below a folder that belong to a split; raises `InputError`."""
     root = _existing(folder, "backgrounds")
     return _part([p for p in pictures_in(root) if not _is_mask(p)], split, root, "backgrounds")
 
 
 def pictures_in(root: Path) -> list[Path]:
-    """Every picture of a folder and the folders in it, in order of their paths."""
+    """Every image below a folder, sorted by path."""
     return sorted(p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def folder_digest(folder: str | Path, what: str) -> str:
-    """A number of a folder's content: names below it and sizes of pictures and the index.
+    """A digest of a folder's content: relative paths and sizes of the images and the index.
 
-    `what` names the option in the error of a folder that is missing.
+    `what` names the option in the error for a missing folder.
     """
     root = _existing(folder, what)
     files = [*pictures_in(root), *(f for f in [root / INDEX] if f.is_file())]
@@ -100,7 +102,7 @@ def folder_digest(folder: str | Path, what: str) -> str:
 
 
 def forget() -> None:
-    """Lists and reads everything anew: files may have changed since."""
+    """Clears the caches, since files may have changed."""
     for cached in (list_sprites, list_backgrounds, read_views, read_background):
         cached.cache_clear()
 
@@ -108,7 +110,7 @@ def forget() -> None:
 def check_folders(
     sprites: Sequence[str | Path], backgrounds: Sequence[str | Path], split: str
 ) -> None:
-    """Reads everything once, before work starts that one bad picture would end.
+    """Reads every file once, so that a bad one is found before long work.
 
     Raises `InputError` as the functions that list and read them.
     """
@@ -122,7 +124,7 @@ def check_folders(
 
 @functools.lru_cache(maxsize=64)
 def read_views(sprite: SpriteFile) -> tuple[View, ...]:
-    """The views of an object in their order; raises `InputError` for what is none."""
+    """The views of an object in order; raises `InputError` for an unusable file."""
     image = _read_sheet(sprite) if sprite.mask is None else _read_cutout(sprite)
     alpha = image[..., 3]
     weight = cv2.merge([alpha, alpha, alpha, np.full_like(alpha, 255)])
@@ -132,7 +134,7 @@ def read_views(sprite: SpriteFile) -> tuple[View, ...]:
         if not (cell[..., 3] > 127).any():
             raise InputError(
                 f"{sprite.path}: view {number + 1} of {sprite.views} is empty: no pixel has "
-                "an alpha above 127; mend the picture, or `views` in its index"
+                "an alpha above 127; fix the image, or `views` in the index"
             )
         views.append(_cut(cell))
     return tuple(views)
@@ -140,10 +142,10 @@ def read_views(sprite: SpriteFile) -> tuple[View, ...]:
 
 @functools.lru_cache(maxsize=64)
 def read_background(path: Path) -> np.ndarray:
-    """A picture `[h, w, 3]` uint8 BGR, at most 1024 pixels long, without plain borders.
+    """An image `[h, w, 3]` uint8 BGR, at most 1024 pixels long, without uniform borders.
 
-    Crops are padded with one colour where they reach out of their picture, and films have
-    black bars; neither is part of a scene. Raises `InputError` for what is no picture.
+    Uniform borders, such as a crop's padding or a film's black bars, are cut off. Raises
+    `InputError` for an unusable image.
     """
     image = read_image(path)
     zoom = _WIDEST / max(image.shape[:2])
@@ -153,7 +155,7 @@ def read_background(path: Path) -> np.ndarray:
     if min(inner.shape[:2]) >= 32:
         return inner
     if min(image.shape[:2]) >= 32:
-        return image  # all plain: a sky, a wall
+        return image  # all uniform, such as sky or a wall
     raise InputError(
         f"{path}: {image.shape[1]} x {image.shape[0]} pixels are too few for a background; at "
         "least 32 on each side are needed"
@@ -170,15 +172,15 @@ def _existing(folder, what):
 def _part(found, split, root, what):
     if not found:
         raise InputError(
-            f"`synthetic.{what}`: {str(root)!r} holds no picture "
+            f"`synthetic.{what}`: {str(root)!r} holds no images "
             f"({' '.join(sorted(IMAGE_SUFFIXES))})"
         )
     chosen = [f for i, f in enumerate(found) if (i % _TEST == _TEST - 1) == (split == "test")]
     if not chosen:
         raise InputError(
             f"`synthetic.{what}`: {str(root)!r} has nothing for the split {split!r}: its "
-            f"{len(found)} pictures are fewer than {_TEST}, of which every tenth belongs to "
-            "the test split; add pictures or render the split 'train'"
+            f"{len(found)} images are fewer than {_TEST}, of which every tenth belongs to "
+            "the test split; add images or render the split 'train'"
         )
     return tuple(chosen)
 
@@ -191,14 +193,14 @@ def _indexed(root) -> Iterator[SpriteFile]:
         try:
             row = parse_json(line)
             if not isinstance(row, dict):
-                raise TextError(f"{quote(row)} is no object")
+                raise TextError(f"{quote(row)} is not an object")
             path, mask = within(root, row.get("file")), row.get("mask") or None
             mask = within(root, mask, "mask") if mask is not None else None
             views, cell = as_whole(row.get("views", 1)), as_whole(row.get("cell", 0))
             kind, *named = (str(row.get(key) or "") for key in ("kind", "category", "source"))
         except (TextError, LayoutError) as error:
             raise InputError(
-                f"{file}: line {number} describes no sprite ({error}): it needs `file`, and "
+                f"{file}: line {number} is not a valid sprite ({error}): it needs `file`, and "
                 "a sheet `views` and `cell` as whole numbers"
             ) from None
         if views < 1 or cell < 0 or (views > 1 and cell == 0):
@@ -224,7 +226,7 @@ def _is_mask(path):
 
 
 def _stem(path):
-    """What a name says but for its number: `cup` of cup_01.png and of cup/01.png."""
+    """A name without its number: `cup` for cup_01.png and cup/01.png."""
     return re.sub(r"[\W_]*\d*$", "", path.stem) or path.parent.name
 
 
@@ -232,19 +234,19 @@ def _read_sheet(sprite):
     image = decode_image(read_image_bytes(sprite.path), str(sprite.path), keep_alpha=True)
     if image.shape[2] != 4:
         raise InputError(
-            f"{sprite.path}: has no alpha channel, which says where the object is; save it as "
+            f"{sprite.path}: has no alpha channel to mark the object; save it as "
             f"RGBA, or put a mask beside it as {sprite.path.stem}{_MASK}.png"
         )
     return image
 
 
 def _read_cutout(sprite):
-    """A picture and its mask, which is drawn in by a pixel: rims show the old surroundings."""
+    """An image and its mask, eroded by a pixel since rims show the old background."""
     image, mask = read_image(sprite.path), read_image(sprite.mask)[..., 0]
     if image.shape[:2] != mask.shape:
         raise InputError(
             f"{sprite.mask}: the mask has {mask.shape[1]} x {mask.shape[0]} pixels and its "
-            f"picture {image.shape[1]} x {image.shape[0]}; they must be of one size"
+            f"image {image.shape[1]} x {image.shape[0]}; they must have the same size"
         )
     mask = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     mask = cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (3, 3), 0.7)
@@ -258,15 +260,15 @@ def _cells(sprite, image):
         return [image]
     if height % side or width % side or (height // side) * (width // side) < sprite.views:
         raise InputError(
-            f"{sprite.path}: {width} x {height} pixels are no grid of {sprite.views} cells of "
-            f"{side} x {side}; put `views` and `cell` right in its index"
+            f"{sprite.path}: {width} x {height} pixels are not a grid of {sprite.views} cells "
+            f"of {side} x {side}; correct `views` and `cell` in the index"
         )
     corners = [(y, x) for y in range(0, height, side) for x in range(0, width, side)]
     return [image[y : y + side, x : x + side] for y, x in corners[: sprite.views]]
 
 
 def _cut(cell):
-    """The part of a cell that shows something, in a pyramid."""
+    """The non-transparent part of a cell, as a pyramid."""
     x, y, w, h = cv2.boundingRect((cell[..., 3] > 7).view(np.uint8))
     box = cv2.boundingRect((cell[..., 3] > 127).view(np.uint8))
     image = cell[y : y + h, x : x + w]
@@ -286,17 +288,17 @@ def _cut(cell):
 
 
 def _without_plain_borders(image):
-    """Cut at each side as long as the outermost line is of one colour."""
+    """Removes uniform lines at each side."""
     gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
     low, high = [0, 0], list(gray.shape)
-    # twice, since padded rows hide that their columns are plain beyond them
+    # twice: before the rows are cut, a uniform column may not look uniform
     for axis in (0, 1, 0, 1):
         inner = gray[low[0] : high[0], low[1] : high[1]]
         busy = np.flatnonzero(inner.std(1 - axis) > _PLAIN)
         if not len(busy):
             return inner[:0]
         end = low[axis] + busy[-1] + 1
-        # a seam of mixed pixels goes too
+        # a seam of mixed pixels is removed too
         low[axis] += busy[0] + (_SEAM if busy[0] else 0)
         high[axis] = end - (_SEAM if end < high[axis] else 0)
     return image[low[0] : high[0], low[1] : high[1]]

@@ -1,7 +1,7 @@
 """A rendered sequence: a target among distractors and occluders over a moving background.
 
-Every frame is a pure function of the configuration, the sequence's number and the frame's
-number. The two splits draw from separate random streams.
+Every frame is a pure function of the configuration, the sequence index and the frame index.
+The two splits use separate random streams.
 """
 
 import dataclasses
@@ -17,36 +17,38 @@ from siamjax.data.rendering.actors import Actor
 from siamjax.data.rendering.backgrounds import make_background
 
 _STREAMS = {"train": 1, "test": 2}
-_MARGIN = 1.5  # side of the background, in frames: room for the camera
-_TARGETS = 4  # to choose from, until one can be seen
-_LOOKS = 5, 25, 45  # frames at which it is looked for
-_FINE = 75  # JPEG's quality from which on nothing is lost to the eye
+_MARGIN = 1.5  # side of the background relative to the frame: room for camera motion
+_TARGETS = 4  # attempts to find a visible target
+_LOOKS = 5, 25, 45  # frames at which visibility is checked
+_FINE = 75  # JPEG quality above which compression is invisible
 _NOISE_SIDE = 1024
 
 
 class Sequence:
-    """One rendered sequence; `render(frame)` gives its frames in any order.
+    """One rendered sequence; `render(frame)` returns its frames in any order.
 
     Attributes:
         width, height: of a frame, pixels.
-        category: the number of the target's kind, -1 where unknown.
+        category: category number of the target, -1 where unknown.
     """
 
     def __init__(self, config: SyntheticConfig, index: int):
-        """Draws everything that stays the same over the sequence (tens of milliseconds)."""
+        """Draws everything that is constant over the sequence (tens of milliseconds)."""
         self._config = config
         self._seed = [_STREAMS[config.split], config.seed, index]
         rng = np.random.default_rng(self._seed)
         self.width, self.height = config.width, config.height
         canvas = round(_MARGIN * config.height), round(_MARGIN * config.width)
         self._background = make_background(rng, config, *canvas)
-        # of JPEG's, which photographs bear and what is pasted on them shall not lack
+        # photographs have JPEG artefacts, and what is pasted on them needs them too
         self._quality = int(rng.integers(25, 96)) if config.sprites or config.backgrounds else 0
         self._draw_camera(rng)
         self._draw_actors(rng)
         self._draw_light(rng)
         self._noise = rng.uniform(0, 7) if rng.random() < 0.7 else 0.0
-        self._exposure = rng.choice([0, 0, 0.25, 0.5, 0.8])  # share of the time between frames
+        self._exposure = rng.choice(
+            [0, 0, 0.25, 0.5, 0.8]
+        )  # fraction of the time between frames
 
     def _draw_camera(self, rng):
         speed = rng.choice([0.0, 0.5, 1.5, 3.0])
@@ -89,7 +91,9 @@ class Sequence:
             rival = cast.rival(rng, role)
             actor = _draw_actor(rng, manner, rival, near, size * rng.uniform(0.75, 1.25), 0.2)
             (behind if rng.random() < 0.85 else front).append(actor)
-        for _ in range(rng.integers(0, manner.most_others + 1)):  # who cross the target's way
+        for _ in range(
+            rng.integers(0, manner.most_others + 1)
+        ):  # objects that cross the target's path
             when = rng.uniform(5, 60)
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
             other = cast.other(rng, role)
@@ -102,7 +106,7 @@ class Sequence:
             self._add_clutter(rng, cast, role)
 
     def _shows(self, target):
-        """Whether most of a target differs from what is behind it, at most of its places."""
+        """Whether most of a target differs from the background, in most of `_LOOKS`."""
         shown = 0
         least = 0.12 * (self._background.mean() + 30)
         for frame in _LOOKS:
@@ -120,7 +124,7 @@ class Sequence:
         return shown > len(_LOOKS) / 2
 
     def _add_clutter(self, rng, cast, target):
-        """Objects that stand about, as a part of the background."""
+        """Draws static objects into the background."""
         height, width = self._background.shape[:2]
         for _ in range(rng.integers(cast.manner.most_clutter + 1)):
             place = rng.uniform(0, 1, 2) * [width, height]
@@ -131,7 +135,7 @@ class Sequence:
 
     def _draw_light(self, rng):
         self._gain = motion.draw_wave(rng, 15, 90)
-        # photographs are well exposed already: more would burn out
+        # photographs are well exposed already: more gain would saturate
         self._gain_swing = rng.choice([0.0, 0.1, 0.25] if self._quality else [0.0, 0.15, 0.4])
         self._tint = motion.draw_wave(rng, 40, 150)
         self._tint_swing = rng.uniform(-0.12, 0.12, 3)
@@ -150,12 +154,12 @@ class Sequence:
             reach = np.array([width - self.width, height - self.height]) / 2
             brightness *= gray.mean() / 255
             self._shadow_path = motion.draw_wander(rng, reach, reach, rng.uniform(0, 3))
-        # as a camera would, most of the way: dark scenes are lit up, bright ones dimmed
+        # partial auto-exposure: dark scenes are brightened, bright ones dimmed
         level = rng.uniform(60, 170) / brightness
         self._level = float(np.clip(level, 0.6, 3)) ** 0.7
 
     def render(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """The picture `[h, w, 3]` uint8 BGR and the true box `[4]` `_xywh` float32."""
+        """The image `[h, w, 3]` uint8 BGR and the ground-truth box `[4]` `_xywh` float32."""
         image = self._render_background(frame)
         shake = self._shake(frame)
         box = None
@@ -183,7 +187,7 @@ class Sequence:
         )
 
     def _develop(self, image, frame):
-        """Shadows, lens, light, colour cast, sensor noise and compression."""
+        """Applies shadows, defocus, exposure, colour cast, sensor noise and compression."""
         if self._shadow is not None:
             x, y = (int(v) for v in self._shadow_path(frame))
             cv2.multiply(
@@ -228,7 +232,7 @@ def _draw_actor(rng, manner, role, path, size, size_swing):
     )
     if role.region is None:
         return actor
-    # upright boxes are exact for a part that is hardly turned
+    # axis-aligned boxes are exact only for a part that hardly rotates
     return dataclasses.replace(actor, turn_swing=min(actor.turn_swing, 0.08), spin=0)
 
 
@@ -243,6 +247,6 @@ def _direction(rng):
 
 @functools.cache
 def _noise_field():
-    """Gaussian noise about 128 with deviation 32, cut from at random places."""
+    """Gaussian noise, mean 128 and standard deviation 32, from which frames take crops."""
     noise = np.random.default_rng(0).normal(128, 32, (_NOISE_SIDE, _NOISE_SIDE, 3))
     return noise.clip(0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Sprites: textured shapes with soft edges.
 
-A sprite is a pyramid of square BGRA images, colours multiplied by alpha; the silhouette
-fills the square but for a thin border.
+A sprite is a pyramid of square BGRA images with premultiplied alpha; the silhouette fills the
+square except for a thin border.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,7 @@ SHAPES = ("ellipse", "box", "polygon", "star", "blob", "flower", "capsule", "cro
 
 
 def outline(rng: np.random.Generator, shape: str) -> list[np.ndarray]:
-    """Closed outlines `[n, 2]` whose union is the shape, about the origin, any size."""
+    """Closed outlines `[n, 2]` about the origin, of any size, whose union is the shape."""
     angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
     if shape == "union":
         kinds = rng.choice([s for s in SHAPES if s != "union"], rng.integers(2, 5))
@@ -63,7 +63,7 @@ def silhouette(outlines: list[np.ndarray]) -> np.ndarray:
     """The union of outlines as `[SIDE, SIDE]` uint8 coverage, filling all but the border."""
     points = np.concatenate(outlines)
     low, high = points.min(0), points.max(0)
-    # drawn four times as large and averaged, so that edges are smooth
+    # drawn four times as large and averaged, for anti-aliasing
     large = 4 * SIDE
     mask = np.zeros((large, large), np.uint8)
     for part in outlines:
@@ -73,7 +73,7 @@ def silhouette(outlines: list[np.ndarray]) -> np.ndarray:
 
 
 class Look(NamedTuple):
-    """What decides how a sprite looks; two looks that share fields look alike."""
+    """The parameters of a sprite's appearance; looks that share fields look alike."""
 
     shape: str
     shape_seed: int
@@ -82,12 +82,12 @@ class Look(NamedTuple):
     period: float  # of the texture, pixels of the sprite
     palette: np.ndarray  # [n, 3] BGR
     marks: int  # letters and lines drawn on top
-    shading: float  # strength of light and shade over the shape
+    shading: float  # strength of the shading
     rim: int  # width of a contour in another colour, pixels; 0 for none
 
 
 def draw_look(rng: np.random.Generator, palette: np.ndarray | None = None) -> Look:
-    """A look at random; its palette too when none is given."""
+    """A random look, with a random palette unless one is given."""
     return Look(
         shape=str(rng.choice(SHAPES)),
         shape_seed=int(rng.integers(2**31)),
@@ -104,13 +104,13 @@ def draw_look(rng: np.random.Generator, palette: np.ndarray | None = None) -> Lo
 
 
 def similar_look(rng: np.random.Generator, look: Look) -> Look:
-    """A look of the same kind but not the same: other colours, another form, or both a bit."""
+    """A similar look: other colours, another shape, or small changes of both."""
     palette = look.palette + rng.normal(0, 12, look.palette.shape)
     match rng.integers(3):
-        case 0:  # the same form in other colours
+        case 0:  # the same shape in other colours
             palette = textures.draw_palette(rng, len(look.palette))
             changed = {}
-        case 1:  # the same colours on another form
+        case 1:  # the same colours on another shape
             changed = {"shape": str(rng.choice(SHAPES)), "shape_seed": int(rng.integers(2**31))}
         case _:  # another individual of the same species
             changed = {"shape_seed": int(rng.integers(2**31))}
@@ -122,7 +122,7 @@ def similar_look(rng: np.random.Generator, look: Look) -> Look:
 
 
 def make_sprite(look: Look) -> list[np.ndarray]:
-    """The sprite of a look: `[s, s, 4]` uint8 BGRA, alpha-multiplied, s = SIDE, SIDE/2 ..."""
+    """Renders a look: `[s, s, 4]` uint8 BGRA, premultiplied, s = SIDE, SIDE/2 ..."""
     alpha = silhouette(outline(np.random.default_rng(look.shape_seed), look.shape))
     rng = np.random.default_rng(look.texture_seed)
     image = textures.texture(rng, SIDE, SIDE, look.palette, look.kind, look.period)
@@ -160,7 +160,7 @@ def _draw_mark(rng, image, color):
 
 
 def _shade(rng, alpha, strength):
-    """Brightness [SIDE, SIDE]: a slope of light, and darker towards the contour."""
+    """Brightness [SIDE, SIDE]: a gradient, half of the time darker towards the contour."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j].astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     slope = 1 + strength * (np.cos(angle) * x + np.sin(angle) * y)

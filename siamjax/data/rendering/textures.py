@@ -1,10 +1,9 @@
-"""Procedural textures: patterns in [0, 1], coloured by a palette. All from a generator."""
+"""Procedural textures: patterns in [0, 1], coloured by a palette."""
 
 import cv2
 import numpy as np
 
-# The patterns, and how often each is drawn: what grows and weathers is more common outside
-# than what repeats.
+# The patterns and their frequencies: natural textures are more common than regular ones.
 KINDS = ("noise", "ridges", "patches", "plain", "stripes", "bricks", "dots", "checks", "rings")
 _SHARES = (0.3, 0.13, 0.14, 0.09, 0.1, 0.07, 0.07, 0.06, 0.04)
 _VIVIDNESS = ((1.2, 5.0), (2.0, 2.5), (4.0, 1.5))  # of the saturation: beta distributions
@@ -15,8 +14,8 @@ def fractal_noise(
 ) -> np.ndarray:
     """Smooth noise of several octaves, `[height, width]` float32 in [0, 1].
 
-    `cell` is the size in pixels of the coarsest grid; every octave halves it and is
-    `persistence` times as strong.
+    `cell` is the cell size of the coarsest grid, pixels; each octave halves it and scales the
+    amplitude by `persistence`.
     """
     total = np.zeros((height, width), np.float32)
     strength = 1.0
@@ -50,14 +49,14 @@ def pattern(
     if kind == "rings":
         center = rng.uniform(-np.pi, np.pi, 2)
         return _edge(rng, np.sin(np.hypot(u - center[0], v - center[1])))
-    # bricks: every other row is moved by half a brick
+    # bricks: every other row is shifted by half a brick
     row = np.floor(v / np.pi)
     joint = np.minimum(np.abs(np.sin(v)), np.abs(np.sin(u / 2 + np.pi / 2 * (row % 2))))
     return np.clip(joint * rng.uniform(2, 8), 0, 1).astype(np.float32)
 
 
 def _coordinates(rng, height, width, period):
-    """Phase along two rotated axes, radians, bent by noise half of the time."""
+    """Phases along two rotated axes, radians, half of the time distorted by noise."""
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32) * np.float32(2 * np.pi / period)
     u = np.cos(angle) * x + np.sin(angle) * y + rng.uniform(0, 2 * np.pi)
@@ -70,12 +69,12 @@ def _coordinates(rng, height, width, period):
 
 
 def _edge(rng, wave):
-    """A wave in [-1, 1] as bands in [0, 1], from soft to hard-edged."""
+    """A wave in [-1, 1] as bands in [0, 1] with soft to hard edges."""
     return np.clip(0.5 + wave * rng.choice([0.5, 1.5, 6.0]), 0, 1).astype(np.float32)
 
 
 def _patches(rng, height, width, period):
-    """Cells around random points (Voronoi), each of one value."""
+    """Voronoi cells of random points, each of one value."""
     count = max(3, int(height * width / period**2))
     seeds = np.full((height, width), 255, np.uint8)
     seeds[rng.integers(0, height, count), rng.integers(0, width, count)] = 0
@@ -91,9 +90,9 @@ def draw_kind(rng: np.random.Generator) -> str:
 
 
 def draw_palette(rng: np.random.Generator, count: int = 4) -> np.ndarray:
-    """`count` colours that go together, `[count, 3]` float32 BGR 0..255.
+    """`count` colours that harmonise, `[count, 3]` float32 BGR 0..255.
 
-    From nearly grey to vivid, but mostly as muted as the world outside.
+    From nearly grey to vivid, mostly muted, as in real scenes.
     """
     spread = float(rng.choice([6, 20, 90]))  # OpenCV's hue, 0..180: one, neighbours, any
     hue = rng.uniform(0, 180) + rng.uniform(-spread, spread, count)
@@ -106,7 +105,7 @@ def draw_palette(rng: np.random.Generator, count: int = 4) -> np.ndarray:
 
 
 def colorize(field: np.ndarray, palette: np.ndarray, hard: bool) -> np.ndarray:
-    """A pattern in [0, 1] as `[h, w, 3]` uint8: blended along the palette, or in its steps."""
+    """A pattern in [0, 1] as `[h, w, 3]` uint8: interpolated along the palette, or in steps."""
     place = np.linspace(0, len(palette) - 1, 256)
     if hard:
         table = palette[np.round(place).astype(int)]

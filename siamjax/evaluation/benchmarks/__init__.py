@@ -1,1 +1,1 @@
-"""What each benchmark is: its protocol, folders, sequences and ground truth."""
+"""The benchmarks: protocols, folder layouts, sequences and ground truth."""

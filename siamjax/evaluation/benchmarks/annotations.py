@@ -1,11 +1,11 @@
-"""Ground truth of VOT's challenges: their own folders, and PySOT's json files.
+"""Ground truth of VOT's challenges, from their own folders and from PySOT's JSON files.
 
-    <root>/<sequence>/groundtruth.txt              a box or a polygon a line
+    <root>/<sequence>/groundtruth.txt              a box or a polygon per line
     <root>/<sequence>/color/00000001.jpg           or without color/
-    <root>/<sequence>/camera_motion.tag, ...       0 or 1 a line; .label in older challenges
-    <root>/list.txt                                the names in order, where there is one
+    <root>/<sequence>/camera_motion.tag, ...       0 or 1 per line; .label in older challenges
+    <root>/list.txt                                the names in order, optional
 
-A json file is `{name: {gt_rect, img_names, camera_motion, ..., width, height}}`.
+A JSON file is `{name: {gt_rect, img_names, camera_motion, ..., width, height}}`.
 """
 
 from pathlib import Path
@@ -29,15 +29,15 @@ from siamjax.text import TextError, read_flags, read_lines, read_settings, refus
 
 
 class VotAnnotationError(InputError):
-    """A folder or file holds no VOT ground truth that can be used."""
+    """A folder or file holds no usable VOT ground truth."""
 
 
 def read_vot_annotations(path: Path) -> tuple[list[VotSequence], list[str]]:
-    """The sequences of a VOT folder or of a json file, and what is wrong with others.
+    """The sequences of a VOT folder or of a JSON file, and the problems with others.
 
-    The image names of a json file start from its folder. Frame sizes come from the first
+    Image names in a JSON file are relative to its folder. Frame sizes come from the first
     image of each sequence, as in PySOT, or from a folder's `sequence` file. Raises
-    `VotAnnotationError` where nothing can be used.
+    `VotAnnotationError` if nothing can be used.
     """
     path = Path(path)
     if path.is_dir():
@@ -46,9 +46,7 @@ def read_vot_annotations(path: Path) -> tuple[list[VotSequence], list[str]]:
         found, problems = _read_json(path)
     if not found:
         shown = f" ({'; '.join(problems[:3])})" if problems else ""
-        raise VotAnnotationError(
-            f"{str(path)!r} holds no VOT ground truth that can be used{shown}"
-        )
+        raise VotAnnotationError(f"{str(path)!r} holds no usable VOT ground truth{shown}")
     return found, problems
 
 
@@ -80,7 +78,9 @@ def _read_sequence(folder: Path, problems: list[str]) -> VotSequence:
     ground_truth = read_regions(folder / "groundtruth.txt")
     frames = _frames(folder / "color") or _frames(folder)
     if frames and len(frames) != len(ground_truth):
-        raise RegionError(f"{len(ground_truth)} regions for {len(frames)} frames")
+        raise RegionError(
+            f"expected {len(frames)} regions, as there are frames, read {len(ground_truth)}"
+        )
     tags = {}
     for attribute in VOT_ATTRIBUTES:
         for suffix in (".tag", ".label"):
@@ -97,7 +97,7 @@ def _frames(folder: Path) -> tuple[Path, ...]:
 
 
 def _stated_in_folder(folder: Path) -> tuple[int, int] | None:
-    """The size that vot-toolkit's `sequence` file gives, lines of key=value."""
+    """The size in vot-toolkit's `sequence` file, which has lines of key=value."""
     file = folder / "sequence"
     if not file.is_file():
         return None
@@ -116,7 +116,7 @@ def _add_tag(tags, attribute, values, name, frames, problems) -> None:
         tags[attribute] = np.array(values) == 1
     else:
         problems.append(
-            f"{name}: {len(values)} values of {attribute} for {frames} frames; not used"
+            f"{name}: {len(values)} values of {attribute} for {frames} frames; ignored"
         )
 
 
@@ -153,7 +153,7 @@ def _from_entry(name, entry, images, problems) -> VotSequence:
 
 
 def _json_frames(entry: dict, images: Path) -> tuple[Path, ...]:
-    """Where the images are; PySOT's VOT2019 file leaves out their folder, color/."""
+    """The image paths; PySOT's VOT2019 file omits their folder, color/."""
     frames = tuple(images / image for image in words_of(entry, "img_names"))
     if frames and not frames[0].is_file() and _in_color(frames[0]).is_file():
         return tuple(map(_in_color, frames))

@@ -1,4 +1,4 @@
-"""Entries of the json files of PySOT's toolkit, a sequence each: `{name: {gt_rect, ...}}`."""
+"""JSON files of PySOT's toolkit, one entry per sequence: `{name: {gt_rect, ...}}`."""
 
 import math
 from pathlib import Path
@@ -8,15 +8,15 @@ from siamjax.text import TextError, as_number, as_whole, quote, read_json
 
 
 def read_entries(path: Path) -> dict[str, Any]:
-    """The entries of a json file by the names of their sequences; raises `TextError`."""
+    """The entries of a JSON file by sequence name; raises `TextError`."""
     content = read_json(path)
     if not isinstance(content, dict):
-        raise TextError(f"{str(path)!r} must be a json object of sequences")
+        raise TextError(f"{str(path)!r} must be a JSON object of sequences")
     return content
 
 
 def rows_of(entry: Any) -> list[list[float]]:
-    """The numbers of `gt_rect`, frame by frame; null is NaN. Raises `TextError`."""
+    """The numbers of `gt_rect` for each frame; null is NaN. Raises `TextError`."""
     rows = _get(entry, "gt_rect")
     if not all(isinstance(row, list) for row in rows):
         raise TextError(f"`gt_rect` (={quote(rows)}) must be a list of lists of numbers")
@@ -24,12 +24,12 @@ def rows_of(entry: Any) -> list[list[float]]:
 
 
 def flags_of(entry: dict, key: str) -> list[int]:
-    """The whole numbers of a list, such as `absent`; [] where there is none."""
+    """A list of integers, such as `absent`; [] if it is missing."""
     return [as_whole(value) for value in _get(entry, key, [])]
 
 
 def words_of(entry: dict, key: str) -> list[str]:
-    """The strings of a list, such as `img_names`; [] where there is none."""
+    """A list of strings, such as `img_names`; [] if it is missing."""
     words = _get(entry, key, [])
     for word in words:
         if not isinstance(word, str) or not word or "\0" in word:
@@ -38,7 +38,7 @@ def words_of(entry: dict, key: str) -> list[str]:
 
 
 def size_of(entry: dict) -> tuple[int, int] | None:
-    """`width` and `height`, pixels; None where they are missing."""
+    """`width` and `height`, pixels; None if they are missing."""
     if not {"width", "height"} <= entry.keys():
         return None
     size = as_whole(entry["width"]), as_whole(entry["height"])
@@ -49,7 +49,7 @@ def size_of(entry: dict) -> tuple[int, int] | None:
 
 def _get(entry: Any, key: str, otherwise: list | None = None) -> list:
     if not isinstance(entry, dict):
-        raise TextError(f"an object is expected, not {quote(entry)}")
+        raise TextError(f"expected an object, not {quote(entry)}")
     found = entry.get(key, otherwise)
     if found is None:
         found = otherwise

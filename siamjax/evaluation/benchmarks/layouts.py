@@ -1,17 +1,17 @@
-"""How benchmarks arrange their folders: which targets there are, and where their files lie.
+"""Folder layouts of the benchmarks: which targets there are, and where their files are.
 
     otb          <name>/img/0001.jpg, <name>/groundtruth_rect.txt; with several targets
                  groundtruth_rect.1.txt, .2.txt, which become <name>-1, <name>-2
     got10k       [val/ or test/]<name>/00000001.jpg, <name>/groundtruth.txt
     lasot        [<category>/]<name>/img/00000001.jpg, <name>/groundtruth.txt
-    uav123       data_seq/UAV123/<folder>/000001.jpg, anno/UAV123/<name>.txt; sequences share
-    uav20l       folders of images, from anno/UAV20L/ for the long ones
+    uav123       data_seq/UAV123/<folder>/000001.jpg, anno/UAV123/<name>.txt; sequences
+    uav20l       may share a folder of images; anno/UAV20L/ for the long ones
     trackingnet  [TEST/]frames/<name>/0.jpg, anno/<name>.txt
     nfs          <name>/30/<name>/00001.jpg, <name>/30/<name>.txt; or 240
     tcolor128    <name>/img/0001.jpg, <name>/<name>_gt.txt, <name>/<name>_frames.txt
 
-`list.txt`, where there is one, names the sequences and their order. VOT's layout is read by
-`vot_annotations`.
+`list.txt`, if present, gives the sequences and their order. VOT's layout is read in
+`annotations`.
 """
 
 import re
@@ -38,12 +38,12 @@ class SequenceError(InputError):
 
 
 class Target(NamedTuple):
-    """One target of a benchmark folder, before anything of it is read."""
+    """One target of a benchmark folder, not yet read."""
 
     name: str
-    truth: Path  # the file of true boxes
-    images: Path | None  # the folder of its frames; None where there are annotations alone
-    first: int | None = None  # its first frame, from 1, where the folder holds more
+    truth: Path  # file of ground-truth boxes
+    images: Path | None  # folder of its frames; None if there are only annotations
+    first: int | None = None  # its first frame, from 1, if the folder holds more
 
 
 Found = tuple[list[Target], list[Problem]]
@@ -52,9 +52,9 @@ Found = tuple[list[Target], list[Problem]]
 def find_targets(folder: Path, benchmark: Benchmark) -> Found:
     """Every target of a benchmark's folder, in the order of `list.txt` or by name.
 
-    A folder that holds more than the benchmark, as all of LaSOT does, gives its members; one
-    that holds none of them gives all it has. Raises `SequenceError` when there is no such
-    folder or nothing in it.
+    From a folder that holds more than the benchmark, such as all of LaSOT, its members are
+    returned; from one with none of them, everything. Raises `SequenceError` if the folder is
+    missing or empty.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -65,7 +65,7 @@ def find_targets(folder: Path, benchmark: Benchmark) -> Found:
     if not targets and not problems:
         raise SequenceError(
             f"{str(root)!r} holds no sequence in the layout of {benchmark.name}: it has no "
-            "folder inside with ground truth"
+            "subfolder with ground truth"
         )
     if (root / "list.txt").is_file():
         targets, problems = _in_listed_order(targets, problems, root / "list.txt")
@@ -76,9 +76,10 @@ def find_targets(folder: Path, benchmark: Benchmark) -> Found:
 
 
 def absent_members(names: Iterable[str], benchmark: Benchmark) -> list[Problem]:
-    """That sequences of a benchmark are not among `names`: their means are another's.
+    """The problem that sequences of a benchmark are not among `names`, if so.
 
-    A benchmark without a list of its sequences has none that could be absent.
+    The means over the others are not comparable with published ones. A benchmark without a
+    list of its sequences has no absent ones.
     """
     absent = not_among(names, benchmark.members)
     if not absent:
@@ -96,12 +97,12 @@ def find_flat(folder: Path) -> list[Target]:
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The images of a folder in order; raises `SequenceError` for none, or `FolderError`."""
+    """The images of a folder in order; raises `SequenceError` or `FolderError`."""
     if not folder.is_dir():
         raise SequenceError(f"no folder {folder.name}/ with its frames")
     files = images_in(folder)
     if not files:
-        raise SequenceError(f"{folder.name}/ holds no image")
+        raise SequenceError(f"{folder.name}/ holds no images")
     return files
 
 
@@ -117,7 +118,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _subset(folder: Path, benchmark: Benchmark) -> Path:
-    """The folder of the split itself, whichever of the two was given."""
+    """The folder of the split, if its parent was given."""
     inner = folder / benchmark.subset
     is_split = benchmark.layout in ("got10k", "trackingnet")
     return inner if is_split and benchmark.subset and inner.is_dir() else folder
@@ -137,7 +138,7 @@ def _otb(root: Path, benchmark: Benchmark) -> Found:
     targets, problems = [], []
     for path in _folders(root):
         files = sorted(path.glob("groundtruth_rect*.txt"))
-        if len(files) > 1:  # OTB's Human4 has a first target whose file is empty
+        if len(files) > 1:  # OTB's Human4 has an empty file for its first target
             files = [file for file in files if file.stat().st_size > 1] or files
         if not files:
             problems.append(Problem(path.name, "skipped: no groundtruth_rect.txt"))

@@ -1,7 +1,7 @@
-"""Which sequences belong to a benchmark whose folder holds more, and where they begin.
+"""Sequence lists of benchmarks whose folders hold more, and first frames within a folder.
 
-Facts about the data sets, without paths. Names are compared without case and separators;
-of a sequence with two targets the name without its number is enough.
+Names are compared without case and separators; for a sequence with several targets, the name
+without the target number matches too.
 """
 
 import re
@@ -100,8 +100,8 @@ _LASOT_TEST = {
     "zebra": (10, 14, 16, 17),
 }
 
-# UAV123 sequences that share a folder of images: the first frame of <folder>_1, <folder>_2
-# and so on, from 1. Each lasts as long as its ground truth. Source: the benchmark's
+# UAV123 sequences that share a folder of images: the first frames of <folder>_1, <folder>_2
+# and so on, from 1. Each is as long as its ground truth. Source: the benchmark's
 # configSeqs.m, also kept by the GOT-10k toolkit.
 UAV123_FIRST_FRAMES = {
     "bird1": (1, 775, 1573),
@@ -137,7 +137,7 @@ _MEMBERS = {
 
 
 def belongs(name: str, members: str) -> bool:
-    """Whether a sequence is one of a list; every sequence is of the list without a name."""
+    """Whether a sequence is in a list; the empty name means that there is no list."""
     if not members:
         return True
     listed = _MEMBERS[members]
@@ -145,7 +145,7 @@ def belongs(name: str, members: str) -> bool:
 
 
 def not_among(names: Iterable[str], members: str) -> list[str]:
-    """Those of a list, in plain form, that none of the sequences `names` is."""
+    """The members of a list, in plain form, that are not among `names`."""
     names = list(names)
     seen = set(map(plain_name, names)) | {plain_name(_target_of(name)) for name in names}
     return sorted(_MEMBERS[members] - seen) if members else []
@@ -156,5 +156,5 @@ def _target_of(name: str) -> str:
 
 
 def member_count(members: str) -> int:
-    """How many folders or names a list has."""
+    """The number of members of a list."""
     return len(_MEMBERS[members])

@@ -1,4 +1,4 @@
-"""Names of sequences and benchmarks, which everybody writes in another way."""
+"""Matching of sequence and benchmark names, which are spelled in many ways."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -22,11 +22,11 @@ _FORMS: tuple[Callable[[str], str], ...] = (str, str.casefold, _one_separator, p
 
 
 def match_names(wanted: Iterable[str], found: Iterable[str]) -> dict[str, str]:
-    """Which of the names that were `found` is meant by each of those `wanted`.
+    """Maps each `wanted` name to the one among `found` that it means.
 
-    Names match exactly, or without case, or with any separators, or without separators: in
-    this order, and only where that leaves one on either side. Names without a match are not
-    in what comes back.
+    Names match exactly, or ignoring case, or with any separators, or without separators: in
+    this order, and only if the match is unique on both sides. Names without a match are left
+    out.
     """
     wanted, found = list(dict.fromkeys(wanted)), list(dict.fromkeys(found))
     matched: dict[str, str] = {}
@@ -42,7 +42,7 @@ def match_names(wanted: Iterable[str], found: Iterable[str]) -> dict[str, str]:
 
 
 def match_files(wanted: Iterable[str], found: Iterable[str]) -> dict[str, str]:
-    """As `match_names`, where what was found are names of files, see `files.file_name`."""
+    """As `match_names`, for file names as made by `files.file_name`."""
     wanted, found = list(dict.fromkeys(wanted)), set(found)
     own = {name: file_name(name) for name in wanted if file_name(name) in found}
     others = {original_name(each): each for each in sorted(found - set(own.values()))}

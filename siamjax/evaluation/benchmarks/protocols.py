@@ -1,7 +1,7 @@
-"""What each benchmark fixes: how its files count pixels, which frames it annotates.
+"""The benchmarks' conventions and constants, with their sources.
 
-Constants with their source, nothing else. In memory boxes are 0-based always; a benchmark's
-own files, ground truth and results alike, count from its `index_base`.
+In memory boxes are always 0-based; a benchmark's files, ground truth and results alike, count
+pixels from its `index_base`.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from siamjax.evaluation.benchmarks.names import plain_name
 from siamjax.evaluation.metrics.longterm import LONG_TERM_PROTOCOLS, LongTermProtocol
 from siamjax.evaluation.metrics.vot import VOT_PROTOCOLS, VotProtocol
 
-# MATLAB numbers pixels from 1, and so do the benchmarks with a toolkit in it: OTB in
-# `groundtruth_rect.txt`, PySOT's json files and every published result file alike.
+# MATLAB numbers pixels from 1, and so do benchmarks with a MATLAB toolkit: OTB in
+# `groundtruth_rect.txt`, PySOT's JSON files and all published results.
 FROM_ONE = 1
 
-# Sequences whose ground truth covers only a part of the frames: first and last annotated
-# frame, counted from 1. Source: the benchmark's page (visual tracker benchmark, notes on
-# the sequences); checked against got10k 0.1.3, datasets/otb.py.
+# Sequences annotated only in part: first and last annotated frame, from 1. Source: the
+# benchmark's page (visual tracker benchmark, notes on the sequences); checked against got10k
+# 0.1.3, datasets/otb.py.
 OTB_ANNOTATED_FRAMES = {
     "David": (300, 770),
     "Football1": (1, 74),
@@ -46,16 +46,16 @@ class Benchmark:
     """One benchmark's conventions.
 
     Attributes:
-      name: what it is called here.
-      aliases: other names for the same conventions.
-      layout: how its folder is arranged, see `layouts`.
-      index_base: the number of the first pixel in its files.
-      experiment: how a tracker is run on it, and in which files results are kept.
-      subset: the split that is evaluated, where the folder holds several.
-      members: the list of its sequences in `members`, where a folder holds more.
-      challenge: the VOT challenge whose constants hold.
-      hidden_truth: only first boxes are public, a server scores.
-      norm_precision_auc: the area under normalised precision up to 0.5 is official.
+      name: its name here.
+      aliases: other names.
+      layout: of its folder, see `layouts`.
+      index_base: index of the first pixel in its files.
+      experiment: how trackers are run on it, and the format of results.
+      subset: the evaluated split, if the folder holds several.
+      members: the name of its sequence list in `members`, if the folder holds more.
+      challenge: the VOT challenge whose constants apply.
+      hidden_truth: only the first boxes are public; a server scores results.
+      norm_precision_auc: the area under normalised precision up to 0.5 is an official score.
     """
 
     name: str
@@ -71,13 +71,13 @@ class Benchmark:
 
     @property
     def origin_xywh(self) -> np.ndarray:
-        """What a box in its files is ahead of the same box in memory, `[4]`."""
+        """The offset of a box in its files from the same box in memory, `[4]`."""
         return np.array([self.index_base, self.index_base, 0.0, 0.0])
 
 
 def _vot(name: str, *aliases: str, experiment: Experiment = "supervised") -> Benchmark:
-    # vot-toolkit (Python and MATLAB) and PySOT hand the annotation's numbers to trackers as
-    # they are.
+    # vot-toolkit (Python and MATLAB) and PySOT pass the annotated numbers to trackers
+    # unchanged.
     return Benchmark(
         name=name,
         aliases=aliases,
@@ -89,13 +89,13 @@ def _vot(name: str, *aliases: str, experiment: Experiment = "supervised") -> Ben
 
 
 BENCHMARKS = (
-    # Any folder in OTB layout. The GOT-10k toolkit and the benchmark's page list the others.
+    # Any folder in OTB layout. The subsets are listed in `members`.
     Benchmark(name="otb", aliases=("OTB100", "OTB2015", "TB-100"), index_base=FROM_ONE),
     Benchmark(name="otb50", aliases=("TB-50",), index_base=FROM_ONE, members="TB-50"),
     Benchmark(name="cvpr13", aliases=("OTB2013",), index_base=FROM_ONE, members="CVPR13"),
-    # The same layout with boxes that count from 0, as most people's own annotations do.
+    # The same layout with 0-based boxes, as in most users' own annotations.
     Benchmark(name="otb0", index_base=0),
-    # Rendered sets are written in OTB layout, and count as OTB does.
+    # Rendered sets have OTB layout and index base.
     Benchmark(name="synthetic", index_base=FROM_ONE),
     _vot("vot2016"),
     _vot("vot2017"),
@@ -114,10 +114,10 @@ BENCHMARKS = (
         index_base=FROM_ONE,
     ),
     Benchmark(name="dtb70", aliases=("DTB",), index_base=FROM_ONE),
-    # Corners by VATIC, whose pixels count from 0. Its columns: got10k 0.1.3, datasets/nfs.py.
+    # Corners from VATIC, which is 0-based. Its columns: got10k 0.1.3, datasets/nfs.py.
     Benchmark(name="nfs", aliases=("nfs30",), layout="nfs", index_base=0, subset="30"),
     Benchmark(name="nfs240", layout="nfs", index_base=0, subset="240"),
-    # Its boxes are YouTube-BB's shares of the frame times its size, so from 0. Source: the
+    # Its boxes are YouTube-BB's fractions times the frame size, hence 0-based. Source: the
     # paper; SilvioGiancola/TrackingNet-devkit issue 23 shows negative corners.
     Benchmark(
         name="trackingnet",
@@ -146,9 +146,9 @@ BENCHMARKS = (
     ),
 )
 
-# Attributes of whole sequences in the order of their files, one 0 or 1 each. Source:
+# Attributes of sequences in the order of their files, a 0 or 1 each. Source:
 # perfPlot.m of OTB's toolkit (whose page lists them in another order) and of UAV123's,
-# run_tracker_performance_evaluation.m of LaSOT's. TColor-128's files say no order.
+# run_tracker_performance_evaluation.m of LaSOT's. TColor-128 documents no order.
 OTB_ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
 UAV_ATTRIBUTES = (
     *("SV", "ARC", "LR", "FM", "FOC", "POC", "OV", "BC", "IV", "VC", "CM", "SOB"),
@@ -157,17 +157,17 @@ LASOT_ATTRIBUTES = (
     *("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "FM", "OV", "LR", "ARC"),
 )
 
-# A LaSOT sequence whose annotation was cut after trackers had been run: longer results are
-# cut as well. Source: LaSOT's toolkit (calc_seq_err_robust.m), and PySOT's.
+# A LaSOT sequence whose annotation was truncated after trackers had been run: longer results
+# are truncated too. Source: LaSOT's toolkit (calc_seq_err_robust.m), and PySOT's.
 LASOT_LONGER_RESULTS = frozenset({"monkey-17"})
 
-# Real time: frames a second that a simulated camera gives, and how many slow frames a
-# tracker is forgiven. Source: vot-toolkit's real-time experiment.
+# Real time: frame rate of the simulated camera, and the number of slow frames that are
+# tolerated. Source: vot-toolkit's real-time experiment.
 REAL_TIME_FPS = 20.0
 REAL_TIME_GRACE = 3
 
 
-# What VOT annotates of single frames, each in a file `<name>.tag`. Source: PySOT,
+# Attributes that VOT annotates per frame, each in a file `<name>.tag`. Source: PySOT,
 # toolkit/datasets/vot.py.
 VOT_ATTRIBUTES = (
     "camera_motion",
@@ -179,7 +179,7 @@ VOT_ATTRIBUTES = (
 
 
 def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
-    """The VOT protocol of this name, whatever its case and hyphens; None for another's."""
+    """The VOT protocol of this name, ignoring case and separators; None if there is none."""
     known = {
         plain_name(n): protocol
         for protocol in (*VOT_PROTOCOLS, *LONG_TERM_PROTOCOLS)
@@ -189,18 +189,18 @@ def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
 
 
 def get_benchmark(name: str, experiment: Literal["", "one-pass"] = "") -> Benchmark:
-    """The benchmark of this name, whatever its case and hyphens.
+    """The benchmark of this name, ignoring case and separators.
 
-    With `experiment` "one-pass" its trackers start once, in the first frame, whatever its own
-    experiment; a region of VOT's is the upright box around it then. Raises
-    `UnknownBenchmarkError`, which lists the names and guesses what was meant.
+    With `experiment` "one-pass" trackers start once, in the first frame, whatever its own
+    experiment; VOT's regions are then replaced by their bounding boxes. Raises
+    `UnknownBenchmarkError`, which lists the names and suggests the closest.
     """
     found = _find_benchmark(name)
     if experiment == "one-pass" and found.experiment != "one-pass":
         if found.hidden_truth:
             raise InputError(
-                f"`experiment` (=one-pass) needs the truth of {found.name}, which its server "
-                "keeps; leave it out"
+                f"`experiment` (=one-pass) needs the ground truth of {found.name}, which only "
+                "its server has; leave it out"
             )
         return dataclasses.replace(found, experiment="one-pass", challenge="")
     return found

@@ -1,4 +1,4 @@
-"""Benchmark folders to sequences: where the frames lie and what the true boxes are."""
+"""Sequences of a benchmark: frame files with ground-truth boxes."""
 
 import dataclasses
 import difflib
@@ -35,15 +35,15 @@ from siamjax.images import ImageError, read_image
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sequence:
-    """Frames in order and the true box in each; frames are read when they are asked for.
+    """The frames of a sequence, read on demand, and their ground truth.
 
     Attributes:
       name: unique in its benchmark.
       frame_paths: the t image files.
-      gt_xywh: [t, 4] float64, 0-based pixels; rows with NaN have no true box. A polygon is
-        its enclosing box here, but in the first row the box that a tracker is given.
+      gt_xywh: [t, 4] float64, 0-based pixels; NaN where there is no ground truth. A polygon is
+        replaced by its bounding box, in the first row by the box to initialise with.
       frame_size: width and height of the first frame, pixels.
-      truth: the annotation in the benchmark's own numbers, for scoring.
+      truth: the ground truth in the benchmark's own index base, for scoring.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Sequence:
     def read_frame(self, index: int) -> np.ndarray:
         """Frame `index`, `[h, w, 3]` uint8 BGR.
 
-        Raises `ImageError` where it cannot be read or is not of the first frame's size:
-        the ground truth then speaks of other pixels.
+        Raises `ImageError` if it cannot be read or differs in size from the first frame, in
+        which case the ground truth would not fit.
         """
         path = self.frame_paths[index]
         frame = read_image(path)
@@ -75,13 +75,12 @@ class Sequence:
 def load_sequences(
     folder: Path, benchmark: Benchmark, names: Iterable[str] = ()
 ) -> tuple[list[Sequence], list[Problem]]:
-    """The usable sequences of a benchmark's own folder, and what is wrong with the others.
+    """The usable sequences of a benchmark folder, and the problems with the others.
 
-    `folder` may also be a json file of PySOT's toolkit beside its sequences' folders. Reads
-    every ground truth and every first frame, so that bad input is found before any tracking.
-    `names` picks sequences, none of them means all; case, hyphens, dots and underscores do
-    not matter. Raises `SequenceError` when the folder is missing, a name is unknown, or
-    nothing is left.
+    `folder` may also be a JSON file of PySOT's toolkit beside the sequences' folders. Reads
+    all ground truth and every first frame, so that bad input is found before any tracking.
+    `names` selects sequences, by default all; case and separators do not matter. Raises
+    `SequenceError` if the folder is missing, a name is unknown, or nothing is left.
     """
     folder = Path(folder)
     if benchmark.layout == "vot":
@@ -102,7 +101,7 @@ def load_sequences(
     if not sequences:
         shown = "; ".join(str(problem) for problem in problems[:3])
         raise SequenceError(
-            f"{str(folder)!r} holds no sequence that can be used"
+            f"{str(folder)!r} holds no usable sequence"
             + (f" ({len(problems)} with problems: {shown})" if problems else "")
         )
     return sequences, problems
@@ -122,7 +121,7 @@ def _pick(candidates: dict, problems: list[Problem], names: list[str]):
             close = difflib.get_close_matches(plain_name(name), list(known), n=1)
             hint = f"; did you mean {known[close[0]]!r}?" if close else ""
             raise SequenceError(
-                f"`sequences` names {name!r}, which is none of the {len(known)} here{hint}"
+                f"`sequences` names {name!r}, which is not among the {len(known)} here{hint}"
             )
     return picked, picked_problems
 
@@ -138,12 +137,14 @@ def _load(target: Target, benchmark: Benchmark) -> Sequence:
         frames = frames[first - 1 : first - 1 + t]
     if len(frames) != t:
         where = "" if first in (None, 1) else f" from number {first} on"
-        raise SequenceError(f"{t} rows of ground truth for {len(frames)} frames{where}")
+        raise SequenceError(
+            f"expected {len(frames)} rows of ground truth, one per frame{where}, read {t}"
+        )
     return _sequence(truth, frames, benchmark)
 
 
 def _annotated_from(name: str, frames: int, annotated: int) -> int | None:
-    """The first annotated frame of OTB's sequences that are annotated in part."""
+    """The first annotated frame, for OTB's sequences that are annotated in part."""
     first, last = OTB_ANNOTATED_FRAMES.get(name, (0, 0))
     return first if frames > annotated == last - first + 1 and first else None
 
@@ -170,7 +171,9 @@ def _load_entry(root: Path, name: str, entry: Any, benchmark: Benchmark) -> Sequ
     truth = truth_of_entry(name, entry)
     frames = [root / image for image in words_of(entry, "img_names")]
     if len(frames) != len(truth):
-        raise SequenceError(f"{len(truth)} rows of ground truth for {len(frames)} frames")
+        raise SequenceError(
+            f"expected {len(frames)} rows of ground truth, one per frame, read {len(truth)}"
+        )
     return _sequence(truth, frames, benchmark)
 
 
@@ -198,11 +201,12 @@ def _load_vot(truth: VotSequence, benchmark: Benchmark) -> Sequence:
 def _check_first_box(box_xywh, width: int, height: int) -> None:
     shown = ", ".join(f"{value:g}" for value in box_xywh)
     if not np.isfinite(box_xywh).all():
-        raise SequenceError(f"the first true box ({shown}) is not finite")
+        raise SequenceError(f"the first ground-truth box ({shown}) is not finite")
     x, y, w, h = box_xywh
     if w <= 0 or h <= 0:
-        raise SequenceError(f"the first true box ({shown}) has no area")
+        raise SequenceError(f"the first ground-truth box ({shown}) has no area")
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise SequenceError(
-            f"the first true box ({shown}, 0-based) lies outside the frame ({width} x {height})"
+            f"the first ground-truth box ({shown}, 0-based) lies outside the frame, "
+            f"{width} x {height}"
         )

@@ -9,7 +9,7 @@ from siamjax.evaluation.metrics.regions import Regions
 
 
 def read_boxes(path: Path) -> np.ndarray:
-    """The boxes of a text file, `[t, 4]` float64, as written (no change of index base).
+    """The boxes of a text file, `[t, 4]` float64, without change of index base.
 
     `nan` and `inf` are numbers. Raises `TextError` naming the file, the line and the rule, see
     `text.read_boxes`.
@@ -18,15 +18,16 @@ def read_boxes(path: Path) -> np.ndarray:
 
 
 def read_regions(path: Path) -> Regions:
-    """The regions of a text file, one a line, as written; `nan` and `inf` are numbers.
+    """The regions of a text file, one per line, without change of index base.
 
-    Raises `TextError` naming the file, the line and the rule, see `text.read_regions`.
+    `nan` and `inf` are numbers. Raises `TextError` naming the file, the line and the rule, see
+    `text.read_regions`.
     """
     return Regions.from_rows(text.read_regions(path))
 
 
 def format_regions(regions: Regions) -> str:
-    """The regions as text: codes as whole numbers, all else to four decimals."""
+    """The regions as text: codes as integers, coordinates with four decimals."""
     return "".join(f"{_line(regions, frame)}\n" for frame in range(len(regions)))
 
 

@@ -1,4 +1,4 @@
-"""Ground truth alone, in a benchmark's own numbers, as scoring needs it."""
+"""Ground truth in a benchmark's own index base, without frames, for scoring."""
 
 import dataclasses
 import re
@@ -34,21 +34,21 @@ _ATTRIBUTES = {
     **dict.fromkeys(("uav123", "uav20l"), UAV_ATTRIBUTES),
     "lasot": LASOT_ATTRIBUTES,
 }
-# A number, four corners, the frame, three flags, a quoted label.
+# A track id, four corners, the frame, three flags, a quoted label.
 _VATIC = re.compile(r'\S+\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)(\s+\S+){4}\s+".*"\s*')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Truth:
-    """What is annotated of one sequence of t frames with boxes.
+    """The ground truth of one sequence of t frames, in boxes.
 
     Attributes:
       name: unique in its benchmark.
-      boxes: [t, 4] float64, x, y, width, height in the benchmark's own index base; NaN where
+      boxes: [t, 4] float64, x, y, width, height in the benchmark's index base; NaN where
         there is none.
-      visible: [t] bool, False where the target is absent; None where nothing says so.
-      attributes: what the whole sequence is known for.
-      frame_size: width and height, pixels; None where not known.
+      visible: [t] bool, False where the target is absent; None if not annotated.
+      attributes: of the whole sequence.
+      frame_size: width and height, pixels; None if unknown.
     """
 
     name: str
@@ -65,11 +65,11 @@ AnyTruth = Truth | VotSequence
 
 
 def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[Problem]]:
-    """The ground truth of a benchmark, and what is wrong with it.
+    """The ground truth of a benchmark, and the problems with it.
 
     `path` is the benchmark's folder, a folder of annotation files `<name>.txt` (with
-    `absent/` and `att/` beside them, as LaSOT's toolkit has it), or a json file of PySOT's
-    toolkit. Raises `SequenceError` where it is none of these.
+    `absent/` and `att/` beside them, as in LaSOT's toolkit), or a JSON file of PySOT's
+    toolkit. Raises `SequenceError` if it is none of these.
     """
     path = Path(path)
     if not path.exists():
@@ -92,7 +92,7 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
     members = [truth for truth in truths if belongs(truth.name, benchmark.members)]
     if not truths:
         shown = f" ({'; '.join(map(str, problems[:3]))})" if problems else ""
-        raise SequenceError(f"{str(path)!r} holds no ground truth that can be used{shown}")
+        raise SequenceError(f"{str(path)!r} holds no usable ground truth{shown}")
     return members or truths, problems
 
 
@@ -110,7 +110,7 @@ def annotated_targets(path: Path, benchmark: Benchmark) -> tuple[list[Target], l
 
 
 def read_vot_truths(path: Path) -> tuple[list[VotSequence], list[Problem]]:
-    """VOT's ground truth; raises `SequenceError` where there is none."""
+    """VOT's ground truth; raises `SequenceError` if there is none."""
     try:
         found, lines = read_vot_annotations(path)
     except VotAnnotationError as error:
@@ -119,15 +119,15 @@ def read_vot_truths(path: Path) -> tuple[list[VotSequence], list[Problem]]:
 
 
 def as_boxes(truth: VotSequence) -> Truth:
-    """VOT's ground truth as the upright boxes around its regions, for one pass."""
+    """VOT's ground truth as bounding boxes, for one-pass evaluation."""
     boxes = enclosing_boxes(truth.ground_truth)
     return Truth(truth.name, boxes, frame_size=truth.frame_size)
 
 
 def read_truth(target: Target, benchmark: Benchmark) -> Truth:
-    """The annotation of one target.
+    """The ground truth of one target.
 
-    Where only the first box is public the other rows are NaN, one for each frame. Raises
+    If only the first box is public, the rows of the other frames are NaN. Raises
     `TextError` or `SequenceError`.
     """
     boxes = _read_corners(target) if benchmark.layout == "nfs" else read_boxes(target.truth)
@@ -144,9 +144,9 @@ def read_truth(target: Target, benchmark: Benchmark) -> Truth:
 
 
 def _read_corners(target: Target) -> np.ndarray:
-    """VATIC's columns: a number, xmin, ymin, xmax, ymax, frame, three flags, a quoted label.
+    """VATIC's columns: track id, xmin, ymin, xmax, ymax, frame, three flags, a quoted label.
 
-    The 30 frames a second of NFS are every eighth of its 240; its annotations may be of
+    NFS at 30 frames per second is every eighth frame of its 240; annotations may be for
     either. Reference: the GOT-10k toolkit.
     """
     corners = []
@@ -154,8 +154,8 @@ def _read_corners(target: Target) -> np.ndarray:
         match = _VATIC.fullmatch(line)
         if not match:
             raise TextError(
-                f"{str(target.truth)!r} line {number}: {quote(line)} is no line of VATIC "
-                "(number, xmin, ymin, xmax, ymax, frame, three flags, a quoted label)"
+                f"{str(target.truth)!r} line {number}: {quote(line)} is not in VATIC's format "
+                "(track id, xmin, ymin, xmax, ymax, frame, three flags, a quoted label)"
             )
         corners.append([parse_number(word) for word in match.groups()[:4]])
     if not corners:
@@ -169,7 +169,7 @@ def _read_corners(target: Target) -> np.ndarray:
 
 
 def _visible(target: Target, frames: int) -> np.ndarray | None:
-    """Where the target can be seen, from whatever the folder says of it."""
+    """Where the target is visible, from the annotation files that the folder has."""
     beside = target.truth.parent
     absent = [beside / "absent" / target.truth.name]
     if target.truth.name == "groundtruth.txt":
@@ -184,10 +184,12 @@ def _visible(target: Target, frames: int) -> np.ndarray | None:
 
 
 def _flags(file: Path, frames: int) -> np.ndarray:
-    """Whole numbers of a file, one for each frame, `[t]`."""
+    """The integers of a file, one per frame, `[t]`."""
     numbers = read_flags(file)
     if len(numbers) != frames:
-        raise SequenceError(f"{len(numbers)} values in {file.name} for {frames} frames")
+        raise SequenceError(
+            f"expected {frames} values in {file.name}, one per frame, read {len(numbers)}"
+        )
     return np.array(numbers)
 
 
@@ -201,7 +203,7 @@ def _attributes(target: Target, benchmark: Benchmark) -> tuple[str, ...]:
 
 
 def _stated_size(target: Target) -> tuple[int, int] | None:
-    """The frame size that GOT-10k's meta_info.ini gives, `resolution: (1920, 1080)`."""
+    """The frame size in GOT-10k's meta_info.ini, `resolution: (1920, 1080)`."""
     file = target.truth.with_name("meta_info.ini")
     stated = read_settings(file).get("resolution") if file.is_file() else None
     if stated is None:
@@ -209,13 +211,13 @@ def _stated_size(target: Target) -> tuple[int, int] | None:
     found = re.fullmatch(r"\(?([1-9]\d{0,5})\s*[,x]\s*([1-9]\d{0,5})\)?", stated, re.ASCII)
     if not found:
         raise SequenceError(
-            f"{file.name}: the resolution {quote(stated)} is no (width, height)"
+            f"{file.name}: the resolution {quote(stated)} is not (width, height)"
         )
     return int(found[1]), int(found[2])
 
 
 def entries_of(path: Path) -> dict[str, Any]:
-    """The entries of a json file by name; raises `SequenceError`."""
+    """The entries of a JSON file by name; raises `SequenceError`."""
     try:
         return read_entries(path)
     except TextError as error:
@@ -233,22 +235,23 @@ def _read_json(path: Path) -> tuple[list[Truth], list[Problem]]:
 
 
 def truth_of_entry(name: str, entry: Any) -> Truth:
-    """One entry of a json file: `gt_rect`, `absent` (1 where visible), `attr`.
+    """One entry of a JSON file: `gt_rect`, `absent` (1 where visible), `attr`.
 
     Raises `TextError` or `SequenceError`.
     """
     rows = rows_of(entry)
     for number, row in enumerate(rows, 1):
         if len(row) != 4:
-            polygons = ": polygons, it seems" if len(row) == 8 else ""
+            polygons = "; these seem to be polygons" if len(row) == 8 else ""
             raise SequenceError(
-                f"`gt_rect` has {len(row)} values in row {number}, where x, y, w, h are "
-                f"expected{polygons}"
+                f"`gt_rect` row {number}: expected x, y, w, h, got {len(row)} values{polygons}"
             )
     if not rows:
         raise SequenceError("`gt_rect` is empty")
     visible = np.array(flags_of(entry, "absent")) == 1
     if len(visible) not in (0, len(rows)):
-        raise SequenceError(f"{len(visible)} values of `absent` for {len(rows)} frames")
+        raise SequenceError(
+            f"expected {len(rows)} values of `absent`, one per frame, got {len(visible)}"
+        )
     visible = visible if len(visible) else None
     return Truth(name, np.array(rows), visible, tuple(words_of(entry, "attr")))

@@ -1,1 +1,1 @@
-"""What is computed from boxes: each benchmark's measures. NumPy only."""
+"""The benchmarks' performance measures: pure functions of boxes and regions. NumPy only."""

@@ -1,7 +1,7 @@
 """GOT-10k's measures: average overlap and success rates, over frames. NumPy only.
 
-Unlike one-pass evaluation's, every frame weighs the same whatever its sequence, the first
-one and those without anything of the target visible do not count, and boxes are held in the
+Unlike in one-pass evaluation, every frame has the same weight whatever its sequence, the
+first frame and frames without a visible target do not count, and boxes are clipped to the
 frame. Reference: the GOT-10k toolkit, against which this is tested.
 """
 
@@ -13,14 +13,14 @@ import numpy as np
 from siamjax.errors import InputError
 from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
 
-# Overlaps that success rates are given at, and those of the success curve. Source: got10k
-# 0.1.3, experiments/got10k.py.
+# Thresholds of the success rates, and of the success curve. Source: got10k 0.1.3,
+# experiments/got10k.py.
 SUCCESS_AT = (0.50, 0.75)
 THRESHOLDS = np.linspace(0, 1, 101)
 
 
 class Got10kScores(NamedTuple):
-    """The numbers of a table row."""
+    """The scores of a tracker or a sequence."""
 
     ao: float
     sr_050: float
@@ -34,10 +34,10 @@ def frame_overlaps(
     visible: np.ndarray | None = None,
     frame_size: tuple[int, int] | None = None,
 ) -> np.ndarray:
-    """Overlaps in the frames that count, those of all repetitions after each other.
+    """Overlaps in the frames that count, all repetitions concatenated.
 
-    `gt_xywh` `[t, 4]` and each run `[t, 4]` are cut to `frame_size` (width, height) where it
-    is known. A prediction that is not finite is a miss. Raises `ValueError` when a run has
+    `gt_xywh` `[t, 4]` and each run `[t, 4]` are clipped to `frame_size` (width, height) if it
+    is known. A prediction that is not finite is a miss. Raises `InputError` when a run has
     another length or no frame counts.
     """
     counted = np.isfinite(gt_xywh).all(axis=1)
@@ -45,11 +45,13 @@ def frame_overlaps(
     if visible is not None:
         counted &= visible
     if not counted.any():
-        raise InputError("no frame after the first has a true box to compare with")
+        raise InputError("no frame after the first has a ground-truth box")
     found = []
     for run in runs_xywh:
         if len(run) != len(gt_xywh):
-            raise InputError(f"{len(run)} predicted boxes for {len(gt_xywh)} of ground truth")
+            raise InputError(
+                f"expected {len(gt_xywh)} boxes, as in the ground truth, got {len(run)}"
+            )
         true, predicted = (_cut(boxes[counted], frame_size) for boxes in (gt_xywh, run))
         with np.errstate(over="ignore", invalid="ignore"):
             overlap = iou_xyxy(xywh_to_xyxy(true), xywh_to_xyxy(predicted)).clip(0, 1)
@@ -65,12 +67,12 @@ def _cut(boxes: np.ndarray, frame_size: tuple[int, int] | None) -> np.ndarray:
 
 
 def scores(overlap: np.ndarray) -> Got10kScores:
-    """Average overlap, and the shares of frames above 0.50 and 0.75."""
+    """Average overlap, and the fractions of frames above 0.50 and 0.75."""
     rates = (float((overlap > least).mean()) for least in SUCCESS_AT)
     return Got10kScores(float(overlap.mean()), *rates)
 
 
 def success_curve(overlap: np.ndarray) -> np.ndarray:
-    """Share of frames above each of 101 overlaps, `[101]`."""
+    """Fraction of frames above each of 101 overlaps, `[101]`."""
     ordered = np.sort(overlap)
     return 1 - np.searchsorted(ordered, THRESHOLDS, side="right") / len(ordered)

@@ -1,15 +1,16 @@
 """VOT's long-term measures: tracking precision, recall and F-score. NumPy only.
 
 A tracker reports a region and a confidence in each frame. At a threshold, precision is the
-mean overlap where the confidence reaches it, and recall the summed overlap over the frames
-that show the target; both are averaged over sequences, and the best F-score is reported.
+mean overlap over the frames whose confidence reaches it, and recall the same sum divided by
+the number of frames with the target; both are averaged over sequences, and the best F-score
+is reported.
 
-Frames without a confidence have 0. Two conventions, by name, which choose slightly different
-thresholds among all confidences. `"pysot"`, the default: missing confidences choose none, and
-at minus infinity only positive ones count. `"vot-toolkit"`: every frame counts at minus
-infinity, and a frame where both say that there is no target is a full hit, so that recall
-may exceed 1. By both, a first line that is a code is a miss: a perfect run of n frames then
-recalls (n - 1) / n.
+Frames without a confidence have 0. Two conventions, by name, which select slightly different
+thresholds from the confidences. `"pysot"`, the default: missing confidences are no candidates,
+and at minus infinity only positive ones count. `"vot-toolkit"`: every frame counts at minus
+infinity, and a frame where prediction and ground truth are both empty has overlap 1, so that
+recall may exceed 1. In both, a first line that is a code is a miss: a perfect run of n frames
+has recall (n - 1) / n.
 Verified: PySOT's against its own published code, vot-toolkit's against version
 0.9.0.
 """
@@ -27,12 +28,12 @@ from siamjax.evaluation.metrics.regions import Regions, VotSequence
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LongTermProtocol:
-    """A VOT long-term challenge: no restarts, a confidence in every frame.
+    """A VOT long-term challenge: no re-initialisation, a confidence per frame.
 
     Attributes:
       name: the challenge.
       aliases: challenges with the same constants.
-      thresholds: how many confidences precision and recall are taken at.
+      thresholds: number of confidence thresholds.
     """
 
     name: str
@@ -51,7 +52,7 @@ class LongTermRun(NamedTuple):
 
 
 class LongTermScores(NamedTuple):
-    """The numbers of a table row, all at the threshold of the best F-score."""
+    """The scores at the threshold of the best F-score."""
 
     lt_precision: float
     lt_recall: float
@@ -60,12 +61,12 @@ class LongTermScores(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LongTermCurves:
-    """Precision and recall by threshold, the highest threshold first.
+    """Precision and recall by threshold, in descending order.
 
     Attributes:
       thresholds: [n], from plus to minus infinity.
-      precision: sequence name -> [n].
-      recall: sequence name -> [n].
+      precision: [n] by sequence name.
+      recall: [n] by sequence name.
     """
 
     thresholds: np.ndarray
@@ -84,12 +85,12 @@ class LongTermCurves:
 
     @property
     def overall(self) -> LongTermScores:
-        """The numbers over all sequences."""
+        """The scores over all sequences."""
         return best_f_score(self.mean_precision, self.mean_recall)
 
     @property
     def sequences(self) -> dict[str, LongTermScores]:
-        """The numbers of each sequence, each at its own best threshold."""
+        """The scores of each sequence at its own best threshold."""
         return {
             name: best_f_score(precision, self.recall[name])
             for name, precision in self.precision.items()
@@ -103,10 +104,10 @@ def score_long_term(
     *,
     convention: Convention = "pysot",
 ) -> LongTermCurves:
-    """Precision and recall of one tracker, sequence name -> its run.
+    """Precision and recall of one tracker; `runs` by sequence name.
 
-    Sequences without a run count for nothing: whoever read the results names them. Raises
-    `ValueError` when there is no run at all, or one is not as long as its sequence.
+    Sequences without a run are ignored; the reader of the results reports them. Raises
+    `ValueError` when there is no run, or a run differs in length from its sequence.
     """
     scored = [sequence for sequence in sequences if sequence.name in runs]
     if not scored:
@@ -140,9 +141,9 @@ def _overlaps(sequence, run, convention) -> np.ndarray:
 def choose_thresholds(
     confidence: np.ndarray, count: int, convention: Convention = "pysot"
 ) -> np.ndarray:
-    """`count` thresholds, from plus to minus infinity, spread over the confidences.
+    """`count` thresholds, from plus to minus infinity, sampled from the confidences.
 
-    With `count` - 2 confidences or fewer (NaN apart) each is a threshold.
+    With `count` - 2 confidences or fewer (except NaN) each is a threshold.
     """
     ordered = np.sort(confidence[~np.isnan(confidence)])
     steps = count - 2
@@ -166,13 +167,13 @@ def precision_recall(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Precision and recall of one sequence at each threshold: two `[n]`.
 
-    `overlap` and `confidence` are `[t]`; `visible` is how many frames show the target.
-    Where no frame reaches the threshold precision is 1 and recall 0. Recall is NaN where
-    the target is never visible.
+    `overlap` and `confidence` are `[t]`; `visible` is the number of frames with the
+    target. Precision is 1 and recall 0 where no frame reaches the threshold. Recall is NaN
+    if the target is never visible.
     """
     confidence = np.where(np.isnan(confidence), 0.0, confidence)
     order = np.argsort(-confidence, kind="stable")
-    # by falling confidence, so that the frames that reach a threshold come first
+    # sorted by descending confidence: frames that reach a threshold come first
     total = np.concatenate([[0], np.cumsum(overlap[order])])
     reaching = np.searchsorted(-confidence[order], -thresholds, side="right")
     if convention == "pysot":
@@ -183,7 +184,7 @@ def precision_recall(
 
 
 def best_f_score(precision: np.ndarray, recall: np.ndarray) -> LongTermScores:
-    """Precision, recall and F-score where the F-score is highest along a curve."""
+    """Precision, recall and F-score at the point of a curve with the highest F-score."""
     both = precision + recall
     f_score = np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0)
     best = int(np.argmax(f_score))

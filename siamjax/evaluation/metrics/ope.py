@@ -1,9 +1,9 @@
 """One-pass evaluation: success, precision, normalised precision. NumPy only.
 
 Boxes are `[t, 4]` `_xywh` in pixels, ground truth and prediction in the same index base.
-Everything translates with the boxes but one quirk (see `center_errors`), for which the
-numbers should be those of the benchmark's own files. Conventions go by name, see
-`OPE_CONVENTIONS`; PySOT's is the default. Reference: PySOT's OPE benchmark.
+The results are independent of the index base except for one quirk (see `center_errors`), so
+use the benchmark's own. Conventions have names, see `OPE_CONVENTIONS`; PySOT's is the
+default. Reference: PySOT's OPE benchmark.
 """
 
 import dataclasses
@@ -15,32 +15,32 @@ import numpy as np
 from siamjax.errors import InputError, RefusedError
 from siamjax.geometry.boxes import iou_xyxy, xywh_to_xyxy
 
-# Success: share of frames whose overlap exceeds each of these. Reference: PySOT's OPE
+# Success: fraction of frames whose overlap exceeds each of these. Reference: PySOT's OPE
 # benchmark. The comparison is strict, so that nothing exceeds the last one and a perfect
 # tracker's area under the curve is 20/21 = 0.952, not 1.
 SUCCESS_THRESHOLDS = np.arange(21) * 0.05
-# Precision: share of frames whose centre is at most this far off, pixels; reported at 20.
+# Precision: fraction of frames with at most this centre error, pixels; reported at 20.
 PRECISION_THRESHOLDS = np.arange(51.0)
 PRECISION_REPORTED = 20
-# The same with the distance divided by the true width and height; reported at 0.20.
+# The same, divided by the ground-truth width and height; reported at 0.20.
 NORM_PRECISION_THRESHOLDS = np.arange(51) / 100
 NORM_PRECISION_REPORTED = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OpeConvention:
-    """How one toolkit of one-pass evaluation treats what is not a box.
+    """How a toolkit of one-pass evaluation treats frames without a valid box.
 
     Attributes:
-      name: what it is called here.
-      first_from_truth: the first prediction is replaced by the true box.
-      repeat_invalid: a prediction that is not finite or has no area is replaced by the one
-        before it.
-      absent_in_denominator: frames in which the target is absent count as misses; they are
-        left out altogether otherwise.
-      valid_truth: which true boxes a centre is compared with: those whose "center" is
-        positive, whose four numbers are "positive", or that are "finite".
-      invalid_truth: what the centre in a frame without a valid true box is: a "hit" at every
+      name: its name here.
+      first_from_truth: the first prediction is replaced by the ground truth.
+      repeat_invalid: a prediction that is not finite or has no area is replaced by the
+        previous one.
+      absent_in_denominator: frames without the target count as misses; otherwise they are
+        left out.
+      valid_truth: which ground-truth boxes are valid for centre errors: those whose "center"
+        is positive, whose four numbers are "positive", or that are "finite".
+      invalid_truth: precision in a frame without a valid ground-truth box: a "hit" at every
         threshold, a "miss", or the frame is "left out".
       invalid_truth_norm: the same for normalised precision.
     """
@@ -68,7 +68,7 @@ PYSOT = OpeConvention(
 OPE_CONVENTIONS = (
     PYSOT,
     # Source: HengLan/LaSOT_Evaluation_Toolkit, utils/calc_seq_err_robust.m and
-    # utils/eval_tracker.m, whose like OTB's and UAV123's toolkits have.
+    # utils/eval_tracker.m; OTB's and UAV123's toolkits do the same.
     OpeConvention(
         name="matlab",
         first_from_truth=True,
@@ -89,7 +89,7 @@ OPE_CONVENTIONS = (
         invalid_truth_norm="left out",
     ),
     # Source: visionml/pytracking, pytracking/analysis/extract_results.py (for UAV123 alone
-    # it counts a centre without a valid true box as a hit).
+    # it counts a centre without a valid ground-truth box as a hit).
     OpeConvention(
         name="pytracking",
         first_from_truth=True,
@@ -103,7 +103,7 @@ OPE_CONVENTIONS = (
 
 
 class Curves(NamedTuple):
-    """Share of frames that pass each threshold, of one sequence or averaged over several."""
+    """Fraction of frames that pass each threshold, of one sequence or averaged over several."""
 
     success: np.ndarray  # [21]
     precision: np.ndarray  # [51]
@@ -111,7 +111,7 @@ class Curves(NamedTuple):
 
 
 class OpeScores(NamedTuple):
-    """The three numbers of a table row."""
+    """The three scores of a tracker or a sequence."""
 
     success_auc: float
     precision_20px: float
@@ -119,10 +119,10 @@ class OpeScores(NamedTuple):
 
 
 def overlaps(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
-    """Intersection over union by frame, `[t]`, continuous areas.
+    """Intersection over union per frame, `[t]`, of continuous areas.
 
-    -1 where the true box has no width or height, so that such a frame never counts as a
-    success; 0 where the prediction is not finite.
+    -1 where the ground truth has no width or height, so that the frame is never a success; 0
+    where the prediction is not finite.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         iou = iou_xyxy(xywh_to_xyxy(gt_xywh), xywh_to_xyxy(predicted_xywh)).clip(0, 1)
@@ -130,17 +130,17 @@ def overlaps(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
 
 
 def center_errors(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
-    """Distance of the centres by frame, `[t]` pixels; a centre is x + (w - 1) / 2.
+    """Distance of the centres per frame, `[t]` pixels; a centre is x + (w - 1) / 2.
 
-    -1, a hit at every threshold, where a coordinate of the true centre is not positive: a
-    quirk of the reference, kept because published numbers contain it. NaN, never a hit,
-    where the prediction is not finite.
+    -1, a hit at every threshold, where a coordinate of the ground-truth centre is not
+    positive: a quirk of the reference, kept because published results contain it. NaN, never
+    a hit, where the prediction is not finite.
     """
     return _center_errors(gt_xywh, predicted_xywh, np.ones((len(gt_xywh), 2)))
 
 
 def norm_center_errors(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> np.ndarray:
-    """As `center_errors`, with x divided by the true width and y by the true height."""
+    """As `center_errors`, with x divided by the ground-truth width and y by the height."""
     return _center_errors(gt_xywh, predicted_xywh, gt_xywh[:, 2:] + 1e-16)
 
 
@@ -154,7 +154,7 @@ def _center_errors(gt_xywh, predicted_xywh, unit):
 
 
 def counted_frames(gt_xywh: np.ndarray) -> np.ndarray:
-    """Which frames have a true box to compare with, `[t]` bool: those that are finite."""
+    """Which frames have a finite ground-truth box, `[t]` bool."""
     return np.isfinite(gt_xywh).all(axis=1)
 
 
@@ -168,16 +168,16 @@ def curves(
     """The three curves of one sequence.
 
     Success is strict (overlap > threshold), precision is not (error <= threshold). `visible`
-    `[t]` bool is False where the target is absent. Raises `ValueError` when the lengths
+    `[t]` bool is False where the target is absent. Raises `InputError` when the lengths
     differ or no frame counts.
     """
     if len(gt_xywh) != len(predicted_xywh):
         raise InputError(
-            f"{len(predicted_xywh)} predicted boxes for {len(gt_xywh)} of ground truth"
+            f"expected {len(gt_xywh)} boxes, as in the ground truth, got {len(predicted_xywh)}"
         )
     gt, predicted, denominator = _counted(gt_xywh, predicted_xywh, visible, convention)
     if not denominator or not counted_frames(gt).any():
-        raise RefusedError("no frame has a true box to compare with")
+        raise RefusedError("no frame has a ground-truth box")
     overlap = overlaps(gt, predicted)
     errors, norm_errors = center_errors(gt, predicted), norm_center_errors(gt, predicted)
     if convention.valid_truth != "center":
@@ -198,12 +198,12 @@ def curves(
 
 
 def _count_within(values: np.ndarray, thresholds: np.ndarray, side: str) -> np.ndarray:
-    """How many values are below each threshold, or at it where `side` is "right"; no NaN is."""
+    """How many values are below each threshold, or equal if `side` is "right"; NaN never."""
     return np.searchsorted(np.sort(values[~np.isnan(values)]), thresholds, side)
 
 
 def _counted(gt, predicted, visible, convention):
-    """True and predicted boxes of the frames that are looked at, and how many count."""
+    """Ground truth and predictions of the frames considered, and the denominator."""
     predicted = predicted.copy()
     if convention.repeat_invalid:
         usable = np.isfinite(predicted).all(axis=1) & (predicted[:, 2:] > 0).all(axis=1)
@@ -231,12 +231,12 @@ def _plain_errors(gt, predicted, unit) -> np.ndarray:
 
 
 def mean_curves(of_sequences: Iterable[Curves]) -> Curves:
-    """The mean over sequences, each weighing the same whatever its length."""
+    """The mean over sequences, each of equal weight whatever its length."""
     return Curves(*(np.mean(parts, axis=0) for parts in zip(*of_sequences, strict=True)))
 
 
 def scores(of: Curves) -> OpeScores:
-    """The numbers that are reported: area under success, and two points of the others."""
+    """The reported scores: area under success, and one point of each precision curve."""
     return OpeScores(
         float(of.success.mean()),
         float(of.precision[PRECISION_REPORTED]),

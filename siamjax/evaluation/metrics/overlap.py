@@ -1,18 +1,18 @@
-"""VOT's overlap: both regions drawn as pixels, shared pixels over pixels of either.
+"""VOT's overlap: intersection over union of rasterised regions.
 
-Two conventions, by name. They agree on most pairs to a pixel's width of outline; everything
-in which they differ is here and in `count_pixels`.
+Two conventions, by name. On most pairs they agree to within a pixel of the outline; all
+differences are here and in `count_pixels`.
 
 `"pysot"`: the compiled toolkit that VOT2016 to VOT2019 are published with (PySOT's `region`,
 after VOT's TraX library). Coordinates are float32; a box becomes the polygon with corners at
-x and x + w; the mask spans the outward-rounded enclosing boxes, cut to 0..W and 0..H where
-the bounds are (W, H); corners relative to the mask are rounded to whole pixels, halves away
+x and x + w; the mask spans the outward-rounded enclosing boxes, clipped to 0..W and 0..H for
+bounds (W, H); corners relative to the mask are rounded to whole pixels, halves away
 from zero. The overlap is 0 where the enclosing boxes share no area or where one's area is
 under 1e-10 of the other's.
 
 `"vot-toolkit"`: the Python toolkit (package vot-toolkit). Coordinates are rounded in the
 frame, halves to even; a box covers w columns and h rows from its rounded corner; the mask is
-cut to 0..W-1 and 0..H-1; single rows and columns of pixels count.
+clipped to 0..W-1 and 0..H-1; single rows and columns of pixels count.
 
 Verified to the pixel on random pairs (rotated, crossed, thin, level, outside, cut, huge):
 against PySOT's region.c compiled with gcc, and against vot-toolkit 0.9.0.
@@ -28,7 +28,7 @@ from siamjax.evaluation.metrics.regions import Regions, box_corners
 
 Convention = Literal["pysot", "vot-toolkit"]
 
-# No picture is this tall; masks without bounds that are would only take time.
+# No image is this tall; without bounds such masks would take too long.
 _MAX_ROWS = 1_000_000
 _MIN_AREA_RATIO = 1e-10
 
@@ -43,9 +43,9 @@ def raster_overlap(
     """Overlap of n pairs of regions, `[n]` in 0..1.
 
     `bounds` is the frame's (width, height), one for all or `[n, 2]`; infinite where only the
-    frame's origin is known; None leaves regions whole. NaN where a region is a code or not
+    frame's origin is known; None for no clipping. NaN where a region is a code or not
     finite, and, by PySOT's convention, where neither region covers a pixel; 0 where a mask
-    without bounds would have more than a million rows. Raises `ValueError` for different
+    without bounds would have more than a million rows. Raises `InputError` for different
     lengths or an unknown convention.
     """
     if len(first) != len(second):
@@ -74,7 +74,7 @@ def _pysot(first: Regions, second: Regions, bounds) -> np.ndarray:
         end = [np.minimum(corner, bounds.astype(np.float32)) for corner in end]
     origin = np.minimum(*start)
     size = np.trunc(np.maximum(*end) - origin).astype(np.float64) + 1
-    # the reference multiplies and divides in float32, where such areas are not always exact
+    # the reference computes in float32, where such areas are not always exact
     area, other_area = ((e - s).prod(axis=1) for s, e in zip(start, end, strict=True))
     shared = (np.minimum(*end) - np.maximum(*start)).prod(axis=1)
     ratio = area.astype(np.float64) / other_area
@@ -102,7 +102,7 @@ def _vot_toolkit(first: Regions, second: Regions, bounds) -> np.ndarray:
         ends.append(np.where(is_box, drawn[:, 2], polygon.max(axis=1)))
         is_empty.append(is_box & (boxes[:, 2:] < 1))
     start, end = np.minimum(*starts), np.maximum(*ends)
-    # regions that share a single row or column are called equal, whatever they cover
+    # regions within a single row or column are considered equal, whatever they cover
     equal = (start >= end).any(axis=1)
     if bounds is not None:
         start, end = np.maximum(start, 0), np.minimum(end, bounds - 1)
@@ -118,7 +118,7 @@ def _vot_toolkit(first: Regions, second: Regions, bounds) -> np.ndarray:
 
 
 def _polygons(*among: Regions) -> list[np.ndarray]:
-    """The polygons of each, all with as many corners as the richest region needs."""
+    """The polygons of each, padded to the largest number of corners."""
     corners = max(4, *(int(regions.corner_count.max()) for regions in among))
     return [_repeat_corners(regions.polygons(), corners) for regions in among]
 
@@ -138,7 +138,7 @@ def _is_drawable(size: np.ndarray) -> np.ndarray:
 
 
 def _pixels(corners, regions, size, drawn, *, thin) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels that both cover and that either covers, for the pairs that are drawn."""
+    """Pixels of the intersection and of the union, for the pairs that are drawn."""
     first, second = (
         Polygons(of[drawn], such.corner_count[drawn])
         for of, such in zip(corners, regions, strict=True)

@@ -1,7 +1,7 @@
-"""Filling polygons row by row and counting the pixels that two of them share.
+"""Scanline polygon fill, and the number of pixels that two polygons share.
 
-The rules are those of VOT's scanline fill; all arithmetic is that of C's doubles, so that
-counts agree with compiled toolkits to the pixel. Vertices have whole coordinates, relative
+The rules are those of VOT's scanline fill, in double precision, so that counts agree with the
+compiled toolkits to the pixel. Vertices have whole coordinates, relative
 to the mask's first pixel; a row's crossings are truncated towards zero, sorted and filled in
 pairs, both ends included.
 """
@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Numbers that one step works on: small enough to stay in the processor's cache.
+# Array elements per step: few enough to stay in the CPU cache.
 _STEP = 1 << 15
-_OUTSIDE = float(1 << 40)  # where crossings that do not exist are put: beyond every mask
+_OUTSIDE = float(1 << 40)  # position of crossings that do not exist: beyond every mask
 
 
 class Polygons(NamedTuple):
     """n polygons of at most k corners."""
 
-    corners: np.ndarray  # [n, k, 2] whole numbers; those beyond the last repeat it
+    corners: np.ndarray  # [n, k, 2] integers; the last one is repeated as padding
     count: np.ndarray  # [n] how many corners each has
 
 
@@ -31,7 +31,7 @@ def count_pixels(first: Polygons, second: Polygons, width, height, *, thin: bool
     counts = np.zeros((3, len(width)))
     simple = _is_simple(first, thin) & _is_simple(second, thin)
     for fill, pairs in ((_fill_simple, simple), (_fill_any, ~simple)):
-        # by height, so that masks of similar height are worked on together
+        # sorted by height, so that masks of similar height share a step
         order = np.flatnonzero(pairs)
         order = order[np.argsort(height[order])]
         start = 0
@@ -45,7 +45,7 @@ def count_pixels(first: Polygons, second: Polygons, width, height, *, thin: bool
 
 
 def _end_of_step(heights, start, corners):
-    """Where a step from `start` ends, heights being sorted: at least one pair further."""
+    """The end of the step from `start`, at least one pair later; heights are sorted."""
     rows = max(1, _STEP // corners)
     most = heights[start : start + rows]
     fitting = np.searchsorted(most * np.arange(1, len(most) + 1), rows, side="right")
@@ -75,10 +75,10 @@ def _count(first, second, width, height, fill, thin):
 
 
 def _is_simple(polygons, thin):
-    """Which polygons fill one span in each row, from the first to the last crossing: `[n]`.
+    """Which polygons fill a single span per row, from the first to the last crossing: `[n]`.
 
-    Those whose outline goes down once and up once, with level edges only at the very top and
-    bottom; of these one each where level edges count as crossings.
+    These are y-monotone, with level edges only at the top and bottom; at most one each where
+    level edges count as crossings.
     """
     y = polygons.corners[:, :, 1]
     before = np.roll(y, 1, axis=1)
@@ -129,15 +129,15 @@ def _fill_any(polygons, rows, thin):
     corners = at.shape[1]
     shape = (len(at), corners - 1, len(rows))
     low, high = np.full(shape, _OUTSIDE), np.full(shape, -_OUTSIDE)
-    used = np.zeros(count.shape, bool)  # as the end of the span before
+    used = np.zeros(count.shape, bool)  # as the end of the previous span
     filled_to = np.full(count.shape, -_OUTSIDE)
     for i in range(corners - 1):
-        # of two equal crossings, a corner in the outline, the first is passed over
+        # of two equal crossings, a vertex of the outline, the first is skipped
         equal = at[:, i] == at[:, i + 1]
         if thin:
             equal &= i < count - 2
         fills = ~used & ~equal & (i + 1 < count)
-        # two spans may meet in a pixel, which counts once
+        # two spans may share a pixel, which counts once
         low[:, i] = np.where(fills, np.maximum(at[:, i], filled_to + 1), _OUTSIDE)
         high[:, i] = np.where(fills, at[:, i + 1], -_OUTSIDE)
         filled_to = np.maximum(filled_to, high[:, i])

@@ -1,7 +1,7 @@
-"""Regions as VOT has them: in each frame a code, a box, or a polygon.
+"""VOT's regions: in each frame a code, a box, or a polygon.
 
-Files and annotations give a frame one number (a code), four (x, y, w, h), or an even number
-from six on (the corners x1, y1, x2, y2, ...). Pixels are 0-based.
+A frame has one number (a code), four (x, y, w, h), or an even number of at least six (the
+corners x1, y1, x2, y2, ...). Pixels are 0-based.
 """
 
 import dataclasses
@@ -12,12 +12,12 @@ import numpy as np
 
 from siamjax.errors import RefusedError
 
-# What a single number says of a frame in a supervised result. Reference: VOT's file format.
+# Codes of frames in a supervised result. Reference: VOT's file format.
 SKIPPED, INITIALISED, FAILED = 0, 1, 2
 
 
 class RegionError(RefusedError):
-    """Numbers that are neither a code nor a box nor a polygon; the message says where."""
+    """Numbers that are no code, box or polygon; the message says where."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,9 +25,9 @@ class Regions:
     """The regions of `t` frames.
 
     Attributes:
-      values: [t, m] float64, m at least 8; a frame's numbers, then NaN.
-      count: [t] how many numbers a frame has: 1 for a code, 4 for a box, 6 or more, and
-        even, for a polygon.
+      values: [t, m] float64, m at least 8; each frame's numbers, padded with NaN.
+      count: [t] how many numbers a frame has: 1 for a code, 4 for a box, an even number of
+        at least 6 for a polygon.
     """
 
     values: np.ndarray
@@ -37,8 +37,7 @@ class Regions:
     def from_rows(cls, rows: Sequence[Sequence[float]]) -> "Regions":
         """One row of numbers for each frame.
 
-        Raises `RegionError` naming the first row (counted from 1) of another length than 1,
-        4 or an even number from 6 on.
+        Raises `RegionError` naming the first row (counted from 1) of another length.
         """
         count = np.fromiter(map(len, rows), np.int64, len(rows))
         wrong = ~((count == 1) | ((count >= 4) & (count % 2 == 0)))
@@ -97,13 +96,13 @@ class Regions:
         return (self.count == 1) & (self.values[:, 0] == code)
 
     def row(self, frame: int) -> np.ndarray:
-        """The numbers of one frame, as many as it has."""
+        """The numbers of one frame, without padding."""
         return self.values[frame, : self.count[frame]]
 
     def polygons(self) -> np.ndarray:
         """Corners `[t, k, 2]`; NaN where the frame has a code.
 
-        A box has its corners at x and x + w, y and y + h. A polygon of fewer corners than
+        A box has its corners at x and x + w, y and y + h. A polygon with fewer corners than
         others repeats its last one.
         """
         corners = self.values.reshape(len(self), -1, 2)
@@ -120,14 +119,14 @@ class Regions:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class VotSequence:
-    """One sequence of t frames as annotated.
+    """The annotation of one sequence of t frames.
 
     Attributes:
       name: unique in its challenge.
-      ground_truth: of the t frames; a code, or NaN, where the target is absent.
-      tags: attribute -> [t] bool; an attribute that is not annotated is missing.
-      frame_size: width and height, pixels; None where not known.
-      frame_paths: the images, which need not exist; empty where their names are unknown.
+      ground_truth: one region per frame; a code or NaN where the target is absent.
+      tags: [t] bool by attribute; attributes without annotation are missing.
+      frame_size: width and height, pixels; None if unknown.
+      frame_paths: the images, which need not exist; empty if their names are unknown.
     """
 
     name: str
@@ -143,9 +142,8 @@ class VotSequence:
 def box_corners(boxes_xywh: np.ndarray, *, to_last_pixel: bool = False) -> np.ndarray:
     """The corners of boxes `[..., 4]`, clockwise from the top left: `[..., 4, 2]`.
 
-    The far corners lie at x + w and y + h, as PySOT's overlap has them; with
-    `to_last_pixel` at x + w - 1 and y + h - 1, as its supervised run turns ground truth
-    into polygons.
+    The far corners lie at x + w and y + h, as in PySOT's overlap; with
+    `to_last_pixel` at x + w - 1 and y + h - 1, as in its supervised runs.
     """
     boxes_xywh = np.asarray(boxes_xywh, dtype=np.float64)
     x, y, w, h = np.moveaxis(boxes_xywh, -1, 0)
@@ -155,7 +153,7 @@ def box_corners(boxes_xywh: np.ndarray, *, to_last_pixel: bool = False) -> np.nd
 
 
 def enclosing_boxes(regions: Regions) -> np.ndarray:
-    """The upright box around each region, `[t, 4]` `_xywh`; NaN where none is finite."""
+    """The bounding box of each region, `[t, 4]` `_xywh`; NaN where it is not finite."""
     values = np.where(regions.is_finite[:, None], regions.values, np.nan)
     corners = Regions(values, regions.count).polygons()
     low, high = corners.min(axis=1), corners.max(axis=1)
@@ -177,12 +175,12 @@ def polygon_to_box(polygon: np.ndarray) -> np.ndarray:
 
 
 def initial_box(region: np.ndarray, *, as_polygon: bool = True) -> np.ndarray:
-    """The box that a tracker is given for a true region of 4 or 8 numbers, `_xywh` `[4]`.
+    """The box to initialise a tracker with, from a region of 4 or 8 numbers, `_xywh` `[4]`.
 
-    A box is made a polygon first (`box_corners` to the last pixel), as in PySOT's supervised
-    run; without `as_polygon` its centre is x + w / 2, as in its one-pass run. The centre of
-    what is returned is x + (w - 1) / 2. Raises `RegionError` for anything else, or where
-    the region has no area.
+    A box is converted to a polygon first (`box_corners` to the last pixel), as in PySOT's
+    supervised runs; without `as_polygon` its centre is x + w / 2, as in its one-pass runs.
+    The centre of the returned box is x + (w - 1) / 2. Raises `RegionError` for anything else,
+    and for a region without area.
     """
     region = np.asarray(region, dtype=np.float64).ravel()
     if region.size not in (4, 8) or not np.isfinite(region).all():

@@ -1,17 +1,17 @@
 """VOT's supervised measures: accuracy, robustness, expected average overlap. NumPy only.
 
-A supervised run is started from the truth, stopped where it no longer overlaps with it, and
-started again some frames later. Two conventions, by name:
+A supervised run is initialised from the ground truth, stopped where it no longer overlaps
+with it, and re-initialised some frames later. Two conventions, by name:
 
 `"pysot"`, the default: what VOT2016 to VOT2019 are published with. Accuracy is the mean over
-all frames of all sequences, repetitions averaged first; robustness is failures per hundred
-frames; the expected average overlap cuts sequences at `skip` frames after each failure, a
-failing piece running on to the next start, and averages curve indices low - 1 to high - 1.
-All repetitions count where there are as many as the protocol asks for, and else the first.
+all frames of all sequences, after averaging repetitions; robustness is failures per hundred
+frames; the expected average overlap splits sequences `skip` frames after each failure, a
+failed segment extending to the next start, and averages curve indices low - 1 to high - 1.
+All repetitions count if there are as many as the protocol asks for, otherwise the first.
 
-`"vot-toolkit"`: the Python toolkit. Accuracy and failures are means by sequence, weighted by
-its length; pieces run from each start up to its failure; the curve is as long as the longest
-piece, and indices low to high are averaged. All repetitions count.
+`"vot-toolkit"`: the Python toolkit. Accuracy and failures are means over sequences weighted
+by length; segments last from each start to its failure; the curve is as long as the longest
+segment, and indices low to high are averaged. All repetitions count.
 
 Verified: PySOT's against its own published code and values, vot-toolkit's against version
 0.9.0.
@@ -28,22 +28,22 @@ from siamjax.errors import InputError
 from siamjax.evaluation.metrics.overlap import Convention, raster_overlap
 from siamjax.evaluation.metrics.regions import FAILED, INITIALISED, Regions, VotSequence
 
-# The tag of frames that have none of the annotated attributes.
+# The tag of frames without any annotated attribute.
 UNTAGGED = "empty"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VotProtocol:
-    """A VOT challenge of supervised runs: a tracker that fails is started again.
+    """A VOT challenge of supervised runs: a tracker that fails is re-initialised.
 
     Attributes:
       name: the challenge.
-      aliases: challenges with the same constants.
-      eao_low: shortest sequence length that the expected average overlap averages over.
+      aliases: other challenges with the same constants.
+      eao_low: shortest sequence length in the expected average overlap.
       eao_high: longest such length.
-      burnin: frames from each start that accuracy leaves out.
-      skip: how many frames after a failure a tracker starts again.
-      repetitions: runs on each sequence of a tracker that is not deterministic.
+      burnin: frames after each start that accuracy ignores.
+      skip: frames from a failure to the next start.
+      repetitions: runs per sequence of a non-deterministic tracker.
       sensitivity: S of the reliability exp(-S failures / frames).
     """
 
@@ -66,11 +66,11 @@ VOT_PROTOCOLS = (
 
 
 class MeasuredRun(NamedTuple):
-    """One run of t frames, compared with the truth."""
+    """One run of t frames, compared with the ground truth."""
 
-    counted: np.ndarray  # [t] overlap in the frames that accuracy counts, else NaN
+    counted: np.ndarray  # [t] overlap in the frames that count for accuracy, else NaN
     overlap: np.ndarray  # [t] overlap in 0..1, 0 in frames without a region
-    starts: np.ndarray  # [i] frames where the tracker was started
+    starts: np.ndarray  # [i] frames where the tracker was initialised
     failures: np.ndarray  # [f] frames where it failed
 
 
@@ -79,9 +79,9 @@ class MeasuredSequence:
     """The runs of one tracker on one sequence of t frames.
 
     Attributes:
-      runs: one for each repetition that counts.
+      runs: one per repetition that counts.
       frames: t.
-      tags: attribute -> [t] bool.
+      tags: [t] bool by attribute.
     """
 
     runs: list[MeasuredRun]
@@ -98,7 +98,7 @@ class MeasuredSequence:
 
 
 class Scores(NamedTuple):
-    """The numbers of a table row; NaN where nothing defines one."""
+    """The scores of a tracker or a sequence; NaN where undefined."""
 
     accuracy: float
     robustness: float
@@ -107,15 +107,15 @@ class Scores(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SupervisedScores:
-    """One tracker on one challenge.
+    """The scores of one tracker on one challenge.
 
     Attributes:
-      overall: over all sequences that have results.
+      overall: over all sequences with results.
       eao: expected average overlap.
-      eao_curve: [l] expected overlap by sequence length; index 0 is the frame of the start.
-      sequences: name -> its own numbers.
-      attributes: tag -> the numbers over frames with it, and the expected average overlap
-        with each piece weighing as much as the share of its frames that have the tag.
+      eao_curve: [l] expected overlap by sequence length; index 0 is the initialisation.
+      sequences: scores by sequence name.
+      attributes: by tag, the scores over frames with it, and the expected average overlap
+        where each segment is weighted by the fraction of its frames with the tag.
     """
 
     overall: Scores
@@ -132,10 +132,10 @@ def score_supervised(
     *,
     convention: Convention = "pysot",
 ) -> SupervisedScores:
-    """Scores the runs of one tracker, sequence name -> one for each repetition.
+    """Scores the runs of one tracker; `runs` by sequence name, one per repetition.
 
-    Sequences without runs count for nothing: whoever read the results names them. Raises
-    `ValueError` when there is no run at all, or one is not as long as its sequence.
+    Sequences without runs are ignored; the reader of the results reports them. Raises
+    `ValueError` when there is no run, or a run differs in length from its sequence.
     """
     measured = {
         sequence.name: measure(sequence, runs[sequence.name], protocol, convention)
@@ -170,10 +170,10 @@ def measure(
     protocol: VotProtocol,
     convention: Convention = "pysot",
 ) -> MeasuredSequence:
-    """Compares the runs that count with the truth.
+    """Compares the runs that count with the ground truth.
 
-    Without a frame size regions are cut at the frame's first row and column only. Raises
-    `ValueError` where a run is not as long as the sequence.
+    Without a frame size, regions are clipped at the frame's first row and column only. Raises
+    `InputError` if a run differs in length from the sequence.
     """
     if convention == "pysot" and len(runs) != protocol.repetitions:
         runs = runs[:1]
@@ -188,7 +188,7 @@ def _measure_run(run, sequence, protocol, convention) -> MeasuredRun:
     truth = sequence.ground_truth
     size = np.array(sequence.frame_size or (np.inf, np.inf), dtype=np.float64)
     overlap = raster_overlap(run, truth, size, convention=convention)
-    # a region that is not finite is a miss; a frame without a true one says nothing
+    # a region that is not finite is a miss; a frame without ground truth does not count
     overlap[run.is_region & ~run.is_finite & truth.is_finite] = 0
     starts = np.flatnonzero(run.has_code(INITIALISED))
     counted = overlap.copy()
@@ -201,9 +201,9 @@ def _measure_run(run, sequence, protocol, convention) -> MeasuredRun:
 
 
 def _cut_closer(overlap, run, truth, size) -> None:
-    """Recomputes, with bounds a pixel smaller, the overlaps that they may change.
+    """Recomputes, with bounds one pixel smaller, the overlaps that this may change.
 
-    PySOT cuts at (W, H) for accuracy and at (W - 1, H - 1) for the expected overlap.
+    PySOT clips at (W, H) for accuracy and at (W - 1, H - 1) for the expected overlap.
     """
     reach = np.maximum(run.polygons().max(axis=1), truth.polygons().max(axis=1))
     changed = ~np.isnan(overlap) & (reach > size - 1).any(axis=1)
@@ -245,22 +245,22 @@ def _toolkit_scores(measured, tag) -> Scores:
 
 
 def _mean(values, axis=None) -> np.ndarray:
-    """The mean of what is not NaN; NaN, without a warning, where nothing is left."""
+    """`nanmean` without a warning where all values are NaN."""
     values = np.asarray(values)
     count = (~np.isnan(values)).sum(axis=axis)
     return np.where(count > 0, np.nansum(values, axis=axis) / np.maximum(count, 1), np.nan)
 
 
 def reliability(lost_number: float, frames: int, sensitivity: float) -> float:
-    """The share of runs that survive `sensitivity` frames, for accuracy-robustness plots."""
+    """The fraction of runs that survive `sensitivity` frames, for accuracy-robustness plots."""
     return float(np.exp(-sensitivity * lost_number / frames))
 
 
 class Piece(NamedTuple):
-    """A stretch of a run from a start on."""
+    """A segment of a run from an initialisation on."""
 
-    overlap: np.ndarray  # [l], the frame of the start first
-    runs_on: bool  # it ended in a failure: after its end the overlap is 0
+    overlap: np.ndarray  # [l], starting with the initialisation
+    runs_on: bool  # it ended in a failure: the overlap is 0 after its end
     weight: float
 
 
@@ -272,9 +272,9 @@ def eao_curve(
 ) -> np.ndarray:
     """Expected overlap by sequence length, `[l]`.
 
-    Element i is the mean, over the pieces that reach so far, of their mean overlap in the
-    frames 1 to i after their start; NaN where the pieces weigh nothing. Element 0 is the
-    start itself: 1 by PySOT's convention and 0 by vot-toolkit's.
+    Element i is the mean, over the segments that reach it, of their mean overlap in frames 1
+    to i after their start; NaN where their total weight is 0. Element 0 is the initialisation:
+    1 in PySOT's convention and 0 in vot-toolkit's.
     """
     cut = _pysot_pieces if convention == "pysot" else _toolkit_pieces
     pieces = [
@@ -311,7 +311,7 @@ def _pysot_pieces(run: MeasuredRun, tagged: np.ndarray, skip: int):
 
 
 def _toolkit_pieces(run: MeasuredRun, tagged: np.ndarray, skip: int):
-    del skip  # its pieces start where the tracker did
+    del skip  # its segments start where the tracker did
     ends = [*run.failures, len(tagged)]
     for i, (start, end) in enumerate(zip(run.starts, ends, strict=False)):
         weight = tagged[start:end].mean() if end > start else 0.0
@@ -321,7 +321,7 @@ def _toolkit_pieces(run: MeasuredRun, tagged: np.ndarray, skip: int):
 def expected_average(
     curve: np.ndarray, protocol: VotProtocol, convention: Convention = "pysot"
 ) -> float:
-    """The mean of the curve over the protocol's range of lengths; NaN where it has none."""
+    """The mean of the curve over the protocol's range of lengths; NaN if it is shorter."""
     later = int(convention == "vot-toolkit")
     within = curve[protocol.eao_low - 1 + later : protocol.eao_high + later]
     return float(_mean(within))

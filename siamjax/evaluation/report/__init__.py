@@ -1,1 +1,1 @@
-"""Scores as tables, plots and a page."""
+"""Reports of scores: tables, plots and an HTML page."""

@@ -1,8 +1,8 @@
-"""The report folder: `index.html`, which needs nothing beside itself, `summary.json`, and the
-table for a paper, `table.md` and `table.tex`."""
+"""The report folder: a self-contained `index.html`, `summary.json`, `table.md`, `table.tex`."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -29,17 +29,19 @@ from siamjax.evaluation.report.tables import (
 from siamjax.evaluation.scoring import TrackerScores, summary
 from siamjax.files import write_whole
 
-# Frames are embedded for at most this many sequences, the worst ones: about 100 kB each.
+# Frames are embedded for at most this many sequences, the worst: about 100 kB each.
 SEQUENCES_WITH_FRAMES = 80
-# Points of the line that shows overlap over time.
+# Points of the line of overlap over time.
 LINE_POINTS = 200
 
-_ONE_PASS = "One-pass evaluation: each tracker gets the first box and is never helped again."
+_ONE_PASS = (
+    "One-pass evaluation: each tracker is initialised in the first frame and never again."
+)
 _HOW = {
     "one-pass": _ONE_PASS,
-    "repeated": f"{_ONE_PASS} Every frame weighs the same.",
-    "supervised": "Supervised: a tracker that loses the target is started again.",
-    "long-term": "Long-term: the target may leave the picture, and each box has a confidence.",
+    "repeated": f"{_ONE_PASS} Every frame has the same weight.",
+    "supervised": "Supervised: a tracker that loses the target is re-initialised.",
+    "long-term": "Long-term: the target may leave the view, and each box has a confidence.",
 }
 
 
@@ -53,11 +55,11 @@ def write_report(
 ) -> Path:
     """Writes the report and returns the path of its `index.html`.
 
-    The first tracker is the one that the report is about: sequences are sorted by its
-    scores, worst first, others are compared with it, and its worst moments are shown where
-    `sequences` has the frames. `summary.json` is what `siamjax score --json` prints, and of
-    each tracker `attributes`, `frames` and `fps` as well. `problems` are those of the
-    benchmark folder. Raises `OSError` when a file cannot be written.
+    The report is about the first tracker: sequences are sorted by its scores, worst first,
+    the others are compared with it, and its worst frames are shown if `sequences` has them.
+    `summary.json` is the output of `siamjax score --json` with `attributes`, `frames` and
+    `fps` of each tracker added. `problems` are those of the benchmark folder. Raises `OSError`
+    if a file cannot be written.
     """
     folder = Path(folder)
     content = summary(benchmark.name, trackers, problems)
@@ -76,14 +78,8 @@ def write_report(
     colors = {tracker.name: color_of(i) for i, tracker in enumerate(scored)}
     protocol = find_vot_protocol(benchmark.challenge)
     keys = columns([t.overall for t in scored])
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.j2").render(
+    page = render_template(
+        Path(__file__).with_name("page.html.j2"),
         title=title,
         benchmark=benchmark.name,
         how=_HOW[benchmark.experiment],
@@ -114,8 +110,20 @@ def write_report(
     return folder / "index.html"
 
 
+def render_template(file: Path, **values: Any) -> str:
+    """The HTML of a Jinja template; text is escaped, and an undefined name is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(file.parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(file.name).render(**values)
+
+
 def _attributes(trackers: list[TrackerScores]) -> list[dict]:
-    """One row an attribute: the leading number of each tracker."""
+    """One row per attribute: the leading score of each tracker."""
     leading = leading_key(trackers)
     names = dict.fromkeys(name for t in trackers for name in t.attributes)
     rows = []
@@ -128,7 +136,7 @@ def _attributes(trackers: list[TrackerScores]) -> list[dict]:
 
 
 def _row(name: str, trackers: list[TrackerScores]) -> dict:
-    """One sequence: every tracker's numbers, and how far its first is from the main one's."""
+    """The row of a sequence: all trackers' scores, and differences from the main tracker."""
     rows = [t.sequences.get(name) for t in trackers]
     present = [row for row in rows if row]
     key = next(iter(columns(present)), "")
@@ -171,7 +179,7 @@ def _polyline(gt_xywh: np.ndarray, predicted_xywh: np.ndarray) -> str:
     overlap = overlaps(gt_xywh, predicted_xywh)
     overlap = np.where(np.isfinite(overlap), overlap, 0).clip(0)
     shown = np.flatnonzero(counted_frames(gt_xywh))
-    # the lowest of each group, so that no failure is smoothed away
+    # the minimum of each group, so that failures stay visible
     groups = np.array_split(shown, min(LINE_POINTS, len(shown)))
     last = max(len(overlap) - 1, 1)
     return " ".join(

@@ -21,20 +21,20 @@ from siamjax.evaluation.metrics.vot import VotProtocol, reliability
 from siamjax.evaluation.report.tables import HEADINGS
 from siamjax.evaluation.scoring import TrackerScores
 
-# One colour a tracker, here and on the frames; green is the ground truth's alone.
+# One colour per tracker, in plots and on frames; green is reserved for ground truth.
 COLORS = ("#1c6dd0", "#d9480f", "#8a3fb3", "#b7791f", "#0c7c86", "#c2255c", "#5c677d")
-_LONGEST_LABEL = 48  # characters of a tracker's name and number in a legend
+_LONGEST_LABEL = 48  # characters of a legend entry
 LINES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP*X"
 
 
 def color_of(index: int) -> str:
-    """The colour of the tracker with this place in the list."""
+    """The colour of the tracker with this index."""
     return COLORS[index % len(COLORS)]
 
 
 def plots_of(trackers: list[TrackerScores], protocol: VotProtocol | None) -> list[str]:
-    """Every plot that the trackers' scores have numbers for."""
+    """All plots that the trackers' scores allow."""
     curves = {name for tracker in trackers for name in tracker.curves}
     made = []
     if "success" in curves:
@@ -51,7 +51,7 @@ def plots_of(trackers: list[TrackerScores], protocol: VotProtocol | None) -> lis
 
 
 def success_plot(trackers: list[TrackerScores]) -> str:
-    """Share of frames by overlap threshold; the legend gives the area under each curve."""
+    """Fraction of frames by overlap threshold; the legend has the area under each curve."""
 
     def thresholds(curve):
         is_got10k = len(curve) == len(got10k.THRESHOLDS)
@@ -62,7 +62,7 @@ def success_plot(trackers: list[TrackerScores]) -> str:
 
 
 def precision_plot(trackers: list[TrackerScores]) -> str:
-    """Share of frames by centre error; the legend gives the value at 20 pixels."""
+    """Fraction of frames by centre error; the legend has the value at 20 pixels."""
     lines = _lines(trackers, "precision", ("precision_20px",), lambda _: PRECISION_THRESHOLDS)
     return _plot(
         "precision",
@@ -74,7 +74,7 @@ def precision_plot(trackers: list[TrackerScores]) -> str:
 
 
 def norm_precision_plot(trackers: list[TrackerScores]) -> str:
-    """The same with errors in widths and heights; the legend gives the value at 0.20."""
+    """The same with errors relative to the target size; the legend has the value at 0.20."""
     lines = _lines(
         trackers, "norm_precision", ("norm_precision",), lambda _: NORM_PRECISION_THRESHOLDS
     )
@@ -88,7 +88,7 @@ def norm_precision_plot(trackers: list[TrackerScores]) -> str:
 
 
 def eao_plot(trackers: list[TrackerScores], protocol: VotProtocol) -> str:
-    """Expected overlap by sequence length; shaded are the lengths that the score averages."""
+    """Expected overlap by sequence length; the range that EAO averages is shaded."""
     lines = _lines(trackers, "eao", ("eao",), lambda curve: np.arange(len(curve)))
     return _plot(
         "expected overlap",
@@ -102,7 +102,7 @@ def eao_plot(trackers: list[TrackerScores], protocol: VotProtocol) -> str:
 
 
 def accuracy_robustness_plot(trackers: list[TrackerScores], protocol: VotProtocol) -> str:
-    """Accuracy over the share of runs that survive some frames; best is the upper right."""
+    """Accuracy over reliability; the best is at the upper right."""
     points = [
         (
             index,
@@ -118,7 +118,7 @@ def accuracy_robustness_plot(trackers: list[TrackerScores], protocol: VotProtoco
 
 
 def precision_recall_plot(trackers: list[TrackerScores]) -> str:
-    """Long-term precision over recall; the legend gives the best F-score."""
+    """Long-term precision over recall; the legend has the best F-score."""
     lines = [
         (i, _legend(t, ("lt_f_score",)), t.curves["lt_recall"], t.curves["lt_precision"])
         for i, t in enumerate(trackers)
@@ -128,7 +128,7 @@ def precision_recall_plot(trackers: list[TrackerScores]) -> str:
 
 
 def speed_plot(trackers: list[TrackerScores]) -> str:
-    """The leading number over speed, for the trackers whose times were kept."""
+    """The leading score over speed, for the trackers with recorded times."""
     leading = leading_key(trackers)
     points = [
         (index, t.name, t.fps, t.overall[leading])
@@ -138,14 +138,14 @@ def speed_plot(trackers: list[TrackerScores]) -> str:
     return _plot(
         HEADINGS.get(leading, "score"),
         points,
-        x_label="speed, frames a second",
+        x_label="speed, frames per second",
         decorate=_speeds,
         name="speed",
     )
 
 
 def _speeds(axes) -> None:
-    """A logarithmic axis with 1, 2 and 5 of each power of ten, written out."""
+    """A logarithmic axis with ticks at 1, 2 and 5 times powers of ten."""
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
@@ -153,7 +153,7 @@ def _speeds(axes) -> None:
 
 
 def leading_key(trackers: list[TrackerScores]) -> str:
-    """The key that trackers are ranked by, empty where none has a score."""
+    """The key that trackers are ranked by; empty if none has a score."""
     keys = {key for tracker in trackers for key in tracker.overall}
     return next((key for key in HEADINGS if key in keys), "")
 
@@ -172,13 +172,13 @@ def _legend(tracker: TrackerScores, keys) -> str:
 
 
 def _plain(label: str) -> str:
-    """A label that Matplotlib takes for neither mathematics nor a line to be left out."""
+    """A label that Matplotlib neither parses as mathematics nor hides."""
     label = label if len(label) <= _LONGEST_LABEL else f"{label[:36]} … {label[-8:]}"
     return label.replace("$", r"\$").replace("_", " _", label.startswith("_"))
 
 
 def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") -> str:
-    """Lines where a series has arrays, points where it has numbers; and its tracker's place."""
+    """A plot of series (tracker index, label, x, y): lines for arrays, points for scalars."""
 
     def draw(axes) -> None:
         if decorate is not None:
@@ -201,7 +201,7 @@ def _plot(y_label, series, *, x_label, x_limits=None, decorate=None, name="") ->
 
 def draw_plot(draw: Callable[[Axes], None], name: str) -> str:
     """The SVG element of what `draw` puts on axes; `name` is unique in a page."""
-    # A figure of its own, without pyplot: no global state and no display.
+    # A Figure without pyplot: no global state and no display.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure = Figure(figsize=(5.4, 3.9), layout="constrained")
         FigureCanvasSVG(figure)
@@ -215,7 +215,7 @@ def draw_plot(draw: Callable[[Axes], None], name: str) -> str:
 
 
 def _inline(svg: str, name: str) -> str:
-    """The element alone, without prologue and addresses, its ids unique in the page."""
+    """The SVG element without prologue and namespaces, with ids unique in the page."""
     prefix = name.replace(" ", "-")
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

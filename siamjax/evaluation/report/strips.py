@@ -1,4 +1,4 @@
-"""Strips of frames with true and predicted boxes, worst moments first."""
+"""Strips of a sequence's worst frames, with ground-truth and predicted boxes."""
 
 import base64
 import dataclasses
@@ -11,7 +11,7 @@ from siamjax.evaluation.metrics.ope import counted_frames, overlaps
 from siamjax.images import ImageError
 
 FRAMES = 5  # in a strip
-WIDTH = 330  # of a thumbnail, pixels; the page shows it smaller, for sharp screens
+WIDTH = 330  # of a thumbnail, pixels; displayed smaller, for high-density screens
 MAX_HEIGHT = 420
 JPEG_QUALITY = 65
 TRUE_COLOR = "#2bd14f"
@@ -27,11 +27,11 @@ class Moment:
 
 
 def worst_moments(overlap: np.ndarray, counted: np.ndarray, count: int = FRAMES) -> list[int]:
-    """Indices of the frames to show, lowest overlap first, never near each other.
+    """Indices of the frames to show, lowest overlap first, spread over the sequence.
 
     `overlap` `[t]`, `counted` `[t]` bool. The first frame, where the box is given, and
-    frames that do not count are left out; two frames lie at least t / (2 count) apart, so
-    that one long failure does not fill the strip.
+    frames that do not count are left out; frames are at least t / (2 count) apart, so that
+    one long failure does not fill the strip.
     """
     order = [i for i in np.argsort(overlap, kind="stable") if counted[i] and i > 0]
     apart = len(overlap) / (2 * count)
@@ -43,15 +43,15 @@ def worst_moments(overlap: np.ndarray, counted: np.ndarray, count: int = FRAMES)
 
 
 def strip(sequence: Sequence, predicted: list[tuple[np.ndarray, str]]) -> list[Moment]:
-    """The worst moments of the first of several trackers, with everybody's boxes drawn.
+    """The worst frames of the first of several trackers, with the boxes of all drawn.
 
-    `predicted` holds boxes `[t, 4]` 0-based and a colour `#rrggbb` for each tracker. Frames
-    that cannot be read are left out.
+    `predicted` holds boxes `[t, 4]` 0-based and a colour `#rrggbb` per tracker. Unreadable
+    frames are left out.
     """
     overlap = overlaps(sequence.gt_xywh, predicted[0][0])
     moments = []
     counted = counted_frames(sequence.gt_xywh)
-    # frames in which VOT's runs have no box, unless there is nothing else
+    # leave out frames without a box in VOT's runs, unless there are no others
     has_box = np.isfinite(predicted[0][0]).all(axis=1)
     counted &= has_box | ~has_box.any()
     for index in worst_moments(overlap, counted):
@@ -78,7 +78,7 @@ def _draw(frame: np.ndarray, boxes: list[tuple[np.ndarray, str, int]]) -> str:
     for box, color, thickness in boxes:
         if not np.isfinite(box).all():
             continue
-        # drawing takes 32-bit integers; far outside is outside all the same
+        # OpenCV draws with 32-bit integers; clipping far outside changes nothing
         corners = np.clip(np.array([*box[:2], *(box[:2] + box[2:])]) * scale, -1e4, 1e4)
         x0, y0, x1, y1 = corners.round().astype(int).tolist()
         bgr = tuple(int(color[i : i + 2], 16) for i in (5, 3, 1))

@@ -1,4 +1,4 @@
-"""Scores as tables: for a terminal, in Markdown and in LaTeX."""
+"""Tables of scores: plain text, Markdown and LaTeX."""
 
 from math import nan
 
@@ -6,8 +6,7 @@ from siamjax.evaluation.problems import Problem
 from siamjax.evaluation.scoring import Scores, TrackerScores
 from siamjax.files import printable
 
-# What a key is called in a heading, and how it is written; the first that a tracker has
-# decides its rank.
+# Column headings by key, in order; the first score that a tracker has ranks it.
 HEADINGS = {
     "eao": "EAO",
     "success_auc": "success AUC",
@@ -24,17 +23,17 @@ HEADINGS = {
     "lt_precision": "precision",
     "lt_recall": "recall",
 }
-NAMED = 5  # of the sequences that are missing
+NAMED = 5  # missing sequences that are listed
 LOWER_IS_BETTER = frozenset({"robustness", "lost_number"})
 
 
 def columns(rows: list[Scores]) -> list[str]:
-    """The keys that any of the rows has, in the order of a table."""
+    """The keys that any of the rows has, in table order."""
     return [key for key in HEADINGS if any(key in row for row in rows)]
 
 
 def quality(scores: Scores) -> tuple[float, ...]:
-    """Sorting key by which better scores are larger; of VOT's sequences the fewest failures."""
+    """Sorting key, larger for better scores; VOT's sequences are ordered by failures."""
     if "eao" not in scores and "lost_number" in scores:
         return (-scores["lost_number"], scores.get("accuracy", 0.0))
     leading = next((scores[key] for key in HEADINGS if key in scores), float("-inf"))
@@ -42,7 +41,7 @@ def quality(scores: Scores) -> tuple[float, ...]:
 
 
 def ranked(trackers: list[TrackerScores]) -> list[TrackerScores]:
-    """The best tracker first; after them those with sequences missing, then without a score."""
+    """Best first; then trackers with missing sequences, then those without a score."""
 
     def key(tracker: TrackerScores):
         return bool(tracker.overall), -len(tracker.missing), quality(tracker.overall)
@@ -51,7 +50,7 @@ def ranked(trackers: list[TrackerScores]) -> list[TrackerScores]:
 
 
 def comparable(trackers: list[TrackerScores]) -> list[TrackerScores]:
-    """Those with a score and the fewest sequences missing, of which one is the best."""
+    """The trackers with a score and the fewest missing sequences: only these can be best."""
     scored = [t for t in trackers if t.overall]
     fewest = min((len(t.missing) for t in scored), default=0)
     return [t for t in scored if len(t.missing) == fewest]
@@ -66,14 +65,14 @@ def best_of(rows: list[Scores]) -> Scores:
 
 
 def number(key: str, value: float | None) -> str:
-    """One cell; a dash where there is nothing."""
+    """The text of one cell; a dash for no value."""
     if value is None:
         return "-"
     return f"{value:.0f}" if key == "lost_number" and value == int(value) else f"{value:.3f}"
 
 
 def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
-    """The overall numbers as an aligned table, the best tracker first, then every problem."""
+    """The overall scores as an aligned table, best tracker first, followed by all problems."""
     lines = [f"problem: {problem}" for problem in problems]
     lines += [f"problem: {t.name}: {problem}" for t in trackers for problem in t.problems]
     header, *rows = _cells(trackers)
@@ -92,7 +91,7 @@ def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
 
 
 def missing_note(tracker: TrackerScores) -> str:
-    """What the overall numbers of a tracker leave out, in words; empty where it is nothing."""
+    """A note on the sequences missing from a tracker's overall scores; empty if none is."""
     if not tracker.missing:
         return ""
     shown = ", ".join(map(printable, tracker.missing[:NAMED]))
@@ -114,14 +113,14 @@ def _cells(trackers: list[TrackerScores]) -> list[list[str]]:
 
 
 def as_markdown(trackers: list[TrackerScores]) -> str:
-    """The overall numbers as a Markdown table, the best of each column in bold."""
+    """The overall scores as a Markdown table, the best of each column in bold."""
     header, *rows = _with_best(trackers, "**{}**", lambda text: text.replace("|", "\\|"))
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
 
 
 def as_latex(trackers: list[TrackerScores]) -> str:
-    """The overall numbers as a LaTeX tabular (package booktabs), the best in bold."""
+    """The overall scores as a LaTeX tabular (package booktabs), the best in bold."""
     header, *rows = _with_best(trackers, "\\textbf{{{}}}", escape_latex)
     lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule"]
     lines += [" & ".join(header) + " \\\\", "\\midrule"]
@@ -130,7 +129,7 @@ def as_latex(trackers: list[TrackerScores]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """The text with what LaTeX would take for commands escaped."""
+    """The text with LaTeX's special characters escaped."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {character: f"\\{character}" for character in "&%$#_{}"}
     return "".join(special.get(character, character) for character in text)

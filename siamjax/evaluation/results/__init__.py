@@ -1,1 +1,1 @@
-"""Result files: read, written, packed and shared among processes."""
+"""Result files: reading, writing, packing, and claims of processes that share a folder."""

@@ -1,7 +1,7 @@
-"""Who works on what, when several processes share one evaluation of a folder.
+"""Claims of sequences by processes that share one evaluation.
 
-A claim is a file that only one process can create. Its time of change is a heartbeat: the
-claim of a process that has ended, or has not been heard of for a while, may be taken over.
+A claim is a file that only one process can create. Its modification time is a heartbeat: the
+claim of a process that has ended, or has not sent a heartbeat for a while, may be taken over.
 """
 
 import json
@@ -11,38 +11,40 @@ import time
 import uuid
 from pathlib import Path
 
-# Claims of another machine without a heartbeat for so long are taken over.
+from siamjax.files import is_running
+
+# Claims without a heartbeat for this long are taken over.
 STALE_SECONDS = 300.0
 _BEAT_SECONDS = 5.0
-_TOKEN = uuid.uuid4().hex  # tells this process from an earlier one with the same number
+_TOKEN = uuid.uuid4().hex  # tells this process from an earlier one with the same id
 
 
 class Claim:
-    """The right to work on one thing, held until it is released."""
+    """The exclusive right to a piece of work, until it is released."""
 
     def __init__(self, file: Path):
         self._file = file
         self._beaten = time.monotonic()
 
     def beat(self) -> None:
-        """Says that the work goes on; cheap enough for every frame."""
+        """Sends a heartbeat; cheap enough for every frame."""
         now = time.monotonic()
         if now - self._beaten > _BEAT_SECONDS:
             self._beaten = now
             try:
                 os.utime(self._file)
             except OSError:
-                pass  # taken over meanwhile: both write the same result, each of them whole
+                pass  # taken over meanwhile: both write the same result atomically
 
     def release(self) -> None:
-        """Gives the claim back."""
+        """Releases the claim."""
         self._file.unlink(missing_ok=True)
 
 
 def claim(folder: Path, name: str, stale_seconds: float = STALE_SECONDS) -> Claim | None:
-    """Claims `name` in a folder of claims, or None where another process works on it.
+    """Claims `name` in a folder of claims; None if another process works on it.
 
-    Raises `OSError` when the folder cannot be written.
+    Raises `OSError` if the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
@@ -50,7 +52,7 @@ def claim(folder: Path, name: str, stale_seconds: float = STALE_SECONDS) -> Clai
         return Claim(file)
     if not _is_stale(file, stale_seconds):
         return None
-    # of several that see a stale claim, the one that creates this file replaces it
+    # of several processes that see a stale claim, the one that creates this file replaces it
     takeover = folder / f"{name}.takeover"
     if not _create(takeover):
         if _age(takeover) > stale_seconds:
@@ -95,10 +97,4 @@ def _is_stale(file: Path, stale_seconds: float) -> bool:
         return False
     if process == os.getpid():
         return token != _TOKEN
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass  # somebody else's, alive
-    return False
+    return not is_running(process)

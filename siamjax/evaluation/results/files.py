@@ -1,18 +1,19 @@
-"""Result files, written in each toolkit's own form and safe to stop and to come back to.
+"""Result files in each toolkit's own format, written so that an evaluation can resume.
 
-    <root>/<tracker>/<sequence>.txt                           one-pass: x,y,w,h a line
-    <root>/<tracker>/times/<sequence>_time.txt                seconds a line
-    <root>/<tracker>/<sequence>/<sequence>_001.txt            GOT-10k, one a repetition
-    <root>/<tracker>/<sequence>/<sequence>_time.txt           and a column for each
-    <root>/<tracker>/baseline/<sequence>/<sequence>_001.txt   VOT, see `vot_results`; also
+    <root>/<tracker>/<sequence>.txt                           one-pass: x,y,w,h per line
+    <root>/<tracker>/times/<sequence>_time.txt                seconds per line
+    <root>/<tracker>/<sequence>/<sequence>_001.txt            GOT-10k, one per repetition
+    <root>/<tracker>/<sequence>/<sequence>_time.txt           one column per repetition
+    <root>/<tracker>/baseline/<sequence>/<sequence>_001.txt   VOT, see `results/vot.py`; also
                                                               realtime/ and longterm/
-    <root>/<tracker>/problems/<sequence>.txt                  what went wrong, where it did
-    <root>/<tracker>/tracker.json                             which tracker made them
+    <root>/<tracker>/problems/<sequence>.txt                  problems, if any
+    <root>/<tracker>/tracker.json                             fingerprint of the tracker
 
-Names of trackers and sequences become those of files as `files.file_name` has them.
+Names of trackers and sequences become file names by `files.file_name`.
 
 Boxes are in the benchmark's index base; the first line of a one-pass result is the box that
-the tracker was given, as in PySOT's files. A time is nan where nothing was tracked.
+the tracker was initialised with, as in PySOT's files. A time is nan where the tracker did not
+run.
 """
 
 import hashlib
@@ -49,33 +50,35 @@ _OWN_FOLDERS = (SUPERVISED, LONG_TERM, REAL_TIME, "unsupervised")
 
 
 class StaleResultsError(InputError):
-    """A results folder was filled by another tracker."""
+    """A results folder holds results of another tracker."""
 
 
 class ResultsError(InputError):
-    """There are no results where they were looked for."""
+    """There are no usable results."""
 
 
 class Run(NamedTuple):
-    """One tracker on one sequence of t frames."""
+    """The run of a tracker on one sequence of t frames."""
 
-    boxes_xywh: np.ndarray  # [t, 4] 0-based pixels; the first is the box given
-    seconds: np.ndarray  # [t]; NaN where the tracker did not see the frame
+    boxes_xywh: np.ndarray  # [t, 4] 0-based pixels; the first is the initial box
+    seconds: np.ndarray  # [t]; NaN where the tracker did not run
     problems: list[str]
     scores: np.ndarray | None = None  # [t] confidence
-    codes: np.ndarray | None = None  # [t] what a supervised run notes; -1 for a region
-    regions: list[np.ndarray | None] | None = None  # then, a box [4] or corners [8]
+    codes: np.ndarray | None = None  # [t] codes of a supervised run; -1 for a region
+    regions: list[np.ndarray | None] | None = (
+        None  # where the code is -1: a box [4] or corners [8]
+    )
 
 
 def fingerprint(config: Config, variables: dict[str, Any], version: str) -> dict[str, Any]:
-    """Everything that decides a tracker's boxes, as JSON-ready values.
+    """Everything that determines a tracker's boxes, as JSON-ready values.
 
-    The model's and the tracker's settings, the package's version and a digest of the
-    variables (a tree of arrays), so that the same weights are the same tracker from
-    wherever they were read.
+    These are the model's and tracker's settings, the package version and a digest of the
+    variables (a tree of arrays), so that equal weights are the same tracker wherever they
+    were read from.
     """
     settings = config_to_dict(config)
-    del settings["tracker"]["lost_score"]  # it says what a box is worth, and moves none
+    del settings["tracker"]["lost_score"]  # it changes no box
     digest = hashlib.sha256()
     for name, value in sorted(flatten(variables).items()):
         array = np.asarray(value)
@@ -89,7 +92,7 @@ def fingerprint(config: Config, variables: dict[str, Any], version: str) -> dict
 
 
 def experiment_folder(benchmark: Benchmark, real_time: bool = False) -> str:
-    """The folder inside a tracker's that holds an experiment; empty for the tracker's own."""
+    """The subfolder of a tracker's folder for an experiment; empty for the folder itself."""
     if real_time:
         return REAL_TIME
     return {"supervised": SUPERVISED, "long-term": LONG_TERM}.get(benchmark.experiment, "")
@@ -107,11 +110,11 @@ class ResultFolder:
         real_time: bool = False,
         repetitions: int = 1,
     ):
-        """Opens or makes the folder.
+        """Opens or creates the folder.
 
-        `folder` is the tracker's. `fingerprint` says in JSON-ready values what made the
-        results: configuration, weights, version. Raises `StaleResultsError` when the folder
-        is another tracker's.
+        `folder` is the tracker's. `fingerprint` identifies the tracker in JSON-ready values:
+        configuration, weights, version. Raises `StaleResultsError` if the folder is another
+        tracker's.
         """
         self.tracker_folder = Path(folder)
         inner = experiment_folder(benchmark, real_time)
@@ -125,8 +128,8 @@ class ResultFolder:
             self._refuse_another(file, fingerprint)
         elif has_match(self.folder, "*.txt") or has_match(self.folder, "*/*_001.txt"):
             raise StaleResultsError(
-                f"{str(self.folder)!r} holds results but no tracker.json that says whose "
-                "they are; give another `--out`, or move them away"
+                f"{str(self.folder)!r} holds results but no tracker.json to identify their "
+                "tracker; give another `--out`, or move them away"
             )
         else:
             write_whole(file, json.dumps(fingerprint, indent=1) + "\n")
@@ -150,7 +153,7 @@ class ResultFolder:
             )
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raises `InputError` for names that would share files, where case does not count."""
+        """Raises `InputError` for names that would share files on a case-insensitive disk."""
         if not (self.folder / "TRACKER.JSON").is_file():
             return
         seen: dict[str, str] = {}
@@ -164,25 +167,25 @@ class ResultFolder:
 
     @property
     def claims(self) -> Path:
-        """Where processes that share this evaluation say what they work on."""
+        """The folder of claims of the processes that share this evaluation."""
         return self.tracker_folder / ".claims" / (self.experiment or "one-pass")
 
     def box_file(self, name: str, repetition: int = 1) -> Path:
-        """Where the boxes of a sequence lie."""
+        """The file of a sequence's boxes."""
         safe = file_name(name)
         if self.benchmark.experiment == "one-pass":
             return self.folder / f"{safe}.txt"
         return self.folder / safe / f"{safe}_{repetition:03d}.txt"
 
     def time_file(self, name: str) -> Path:
-        """Where the times of a sequence lie."""
+        """The file of a sequence's times."""
         safe = file_name(name)
         if self.benchmark.experiment == "one-pass":
             return self.folder / "times" / f"{safe}_time.txt"
         return self.folder / safe / f"{safe}_time.txt"
 
     def has(self, sequence: Sequence, repetition: int = 1) -> bool:
-        """Whether a repetition has its result: as many lines as frames, from its start."""
+        """Whether a repetition has a result: one line per frame, from the same initial box."""
         file = self.box_file(sequence.name, repetition)
         if self.benchmark.experiment in ("supervised", "long-term"):
             return _is_whole_run(file, len(sequence))
@@ -194,9 +197,9 @@ class ResultFolder:
         return len(boxes) == len(sequence) and bool(np.abs(boxes[0] - given).max() < 1e-3)
 
     def write(self, name: str, run: Run, repetition: int = 1) -> None:
-        """Writes one run's files, each whole or not at all, the boxes last.
+        """Writes one run's files, each atomically, the boxes last.
 
-        Raises `OSError` naming the file when the disk is full or closed to us.
+        Raises `OSError` naming the file, for example when the disk is full.
         """
         keep_name(self.folder, name)
         problems = problem_file(self.folder, name)
@@ -237,7 +240,7 @@ class ResultFolder:
 
 
 def _times_or_none(file: Path) -> np.ndarray:
-    """What was kept of earlier repetitions; what is damaged is written anew."""
+    """The times of earlier repetitions; nothing if they are damaged."""
     try:
         return read_times(file)
     except TextError:
@@ -260,12 +263,12 @@ def find_trackers(
     experiment: str = "",
     besides: Path | None = None,
 ) -> tuple[dict[str, Path], list[Problem]]:
-    """Results below `root`: tracker name -> folder of its files; and what is not usable.
+    """The trackers with results below `root`, name -> folder of files; and problems.
 
-    `root` is one tracker's folder, which has files called after some of the sequences
-    `names`, or holds several, or holds a folder with the benchmark's name that does.
-    `experiment` is the folder inside a tracker's, by default the benchmark's own; `besides`
-    is one that is no tracker's, the annotations'. Raises `ResultsError` when there is nothing.
+    `root` is one tracker's folder, with files named after some of the sequences `names`, or
+    holds several, or holds a folder of the benchmark's name that does. `experiment` is the
+    subfolder of a tracker's, by default the benchmark's; the folder `besides`, which holds
+    the annotations, is skipped. Raises `ResultsError` if there are no results.
     """
     root = Path(root)
     if not root.is_dir():
@@ -288,7 +291,7 @@ def find_trackers(
                 Problem(_shown(path), f"skipped: {other}; not for {benchmark.name}")
             )
         elif not any(path.iterdir()):
-            problems.append(Problem(_shown(path), "skipped: this folder is empty"))
+            problems.append(Problem(_shown(path), "skipped: the folder is empty"))
     if found:
         return found, problems
     if _has_results(root / inner, benchmark):
@@ -307,7 +310,7 @@ def find_trackers(
 
 
 def _shown(folder: Path) -> str:
-    """What a tracker's folder is called after, in a form that can be shown."""
+    """The name of the tracker of a folder, in printable form."""
     return printable(original_name(folder.name, folder.parent))
 
 
@@ -332,10 +335,9 @@ def _other_layout(folder: Path) -> str:
 
 
 def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
-    """The files of each sequence that has any, one for each repetition.
+    """The result files of each sequence that has any, one per repetition.
 
-    Both `<name>.txt` and `<name>/<name>_001.txt` are found, names as `match_files`
-    has them.
+    Finds both `<name>.txt` and `<name>/<name>_001.txt`; names match as in `match_files`.
     """
     files = {p.stem: [p] for p in files_in(folder, "*.txt")}
     pattern = "*_[0-9][0-9][0-9].txt"
@@ -346,7 +348,7 @@ def find_results(folder: Path, names: list[str]) -> dict[str, list[Path]]:
 
 
 def refuse_two_layouts(files: list[Path]) -> None:
-    """Raises `ResultsError` where the results of a sequence lie in two layouts."""
+    """Raises `ResultsError` if a sequence has results in two layouts."""
     first, *others = files
     for other in others:
         if other.parent != first.parent:
@@ -357,7 +359,7 @@ def refuse_two_layouts(files: list[Path]) -> None:
 
 
 def problem_file(folder: Path, name: str) -> Path:
-    """Where what went wrong with a sequence is kept; not among VOT's folders of sequences."""
+    """The file of a sequence's problems; not inside VOT's folders of sequences."""
     file = f"{file_name(name)}.txt"
     if folder.name in _OWN_FOLDERS:
         return folder.parent / "problems" / folder.name / file
@@ -365,15 +367,15 @@ def problem_file(folder: Path, name: str) -> Path:
 
 
 def read_problems(folder: Path, name: str) -> list[str]:
-    """What went wrong while a sequence was tracked."""
+    """The problems noted while a sequence was tracked."""
     file = problem_file(Path(folder), name)
     return read_lines(file) if file.is_file() else []
 
 
 def read_seconds(folder: Path, name: str) -> np.ndarray:
-    """Seconds for each frame, `[t]`, or nothing where no times were kept.
+    """Seconds per frame, `[t]`, or an empty array if no times were recorded.
 
-    Of several repetitions those of the first. Raises `TextError` for a damaged file.
+    Of several repetitions, those of the first. Raises `TextError` for a damaged file.
     """
     safe = file_name(name)
     for file in (
@@ -387,9 +389,9 @@ def read_seconds(folder: Path, name: str) -> np.ndarray:
 
 
 def read_times(file: Path) -> np.ndarray:
-    """The numbers of a file of times, `[t, repetitions]`; `[0, 0]` where there is none.
+    """The contents of a file of times, `[t, repetitions]`; `[0, 0]` if there is no file.
 
-    Raises `TextError` for a file that holds anything else.
+    Raises `TextError` for a malformed file.
     """
     if not file.is_file():
         return np.zeros((0, 0))
@@ -397,10 +399,11 @@ def read_times(file: Path) -> np.ndarray:
     for line, row in rows:
         if len(row) != len(rows[0][1]):
             raise TextError(
-                f"{str(file)!r} line {line}: {len(row)} times after lines of {len(rows[0][1])}"
+                f"{str(file)!r} line {line}: expected {len(rows[0][1])} times, as before, got "
+                f"{len(row)}"
             )
         if any(value < 0 or math.isinf(value) for value in row):
             raise TextError(
-                f"{str(file)!r} line {line}: a time is a number of seconds, from 0 on, or nan"
+                f"{str(file)!r} line {line}: a time must be seconds of at least 0, or nan"
             )
     return np.array([row for _, row in rows]).reshape(len(rows), len(rows[0][1]) if rows else 0)

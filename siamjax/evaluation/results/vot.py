@@ -1,12 +1,12 @@
-"""Results in VOT's folders, read and written.
+"""Results in VOT's folder layout, read and written.
 
     <root>/<tracker>/baseline/<sequence>/<sequence>_001.txt           supervised, _002 ... _015
     <root>/<tracker>/longterm/<sequence>/<sequence>_001.txt           long-term
     <root>/<tracker>/longterm/<sequence>/<sequence>_001_confidence.value
-    <root>/<tracker>/longterm/<sequence>/<sequence>_time.txt          seconds, ours and PySOT's
+    <root>/<tracker>/longterm/<sequence>/<sequence>_time.txt          seconds, as in PySOT
 
-A region line is 1 where the tracker was started, 2 where it failed, 0 where it was not run,
-and else a box or a polygon. A confidence file has a blank first line.
+A line of regions is 1 where the tracker was initialised, 2 where it failed, 0 where it did not
+run, and otherwise a box or a polygon. A confidence file has a blank first line.
 """
 
 from collections.abc import Iterable
@@ -37,13 +37,12 @@ SUPERVISED, LONG_TERM = "baseline", "longterm"
 def read_supervised(
     folder: Path, sequences: Iterable[VotSequence], protocol: VotProtocol
 ) -> tuple[dict[str, list[Regions]], list[str]]:
-    """The usable runs of each sequence, and in one line each what is wrong.
+    """The usable runs of each sequence, and a list of problems.
 
-    Left out, and named, are sequences without results and every run that cannot be read,
-    has another number of lines than the sequence has frames, or is not of a supervised
-    experiment. Named but kept are runs with values that are not finite, which count as
-    misses, runs that were started again sooner or later than the protocol says, and
-    repetitions of another number than it asks for.
+    Sequences without results are left out and listed, as is every run that cannot be read,
+    has not one line per frame, or is not from a supervised experiment. Runs with values that
+    are not finite, which count as misses, runs re-initialised earlier or later than the
+    protocol says, and unexpected numbers of repetitions are listed but kept.
     """
     runs, problems = {}, []
     sequences = list(sequences)
@@ -64,8 +63,8 @@ def read_supervised(
             runs[sequence.name] = usable
         if len(usable) not in (0, 1, protocol.repetitions):
             problems.append(
-                f"{sequence.name}: {len(usable)} runs, where 1 or {protocol.repetitions} "
-                "are expected"
+                f"{sequence.name}: expected 1 or {protocol.repetitions} runs, found "
+                f"{len(usable)}"
             )
     return runs, problems
 
@@ -73,11 +72,10 @@ def read_supervised(
 def read_long_term(
     folder: Path, sequences: Iterable[VotSequence]
 ) -> tuple[dict[str, LongTermRun], list[str]]:
-    """The first run of each sequence, and in one line each what is wrong.
+    """The first run of each sequence, and a list of problems.
 
-    Left out, and named, are sequences without results and those whose regions or
-    confidences cannot be read or are of another number than the frames. A region of NaN
-    says that the target is absent, and is nothing wrong.
+    Sequences without results, or whose regions or confidences cannot be read or are not one
+    per frame, are left out and listed. A region of NaN means that the target is absent.
     """
     runs, problems = {}, []
     sequences = list(sequences)
@@ -100,7 +98,7 @@ def read_long_term(
 
 
 def write_supervised(folder: Path, name: str, regions: Regions, repetition: int = 1) -> Path:
-    """Writes one run, whole or not at all; returns the file.
+    """Writes one run atomically; returns the file.
 
     `folder` is the tracker's experiment folder. Raises `OSError` naming the file.
     """
@@ -114,8 +112,8 @@ def write_supervised(folder: Path, name: str, regions: Regions, repetition: int 
 def write_long_term(folder: Path, name: str, run: LongTermRun, seconds: np.ndarray) -> Path:
     """Writes one long-term run, the regions last; returns their file.
 
-    The first frame, where the tracker is started, gets the code 1 and no confidence.
-    `seconds` are the times by frame. Raises `OSError` naming the file.
+    The first frame, of the initialisation, gets the code 1 and no confidence. `seconds` are
+    the times per frame. Raises `OSError` naming the file.
     """
     values, count = run.regions.values.copy(), run.regions.count.copy()
     values[0], count[0] = np.nan, 1
@@ -132,13 +130,13 @@ def write_long_term(folder: Path, name: str, run: LongTermRun, seconds: np.ndarr
 
 
 def _match_folders(folder, sequences, problems) -> dict[str, Path]:
-    """Sequence name -> its folder, names as `match_files` has them."""
+    """Folders by sequence name; names match as in `match_files`."""
     inside = {path.name: path for path in folders_in(folder)}
     names = match_files([sequence.name for sequence in sequences], inside)
     matched = {name: inside[found] for name, found in names.items()}
     used = set(matched.values())
     problems += [
-        f"{path.name}: results of a sequence that is not in the benchmark"
+        f"{path.name}: results for a sequence that is not in the benchmark"
         for path in inside.values()
         if path not in used
     ]
@@ -153,7 +151,7 @@ def _run_files(folder: Path | None, name: str, problems: list[str]) -> list[Path
     files = files_in(folder, "*_[0-9][0-9][0-9].txt")
     files = [file for file in files if plain_name(file.stem[:-4]) == called]
     if not files:
-        hint = "; binary results are not read" if any(folder.glob("*.bin")) else ""
+        hint = "; binary results are not supported" if any(folder.glob("*.bin")) else ""
         problems.append(f"{name}: not scored: no file {folder.name}_001.txt{hint}")
     return files
 
@@ -161,15 +159,15 @@ def _run_files(folder: Path | None, name: str, problems: list[str]) -> list[Path
 def _read_run(file: Path, sequence: VotSequence) -> Regions:
     regions = read_regions(file)
     if len(regions) != len(sequence):
-        raise RegionError(f"{file.name} has {len(regions)} lines for {len(sequence)} frames")
+        raise RegionError(
+            f"{file.name}: expected {len(sequence)} lines, one per frame, read {len(regions)}"
+        )
     return regions
 
 
 def _refuse_unsupervised(regions: Regions, file: Path) -> None:
     if not regions.has_code(INITIALISED)[0]:
-        raise RegionError(
-            f"{file.name} does not start with 1, as results of supervised runs do"
-        )
+        raise RegionError(f"{file.name} must start with 1, as results of supervised runs do")
     known = np.isin(regions.values[:, 0], (SKIPPED, INITIALISED, FAILED))
     unknown = ~regions.is_region & ~known
     if unknown.any():
@@ -195,7 +193,9 @@ def _read_confidence(regions_file: Path, frames: int) -> np.ndarray:
     file = regions_file.with_name(f"{regions_file.stem}_confidence.value")
     lines = [line.strip() for line in read_lines(file)]
     if len(lines) != frames:
-        raise RegionError(f"{file.name} has {len(lines)} lines for {frames} frames")
+        raise RegionError(
+            f"{file.name}: expected {frames} lines, one per frame, read {len(lines)}"
+        )
     return np.array(
         [
             in_line(file, number, parse_number, line) if line else np.nan

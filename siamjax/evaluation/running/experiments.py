@@ -1,8 +1,8 @@
-"""What a tracker is asked in an experiment, frame by frame.
+"""The experiments, as generators over the frames of one sequence.
 
-Each experiment is a generator over one sequence: it yields what a tracker has to do next
-(`Start` or `Step`), is sent the `Answer`, and returns the `Run`. Whoever drives it may have
-one tracker or many in one device call.
+An experiment yields what the tracker has to do next (`Start` or `Step`), is sent the `Answer`,
+and returns the `Run`. So the caller decides whether a device call advances one sequence or
+many.
 """
 
 from collections.abc import Callable, Generator
@@ -29,7 +29,7 @@ _HAS_BOX = -1
 
 
 class Start(NamedTuple):
-    """Start on this frame."""
+    """Initialise on this frame."""
 
     frame: np.ndarray  # [h, w, 3] uint8 BGR
     box_xywh: np.ndarray  # [4]
@@ -42,27 +42,27 @@ class Step(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the tracker said, and how long it took."""
+    """The tracker's result, and the time it took."""
 
     box_xywh: np.ndarray  # [4]
     score: float
     seconds: float
-    polygon: np.ndarray | None = None  # [4, 2] corners, of a tracker that makes masks
+    polygon: np.ndarray | None = None  # [4, 2] corners, from a tracker with masks
 
 
 Experiment = Generator[Start | Step, Answer, Run]
 
 
 class Clock:
-    """A camera that does not wait: says which frames a tracker is too late for.
+    """A simulated real-time camera: decides which frames the tracker misses.
 
-    A frame that takes longer than the camera's interval is forgiven `grace` times after each
-    start; from then on the frames that arrive meanwhile get the answer before them.
-    Reference: vot-toolkit's real-time experiment, whose arithmetic this is.
+    After each start, `grace` frames may take longer than the camera's interval; after that,
+    frames that arrive meanwhile are missed and repeat the previous answer. Reference:
+    vot-toolkit's real-time experiment, whose arithmetic this is.
     """
 
     def __init__(self, fps: float, grace: int, speed: float | None = None):
-        """`speed` in frames a second stands for the measured one where it is given."""
+        """`speed`, frames per second, replaces the measured one if it is given."""
         if fps <= 0 or (speed is not None and speed <= 0):
             raise InputError(f"`fps` (={fps}) and `speed` (={speed}) must be positive")
         self._interval = 1 / fps
@@ -72,7 +72,7 @@ class Clock:
         self._behind = 0.0
 
     def start(self, seconds: float) -> None:
-        """The tracker was started, which took so long."""
+        """Notes that the tracker was initialised in `seconds`."""
         self._forgiven = self._grace
         self._behind = 0.0
         self.step(seconds)
@@ -86,7 +86,7 @@ class Clock:
         return False
 
     def step(self, seconds: float) -> None:
-        """The tracker has answered, which took so long."""
+        """Notes that the tracker answered after `seconds`."""
         seconds = self._seconds if self._seconds is not None else seconds
         if seconds <= self._interval:
             return
@@ -97,7 +97,7 @@ class Clock:
 
 
 class _Asked:
-    """Asks for one frame after another and notes what went wrong."""
+    """Requests frame after frame and collects problems."""
 
     def __init__(self, sequence: Sequence, clock: Clock | None):
         self.sequence = sequence
@@ -118,7 +118,7 @@ class _Asked:
             self.clock.start(answer.seconds)
 
     def step(self, t: int):
-        """The answer for frame t: the one before where the frame is not to be had."""
+        """The answer for frame t; the previous one if the frame is missed or unreadable."""
         if self.clock is not None and self.clock.misses_frame():
             self._late += 1
             return
@@ -140,7 +140,7 @@ class _Asked:
 
     @property
     def region(self) -> np.ndarray:
-        """The polygon's corners `[8]` where there is one, else the box `[4]`."""
+        """The corners `[8]` of the polygon if there is one, else the box `[4]`."""
         return self.box if self.polygon is None else np.ravel(self.polygon).astype(np.float64)
 
     @property
@@ -149,13 +149,13 @@ class _Asked:
         if lost := self._unreadable:
             more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
             found.append(
-                f"{len(lost)} of {frames} frames were not tracked and got the box before "
-                f"them: {lost[0]}{more}"
+                f"{len(lost)} of {frames} frames were not tracked and got the previous "
+                f"box: {lost[0]}{more}"
             )
         if wrong := self._not_finite:
             found.append(
-                f"{len(wrong)} of {frames} boxes were not finite and were replaced by the box "
-                f"before them, first in frame {wrong[0]}"
+                f"{len(wrong)} of {frames} boxes were not finite and were replaced by the "
+                f"previous one, first in frame {wrong[0]}"
             )
         return found
 
@@ -163,10 +163,10 @@ class _Asked:
 def one_pass(
     sequence: Sequence, on_frame: Callable[[], None] = lambda: None, clock: Clock | None = None
 ) -> Experiment:
-    """One pass from the true box of the first frame; with a clock, in real time.
+    """One pass from the ground truth of the first frame; with a clock, in real time.
 
-    A frame that cannot be read, is of another size, or for which the tracker gives no finite
-    box, gets the box before it, and is counted in `Run.problems`.
+    A frame that cannot be read, has another size, or for which the tracker returns no finite
+    box, gets the previous box and is counted in `Run.problems`.
     """
     asked = _Asked(sequence, clock)
     boxes, scores = np.empty((len(sequence), 4)), np.ones(len(sequence))
@@ -186,11 +186,11 @@ def supervised(
     on_frame: Callable[[], None] = lambda: None,
     clock: Clock | None = None,
 ) -> Experiment:
-    """A run that is started again `protocol.skip` frames after each failure.
+    """A run that is re-initialised `protocol.skip` frames after each failure.
 
     A failure is a frame whose region, a polygon where the tracker gives one, shares no pixel
-    with the truth (PySOT's overlap, cut at the frame). A start on a frame without a region or
-    that cannot be read waits for the next.
+    with the ground truth (PySOT's overlap, clipped to the frame). A start on a frame without
+    a region, or on an unreadable one, is postponed to the next.
     """
     asked = _Asked(sequence, clock)
     truth = sequence.truth.ground_truth
@@ -218,7 +218,7 @@ def supervised(
 
 
 def _overlaps_truth(region: np.ndarray, truth: Regions, frame_size: tuple[int, int]) -> bool:
-    """Whether a region shares a pixel with a true region, which it does with an unknown one."""
+    """Whether a region shares a pixel with the ground truth; True if that is unknown."""
     if not truth.is_finite[0]:
         return True
     if truth.count[0] == 4:

@@ -1,4 +1,4 @@
-"""Runs trackers over benchmarks, one sequence at a time or many in one device call."""
+"""Runs trackers over benchmarks, one sequence at a time or many per device call."""
 
 import os
 import sys
@@ -39,19 +39,18 @@ _POLL_SECONDS = 0.5
 
 
 class TrackerLike(Protocol):
-    """What can be evaluated, one sequence at a time.
+    """A tracker that can be evaluated, one sequence at a time.
 
-    A supervised run takes `polygon` `[4, 2]` for the region where a tracker has it and it is
-    not None.
+    If it has a `polygon` `[4, 2]` that is not None, a supervised run uses that as region.
     """
 
     box_xywh: np.ndarray  # [4] 0-based pixels, after `init` or `update`
 
     def init(self, frame: np.ndarray, box_xywh) -> None:
-        """Starts on a frame `[h, w, 3]` uint8 BGR with the target in a box.
+        """Initialises on a frame `[h, w, 3]` uint8 BGR with the target's box.
 
-        Raises `RefusedError` for a frame or a box that it cannot begin with; what else it
-        raises, here or in `update`, stops the evaluation.
+        Raises `RefusedError` for a frame or box that it cannot start on; any other exception,
+        here or in `update`, stops the evaluation.
         """
 
     def update(self, frame: np.ndarray) -> None:
@@ -59,56 +58,56 @@ class TrackerLike(Protocol):
 
 
 class ResultLike(Protocol):
-    """What a tracker of many sequences found in one frame of one of them."""
+    """The result of a batch tracker for one slot."""
 
     box_xywh: np.ndarray  # [4]
     score: float
-    polygon: np.ndarray | None  # [4, 2], of a tracker that makes masks
+    polygon: np.ndarray | None  # [4, 2], from a tracker with masks
 
 
 class BatchTrackerLike(Protocol):
-    """What can be evaluated on many sequences at once, each in a slot of its own."""
+    """A tracker that can be evaluated on many sequences at once, each in a slot."""
 
     def init(self, slot: int, frame: np.ndarray, box_xywh) -> None:
-        """Starts a slot on a frame `[h, w, 3]` uint8 BGR with the target in a box."""
+        """Initialises a slot on a frame `[h, w, 3]` uint8 BGR with the target's box."""
 
     def update(self, frames: dict[int, np.ndarray]) -> dict[int, ResultLike]:
-        """The result of each slot that got a frame; the others stand still."""
+        """The results of the slots that got a frame; the others do not advance."""
 
 
 class StaticTracker:
-    """A tracker that never moves: it answers the first box for ever."""
+    """A baseline that always returns the initial box."""
 
-    is_timed = False  # a speed of doing nothing would say nothing
+    is_timed = False  # its speed would be meaningless
 
     def __init__(self):
         self.box_xywh = np.zeros(4)
         self.score = 1.0
 
     def init(self, frame: np.ndarray, box_xywh) -> None:
-        """Takes the box; looks at nothing."""
+        """Stores the box."""
         del frame
         self.box_xywh = np.array(box_xywh, dtype=np.float64)
 
     def update(self, frame: np.ndarray) -> None:
-        """Stays where it is."""
+        """Does nothing."""
         del frame
 
 
 class Entrant(NamedTuple):
-    """A tracker that takes part."""
+    """A tracker to be evaluated."""
 
     name: str
     tracker: TrackerLike | BatchTrackerLike
-    fingerprint: dict[str, Any]  # what tells its results from another's
-    slots: int = 0  # sequences in one call; 0 for a tracker of one sequence
+    fingerprint: dict[str, Any]  # identifies the tracker in its results folder
+    slots: int = 0  # sequences per call; 0 for a tracker of one sequence
 
 
 class RealTime(NamedTuple):
-    """A camera that does not wait."""
+    """A simulated real-time camera."""
 
     fps: float = REAL_TIME_FPS
-    speed: float | None = None  # the tracker's, frames a second; measured where None
+    speed: float | None = None  # the tracker's, frames per second; None to measure it
     grace: int = REAL_TIME_GRACE
 
 
@@ -117,10 +116,10 @@ def run_sequence(
     sequence: Sequence,
     experiment: Experiment | None = None,
 ) -> Run:
-    """One tracker in one experiment, by default one pass from the first true box.
+    """Runs one tracker in one experiment, by default one pass from the first ground truth.
 
-    Times run from the frame in memory to the box as numbers. Raises `RefusedError` when the
-    tracker refuses to start.
+    Times include everything from the frame in memory to the box on the host. Raises
+    `RefusedError` if the tracker cannot start.
     """
     experiment = experiment or one_pass(sequence)
     return _finish(experiment, lambda request: _ask(tracker, request))
@@ -160,7 +159,7 @@ class _Job(NamedTuple):
 
 
 class _Work:
-    """What is still to be done of an evaluation that other processes may share."""
+    """The pending work of an evaluation that other processes may share."""
 
     def __init__(self, sequences, results: ResultFolder, bar, make):
         self._results, self._bar, self._make = results, bar, make
@@ -176,7 +175,7 @@ class _Work:
         return bool(self._pending)
 
     def take(self) -> _Job | None:
-        """The next job, or None where others work on all that is left."""
+        """The next job, or None if other processes work on all that is left."""
         for item in list(self._pending):
             sequence, repetition = item
             if self._results.has(sequence, repetition):
@@ -187,14 +186,14 @@ class _Work:
             held = claim(self._results.claims, name)
             if held is None:
                 continue
-            if self._results.has(sequence, repetition):  # done just before the claim
+            if self._results.has(sequence, repetition):  # finished just before the claim
                 held.release()
                 continue
             self._pending.remove(item)
 
             def on_frame(held=held):
                 held.beat()
-                with self._counting:  # frames of several sequences are read side by side
+                with self._counting:  # several threads read frames
                     self._bar.update()
 
             self._bar.set_postfix_str(sequence.name, refresh=False)
@@ -223,12 +222,12 @@ def evaluate(
 ) -> list[Problem]:
     """Runs a tracker over every sequence that has no complete result yet.
 
-    Each result is written when its sequence is done, so that a run that was stopped goes on
-    with the sequences it was in; processes that evaluate into the same folder share the
-    sequences, and each returns when all are done. With `slots` the tracker follows as many
-    sequences in one call. Progress goes to stderr. Returns the sequences that the tracker
-    refused, with `RefusedError`; any other error of its own comes out, and what was done is
-    kept. Raises `OSError` when results cannot be written.
+    Each result is written when its sequence is finished, so that a stopped run resumes with
+    unfinished sequences; processes that evaluate into the same folder share the sequences,
+    and each returns when all are done. With `slots` the tracker follows that many sequences
+    per call. Progress goes to stderr. Returns the sequences on which the tracker raised
+    `RefusedError`; any other exception propagates, with finished results kept. Raises
+    `OSError` if results cannot be written.
     """
     if slots and real_time and real_time.speed is None:
         raise InputError(
@@ -248,7 +247,7 @@ def evaluate(
         total=sum(map(len, sequences)) * results.repetitions,
         desc=label,
         unit="frame",
-        # a log file wants few lines, a terminal a lively one
+        # few lines in a log file, frequent updates in a terminal
         mininterval=0.2 if sys.stderr.isatty() else 10,
         dynamic_ncols=True,
     ) as bar:
@@ -281,12 +280,12 @@ def _run_alone(tracker: TrackerLike, work: _Work) -> None:
 
 
 def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
-    """All slots in step: every call of the tracker takes one frame of each."""
+    """Runs all slots in lockstep: every call of the tracker gets one frame for each."""
     jobs: dict[int, _Job] = {}
     requests: dict[int, Start | Step] = {}
 
     def advance(slot: int, answer: Answer | None) -> None:
-        """To a slot's next request, which reads a frame; or to the end of its job."""
+        """Advances a slot to its next request, which reads a frame, or finishes its job."""
         try:
             requests[slot] = jobs[slot].experiment.send(answer)
         except StopIteration as end:
@@ -359,8 +358,8 @@ def compare(
 ) -> list[TrackerScores]:
     """Runs several trackers and scores them; `skipped` as in `score_tracker`.
 
-    Their results go to `root/<name>`; every folder is checked before any tracking. Raises
-    `StaleResultsError` where one is another tracker's, `OSError` as `evaluate` does.
+    Results go to `root/<name>`; all folders are checked before any tracking. Raises
+    `StaleResultsError` if one holds another tracker's results, `OSError` as `evaluate` does.
     """
     folders = []
     for entrant in entrants:

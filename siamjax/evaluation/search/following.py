@@ -1,4 +1,4 @@
-"""Candidates over a sequence in one pass, and the score of each."""
+"""Tracking with all candidates in one pass over a sequence, and the score of each."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,12 @@ from siamjax.images import ImageError
 
 
 class CandidatesLike(Protocol):
-    """Follows one target with the settings of every candidate."""
+    """Tracks one target with the settings of every candidate."""
 
-    evaluations: int  # search images that the network has seen
+    evaluations: int  # search images that the network evaluated
 
     def init(self, frame: np.ndarray, box_xywh) -> None:
-        """Starts every candidate on a frame `[h, w, 3]` uint8 BGR."""
+        """Initialises every candidate on a frame `[h, w, 3]` uint8 BGR."""
 
     def update(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Boxes `[n, 4]` and scores `[n]` in the next frame."""
@@ -34,7 +34,7 @@ def follow(
 ) -> np.ndarray:
     """The boxes of `count` candidates in one pass, `[count, t, 4]` 0-based.
 
-    A frame that cannot be read, and a box that is not finite, gets the box before it.
+    An unreadable frame and a box that is not finite repeat the previous box.
     """
     boxes = np.tile(sequence.gt_xywh[0], (count, len(sequence), 1))
     tracker.init(sequence.read_frame(0), sequence.gt_xywh[0])
@@ -50,7 +50,7 @@ def follow(
 
 
 def _frames_ahead(sequence: VideoSequence) -> Iterator[np.ndarray | None]:
-    """The frames from the second on, the next one read while one is used; None for damaged."""
+    """The frames from the second on, reading one ahead; None for unreadable ones."""
 
     def read(t: int) -> np.ndarray | None:
         try:
@@ -68,10 +68,10 @@ def _frames_ahead(sequence: VideoSequence) -> Iterator[np.ndarray | None]:
 
 
 def score_boxes(sequence: VideoSequence, boxes: np.ndarray, benchmark: Benchmark) -> float:
-    """What a search makes large, of one sequence and boxes `[t, 4]` 0-based.
+    """The objective of a search for one sequence and boxes `[t, 4]` 0-based.
 
-    Success AUC; average overlap for GOT-10k; for VOT the mean overlap of one pass without
-    restarts, since candidates fail, and would start again, at different frames.
+    Success AUC; average overlap for GOT-10k; for VOT the mean overlap of one pass, since
+    candidates would fail and be re-initialised at different frames.
     """
     if benchmark.experiment in ("supervised", "long-term"):
         truth = sequence.truth

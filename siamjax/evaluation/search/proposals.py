@@ -1,4 +1,4 @@
-"""Which settings a search tries next: a grid, at random, or what an optimiser suggests."""
+"""Proposals of settings for a search: a grid, random, or from an optimiser."""
 
 import dataclasses
 import itertools
@@ -13,7 +13,7 @@ Method = Literal["grid", "random", "tpe"]
 
 
 class Settings(NamedTuple):
-    """The tracker's numbers that a search chooses."""
+    """The hyper-parameters of the tracker that a search varies."""
 
     penalty_k: float
     window_influence: float
@@ -23,9 +23,9 @@ class Settings(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Space:
-    """Where to look: a range (lowest, highest) for each number, and the search sizes.
+    """The search space: a range (lowest, highest) per number, and the search sizes.
 
-    The default ranges hold the values of the published models.
+    The default ranges contain the values of the published models.
     """
 
     penalty_k: tuple[float, float] = (0.0, 0.5)
@@ -54,16 +54,16 @@ class Proposer(Protocol):
     """Suggests settings and learns from their scores."""
 
     def ask(self, count: int) -> list[Settings]:
-        """At most `count` new settings; fewer, or none, where there are no more."""
+        """At most `count` new settings; fewer, or none, when they are exhausted."""
 
     def tell(self, tried: Sequence[Settings], scores: Sequence[float]) -> None:
-        """The scores, higher is better, of settings that were asked for, in their order."""
+        """Reports the scores, higher is better, of proposed settings, in their order."""
 
 
 def make_proposer(method: Method, space: Space, seed: int, total: int) -> Proposer:
-    """A proposer of `total` settings, the same ones for the same seed.
+    """A proposer of `total` settings, deterministic for a seed.
 
-    Raises `ValueError` for an unknown method, or where the optimiser is not installed.
+    Raises `InputError` for an unknown method, or where the optimiser is not installed.
     """
     if method == "grid":
         return _Listed(_grid(space, total))
@@ -75,7 +75,7 @@ def make_proposer(method: Method, space: Space, seed: int, total: int) -> Propos
 
 
 class _Listed:
-    """Settings that are known from the start."""
+    """Settings that are fixed in advance."""
 
     def __init__(self, settings: list[Settings]):
         self._left = settings
@@ -90,7 +90,7 @@ class _Listed:
 
 
 def _grid(space: Space, total: int) -> list[Settings]:
-    """As many steps on each axis as give at most `total` settings, at least one."""
+    """A grid of at most `total` settings with as many steps per axis as possible."""
     steps = max(int((total / len(space.search_sizes)) ** (1 / 3) + 1e-9), 1)
     axes = [_steps(*getattr(space, name), steps) for name in _RANGES]
     return [Settings(*each) for each in itertools.product(*axes, space.search_sizes)]
@@ -103,7 +103,9 @@ def _steps(low: float, high: float, count: int) -> list[float]:
 
 
 def _random(space: Space, seed: int, total: int) -> list[Settings]:
-    drawn = np.random.default_rng(seed).random((total, len(_RANGES) + 1))  # more draws go on
+    drawn = np.random.default_rng(seed).random(
+        (total, len(_RANGES) + 1)
+    )  # a larger total extends the list
     found = []
     for *shares, which in drawn.tolist():
         ranges = (getattr(space, name) for name in _RANGES)
@@ -139,9 +141,9 @@ class _Optuna:
         self._told: list = []
 
     def ask(self, count: int) -> list[Settings]:
-        # A study of what was told alone, its draws depending on the seed and on how much
-        # that is: a search that was stopped goes on as it would have. Several settings are
-        # out at a time, which the sampler takes for bad ones so as to keep them apart.
+        # A new study of the reported trials, whose draws depend on the seed and their number
+        # alone: a stopped search resumes as if it had not stopped. Pending settings count as
+        # bad ones (constant liar), so that they do not cluster.
         sampler = self._optuna.samplers.TPESampler(
             seed=self._seed + 7919 * len(self._told), n_startup_trials=8, constant_liar=True
         )

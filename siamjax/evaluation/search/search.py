@@ -1,16 +1,16 @@
-"""Searches the tracker's hyper-parameters on a benchmark, many candidates at once.
+"""Hyper-parameter search for the tracker on a benchmark, many candidates at once.
 
-Candidates are tried in rounds. All of a round follow a sequence together, so that a frame is
-read once, goes to the device once, and is seen by the network once for each distinct state
-rather than for each candidate: at the start of a sequence all agree.
+Candidates are tried in rounds. All candidates of a round track a sequence together, so that a
+frame is read and transferred once, and the network is evaluated once per distinct state rather
+than per candidate: at the start of a sequence all agree.
 
-    <out>/search.json         what is searched, with which weights
-    <out>/round_001.json      candidates, and their scores on the sequences that are done
-    <out>/finals.json         the same of the best ones, where the rounds share approximately
-    <out>/table.csv           every candidate, the best first; table.md the best of them
+    <out>/search.json         the configuration, weights and sequences
+    <out>/round_001.json      candidates, and their scores on finished sequences
+    <out>/finals.json         the same for the best ones, if rounds are approximate
+    <out>/table.csv           all candidates, best first; table.md has the best
     <out>/best.json           the configuration with the best settings, for `--config`
 
-A search that was stopped goes on after its last finished sequence.
+A stopped search resumes after its last finished sequence.
 """
 
 import csv
@@ -37,20 +37,20 @@ from siamjax.files import write_whole
 from siamjax.text import read_json
 
 SHOWN = 20  # rows of table.md
-FINALISTS = 4  # candidates that are scored exactly in the end
+FINALISTS = 4  # candidates that are scored exactly at the end
 
 
 class SearchError(InputError):
-    """A search folder belongs to another search, or nothing could be searched."""
+    """A folder holds another search, or no sequence could be tracked."""
 
 
 class Outcome(NamedTuple):
-    """What a search found."""
+    """The result of a search."""
 
-    ranking: list[tuple[Settings, float]]  # the best first
+    ranking: list[tuple[Settings, float]]  # best first
     problems: list[Problem]
-    evaluations: int  # search images that the network has seen
-    alone: int  # that it would have seen with one candidate at a time
+    evaluations: int  # search images that the network evaluated
+    alone: int  # the same with one candidate at a time
 
     @property
     def best(self) -> Settings:
@@ -59,17 +59,17 @@ class Outcome(NamedTuple):
 
     @property
     def saving(self) -> float:
-        """How many times fewer evaluations of the network the search took."""
+        """The factor by which sharing reduced the evaluations of the network."""
         return self.alone / max(self.evaluations, 1)
 
 
 @dataclasses.dataclass
 class _Round:
-    """Candidates that are tried together, and what is known of them."""
+    """Candidates that are tried together, and their results so far."""
 
     file: Path
     candidates: list[Settings]
-    scores: dict[str, list[float]]  # sequence -> one for each candidate
+    scores: dict[str, list[float]]  # by sequence, one per candidate
     refused: dict[str, str]
     evaluations: int = 0
     alone: int = 0
@@ -88,14 +88,14 @@ class _Round:
             return cls(file, **content)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SearchError(
-                f"{str(file)!r} is no round of a search: {error}; delete it to run it again"
+                f"{str(file)!r} is not a round of a search: {error}; delete it to run it again"
             ) from None
 
     def is_done(self, names: list[str]) -> bool:
         return all(name in self.scores or name in self.refused for name in names)
 
     def totals(self) -> list[float]:
-        """The mean over sequences, one for each candidate."""
+        """The mean over sequences, one per candidate."""
         if not self.scores:
             return [float("-inf")] * len(self.candidates)
         return np.mean(list(self.scores.values()), axis=0).tolist()
@@ -114,13 +114,12 @@ def search(
     batch: int,
     make_exact: Callable[[list[TrackerConfig]], CandidatesLike] | None = None,
 ) -> Outcome:
-    """Tries `total` candidates, `batch` in a round, and writes what came out.
+    """Tries `total` candidates, `batch` per round, and writes the results.
 
-    `make` builds the tracker of candidates that differ in nothing that compiles. Where its
-    scores are approximate, `make_exact` builds one whose scores are not: the best candidates
-    are scored again with it, and lead the ranking by what they get there. `mark` is what tells
-    this search from another. Raises `SearchError` where `out` holds another
-    search's rounds, `ConfigError` for settings that the configuration does not allow.
+    `make` builds a tracker for candidates with the same compiled shapes. If its scores are
+    approximate, `make_exact` builds an exact one, with which the best candidates are scored
+    again and lead the ranking. `mark` identifies the search. Raises `SearchError` if `out`
+    holds another search, `ConfigError` for settings that the configuration does not allow.
     """
     out = Path(out)
     _open(out, {**mark, "config": config_to_dict(config)})
@@ -164,8 +163,8 @@ def _open(out: Path, mark: dict[str, Any]) -> None:
     text = json.dumps(mark, indent=1, sort_keys=True) + "\n"
     if file.is_file() and file.read_text(encoding="utf-8") != text:
         raise SearchError(
-            f"{str(out)!r} holds another search: its search.json says with which settings, "
-            "weights and sequences; give another `--out`, or delete that folder"
+            f"{str(out)!r} holds another search, with the settings, weights and "
+            "sequences in its search.json; give another `--out`, or delete that folder"
         )
     write_whole(file, text)
 
@@ -181,7 +180,7 @@ def _next_round(out: Path, number: int, proposer: Proposer, count: int) -> _Roun
 
 
 def _finals(file: Path, candidates: list[Settings]) -> _Round:
-    """What is known of these candidates already, or nothing."""
+    """The stored results for these candidates, or an empty round."""
     if file.is_file() and (found := _Round.load(file)).candidates == candidates:
         return found
     return _Round(file, candidates, {}, {})

@@ -66,7 +66,7 @@ def test_a_bad_sequence_is_named_and_the_others_stay(tmp_path):
     assert found[1].tags == {}
     assert [line.partition(":")[0] for line in problems] == ["empty", "short", "tagged"]
     assert "groundtruth.txt" in problems[0]
-    assert "4 regions for 6 frames" in problems[1]
+    assert "expected 6 regions, as there are frames, read 4" in problems[1]
     assert "2 values of occlusion for 6 frames" in problems[2]
 
 
@@ -113,7 +113,7 @@ def test_absent_targets_of_long_term_files(tmp_path):
     ("broken", "message"),
     [
         ({}, "`gt_rect` is missing"),
-        (None, "an object is expected, not None"),
+        (None, "expected an object, not None"),
         ({"gt_rect": []}, "no ground truth"),
         ({"gt_rect": [[1, 2, 3]]}, "`gt_rect` row 1: 3 values"),
         ({"gt_rect": 5}, "(=5) must be a list"),
@@ -141,7 +141,7 @@ def test_a_file_that_is_something_else_is_refused(tmp_path, text):
 def test_folders_that_are_something_else_are_refused(tmp_path):
     with pytest.raises(VotAnnotationError, match="cannot read"):
         read_vot_annotations(tmp_path / "missing")
-    with pytest.raises(VotAnnotationError, match="no VOT ground truth"):
+    with pytest.raises(VotAnnotationError, match="no usable VOT ground truth"):
         read_vot_annotations(tmp_path)
     write_sequence(tmp_path, "bag")
     write(tmp_path / "list.txt", "")

@@ -112,8 +112,8 @@ def test_times_go_with_got10ks_boxes(tmp_path):
         rows = archive.read("a/a_time.txt").decode().splitlines()
     assert rows[:2] == ["0.5000,0.2500", "0.0000,1.0000"]
     for text, message in (
-        ("1\n1\n1\n", "3 lines of times"),
-        ("1\n1 2\n1\n1\n", "line 2: 2 times"),
+        ("1\n1\n1\n", "expected 4 times, one per frame, read 3"),
+        ("1\n1 2\n1\n1\n", "line 2: expected 1 times"),
         ("1\ninf\n1\n1\n", "line 2: a time is"),
         ("1\n1\n-1\n1\n", "line 3: a time is"),
     ):
@@ -160,14 +160,14 @@ def entry(**more):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (None, "an object is expected, not None"),
-        ([1], "an object is expected"),
+        (None, "expected an object, not None"),
+        ([1], "expected an object"),
         ({"gt_rect": None}, r"`gt_rect` \(=None\) must be a list"),
         ({"gt_rect": [[1, 2, 3, True]] * T}, "True is no number"),
         ({"gt_rect": [[1, 2, 3, {}]] * T}, "is no number"),
         ({"gt_rect": [[1, 2, 3, 4], [1, 2]]}, "2 values"),
-        ({"gt_rect": [[*range(8)]] * T}, "polygons, it seems"),
-        ({"img_names": None}, "4 rows of ground truth for 0 frames"),
+        ({"gt_rect": [[*range(8)]] * T}, "these seem to be polygons"),
+        ({"img_names": None}, "expected 0 rows of ground truth, one per frame, read 4"),
         ({"img_names": 7}, r"`img_names` \(=7\) must be a list"),
         ({"img_names": [7] * T}, "`img_names` names 7"),
         ({"img_names": ["a\0"] * T}, "which must be text"),
@@ -260,7 +260,7 @@ def test_damaged_times_are_named(tmp_path, otb):
     truths, _ = read_truths(tmp_path / "truth", otb)
     found = score_tracker("ours", tmp_path, truths, otb)
     assert found.fps is None and len(found.sequences) == 1
-    assert "its times are not used: " in str(found.problems[0])
+    assert "its times are ignored: " in str(found.problems[0])
 
 
 # --- anything

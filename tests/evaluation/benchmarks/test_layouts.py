@@ -235,7 +235,9 @@ def test_json_beside_the_frames(data):
     assert list(found) == ["Ball"] and grey(found["Ball"]) == list(range(T))
     assert found["Ball"].truth.attributes == ("Occlusion",)
     assert found["Ball"].truth.visible.tolist() == [True, True, False, True, True, True]
-    assert str(problem) == "Short: skipped: 6 rows of ground truth for 5 frames"
+    assert (
+        str(problem) == "Short: skipped: expected 5 rows of ground truth, one per frame, read 6"
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,7 +257,10 @@ def test_flags_of_another_length_are_named(data):
     (data / "airplane" / "airplane-9" / "out_of_view.txt").write_text("0,0\n")
     found, (problem,) = load(data, "lasot")
     assert list(found) == ["airplane-1"]
-    assert str(problem) == "airplane-9: skipped: 2 values in out_of_view.txt for 6 frames"
+    assert (
+        str(problem)
+        == "airplane-9: skipped: expected 6 values in out_of_view.txt, one per frame, read 2"
+    )
 
 
 def test_targets_without_ground_truth_are_named(data):

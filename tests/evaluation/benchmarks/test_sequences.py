@@ -92,12 +92,18 @@ def test_names_pick_sequences_and_wrong_ones_are_explained(write_sequence, load)
         (lambda f: (f / "groundtruth_rect.txt").unlink(), "no groundtruth_rect.txt"),
         (lambda f: (f / "groundtruth_rect.txt").write_text(""), "is empty"),
         (lambda f: (f / "groundtruth_rect.txt").write_text("1,2,3\n" * 8), "3 values"),
-        (lambda f: (f / "groundtruth_rect.txt").write_text("1,1,9,9\n" * 7), "7 rows .* 8 fr"),
-        (lambda f: (f / "groundtruth_rect.txt").write_text("1,1,9,9\n" * 9), "9 rows .* 8 fr"),
+        (
+            lambda f: (f / "groundtruth_rect.txt").write_text("1,1,9,9\n" * 7),
+            "expected 8 rows .* read 7",
+        ),
+        (
+            lambda f: (f / "groundtruth_rect.txt").write_text("1,1,9,9\n" * 9),
+            "expected 8 rows .* read 9",
+        ),
         (lambda f: [p.unlink() for p in (f / "img").iterdir()], "no image"),
         (lambda f: (f / "img").rename(f / "images"), "no folder img/"),
         (lambda f: (f / "img" / "0001.png").write_bytes(b""), "0001.png"),
-        (lambda f: (f / "img" / "0001.png").write_bytes(b"no picture"), "0001.png"),
+        (lambda f: (f / "img" / "0001.png").write_bytes(b"no image"), "0001.png"),
     ],
 )
 def test_a_bad_sequence_is_skipped_and_named(write_sequence, load, damage, message):
@@ -172,13 +178,13 @@ def test_folders_that_are_no_benchmark(tmp_path, otb, write_sequence, load):
     with pytest.raises(SequenceError, match=r"'.*nowhere' does not exist"):
         load_sequences(tmp_path / "nowhere", otb)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SequenceError, match="no folder inside"):
+    with pytest.raises(SequenceError, match="no subfolder"):
         load_sequences(tmp_path / "empty", otb)
     folder = write_sequence("Ball", 2)
     with pytest.raises(SequenceError, match=r"is a sequence itself.*--sequences Ball"):
         load_sequences(folder, otb)
     (folder / "groundtruth_rect.txt").write_text("")
-    with pytest.raises(SequenceError, match=r"no sequence that can be used.*Ball: skipped"):
+    with pytest.raises(SequenceError, match=r"no usable sequence.*Ball: skipped"):
         load()
 
 

@@ -82,9 +82,9 @@ def first_problem(tracker, name, text):
     ("text", "message"),
     [
         ("", "is empty"),
-        ("1\n" + "1,2,3,4\n" * 23, "24 lines for 25 frames"),
-        ("1\n" + "1,2,3,4\n" * 25, "26 lines for 25 frames"),
-        ("1,2,3,4\n" * 25, "does not start with 1"),
+        ("1\n" + "1,2,3,4\n" * 23, "expected 25 lines, one per frame, read 24"),
+        ("1\n" + "1,2,3,4\n" * 25, "expected 25 lines, one per frame, read 26"),
+        ("1,2,3,4\n" * 25, "must start with 1"),
         ("1\n" + "1,2,3\n" * 24, "line 2: 3 values"),
         ("1\n" + "1,2,3,x\n" * 24, "line 2: 'x' is no number"),
         ("1\n3\n" + "1,2,3,4\n" * 23, "has 3 in line 2; a single number must be 0, 1 or 2"),
@@ -130,8 +130,8 @@ def test_missing_sequences_and_strangers_are_named(tracker):
     _, problems = read_supervised(folder, sequences, VOT2018)
     assert sorted(problems) == [
         "ants1: not scored: no results",
-        "ball-2: not scored: no file ball-2_001.txt; binary results are not read",
-        "bees: results of a sequence that is not in the benchmark",
+        "ball-2: not scored: no file ball-2_001.txt; binary results are not supported",
+        "bees: results for a sequence that is not in the benchmark",
     ]
 
 
@@ -146,7 +146,7 @@ def test_repetitions_are_all_read_and_counted(tracker, rng):
     (folder / "Car1" / "Car1_009.txt").unlink()
     runs, problems = read_supervised(folder, sequences, VOT2018)
     assert len(runs["Car1"]) == 14
-    assert problems == ["Car1: 14 runs, where 1 or 15 are expected"]
+    assert problems == ["Car1: expected 1 or 15 runs, found 14"]
 
 
 def test_a_file_that_is_no_text_is_named(tmp_path):
@@ -189,7 +189,7 @@ def test_long_term_runs_come_back(tmp_path, rng):
     ("confidence", "message"),
     [
         (None, "cannot read"),
-        ("\n0.5\n", "has 2 lines for 15 frames"),
+        ("\n0.5\n", "expected 15 lines, one per frame, read 2"),
         ("\n" + "0.5\n" * 13 + "high\n", "is no number"),
     ],
 )

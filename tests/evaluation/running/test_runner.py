@@ -69,8 +69,7 @@ def test_boxes_that_are_not_finite_are_replaced_and_counted(load):
     run = runner.run_sequence(Scripted(boxes), sequence)
     np.testing.assert_array_equal(run.boxes_xywh[5], boxes[4])
     assert run.problems == [
-        "1 of 8 boxes were not finite and were replaced by the box before them, "
-        "first in frame 6"
+        "1 of 8 boxes were not finite and were replaced by the previous one, first in frame 6"
     ]
 
 
