@@ -10,6 +10,7 @@ import json
 import math
 import re
 import stat
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,7 +267,7 @@ def read_json(path: Path) -> Any:
         raise error if named else TextError(f"{str(path)!r} is no json: {error}") from None
 
 
-def read_object(path: Path, **kinds: type) -> dict[str, Any]:
+def read_object(path: Path, **kinds: type | types.UnionType) -> dict[str, Any]:
     """The object in a json file, which has values of these kinds; raises `TextError`."""
     content = read_json(path)
     if not isinstance(content, dict):

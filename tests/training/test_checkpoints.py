@@ -293,8 +293,8 @@ def test_a_checkpoint_that_may_not_be_read_is_not_set_aside(tmp_path, monkeypatc
     metadata = ocp.checkpointables_metadata
 
     def refuse(folder):
-        if folder.name == "2":
-            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        if folder.endswith("/2"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
         return metadata(folder)
 
     monkeypatch.setattr(ocp, "checkpointables_metadata", refuse)
