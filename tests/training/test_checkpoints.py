@@ -234,7 +234,7 @@ def fill_the_disk_while_saving(folder):
         save_variables(folder / "variables", make_state(1).variables, CONFIG)
 
 
-def test_a_save_that_fails_in_the_background_is_told(tmp_path):
+def test_a_save_that_fails_in_the_background_is_reported(tmp_path):
     # In a process of its own: the limit would hold for pytest's own output file as well.
     call = (
         "from pathlib import Path\n"

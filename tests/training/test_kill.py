@@ -103,7 +103,7 @@ def test_a_run_killed_again_and_again_ends_bit_by_bit_like_one_that_was_not(
     assert all(jax.tree.leaves(same))
 
 
-def test_a_run_goes_on_with_another_number_of_devices_and_the_same_batches(
+def test_a_run_resumes_with_another_number_of_devices_and_the_same_batches(
     tmp_path, monkeypatch
 ):
     use_staged(monkeypatch)
