@@ -4,7 +4,7 @@
 
 The published networks' backbones as they are initialised and, given a file of them, with
 MobileNetV2's ImageNet weights; search images of 255 pixels of a smooth random texture. Prints
-the errors in the middle and at the border as a table; `siamjax/studies/equivariance.py` says
+the errors in the middle and at the border as a table; `siamjax/studies/probes.py` says
 what is measured.
 """
 

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import FrameType, TracebackType
 
 from siamjax.errors import SiamjaxError
@@ -35,7 +35,7 @@ class StopRequest:
     _acts_at_once = False
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
+    def at_once(self) -> Generator[None]:
         """For work that can be dropped: a signal ends what is inside, and only that."""
         try:
             self._acts_at_once = True
@@ -74,7 +74,7 @@ class StopRequest:
 
 
 @contextlib.contextmanager
-def heeding_interrupts() -> Iterator[None]:
+def heeding_interrupts() -> Generator[None]:
     """Sees to it that no Ctrl-C is lost in a finaliser or in a callback of the collector.
 
     What is raised in there, as in JAX's own callback, Python only prints; a KeyboardInterrupt
@@ -102,6 +102,6 @@ def heeding_interrupts() -> Iterator[None]:
 
 def _interrupt() -> None:
     if hasattr(signal, "pthread_kill"):  # which wakes a main thread that waits, too
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         _thread.interrupt_main()

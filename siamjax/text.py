@@ -10,6 +10,7 @@ import json
 import math
 import re
 import stat
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -268,7 +269,7 @@ def read_json(path: Path) -> Any:
         ) from None
 
 
-def read_object(path: Path, **kinds: type) -> dict[str, Any]:
+def read_object(path: Path, **kinds: type | types.UnionType) -> dict[str, Any]:
     """The object in a json file, with values of these types; raises `TextError`."""
     content = read_json(path)
     if not isinstance(content, dict):

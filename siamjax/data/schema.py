@@ -4,7 +4,7 @@ A record is one target in one frame: an encoded square crop with context, and th
 box in it. A batch is what one training step consumes.
 """
 
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -24,17 +24,20 @@ class Record(TypedDict):
     category: int  # -1 where unknown
 
 
+Array = Any  # of NumPy on the host, of JAX on devices; or what stands for its shape
+
+
 class Batch(NamedTuple):
     """One training step's pairs. `b` pairs, `h w` cells of the score map, `a` anchors."""
 
-    template: np.ndarray  # [b, t, t, 3] float32, BGR 0..255
-    search: np.ndarray  # [b, s, s, 3] float32, BGR 0..255
-    label_cls: np.ndarray  # [b, h, w, a] int32: 1 target, 0 background, -1 ignored
-    label_loc: np.ndarray  # [b, h, w, a, 4] float32: (dx, dy, dw, dh)
-    label_loc_weight: np.ndarray  # [b, h, w, a] float32: 1 / positives of the pair, or 0
-    box_xyxy: np.ndarray  # [b, 4] float32: the target in the search image, pixels
-    is_negative_pair: np.ndarray  # [b] bool: the search image does not show the target
-    records: np.ndarray  # [b, 2] int64: records of the template and the search image
+    template: Array  # [b, t, t, 3] float32, BGR 0..255
+    search: Array  # [b, s, s, 3] float32, BGR 0..255
+    label_cls: Array  # [b, h, w, a] int32: 1 target, 0 background, -1 ignored
+    label_loc: Array  # [b, h, w, a, 4] float32: (dx, dy, dw, dh)
+    label_loc_weight: Array  # [b, h, w, a] float32: 1 / positives of the pair, or 0
+    box_xyxy: Array  # [b, 4] float32: the target in the search image, pixels
+    is_negative_pair: Array  # [b] bool: the search image does not show the target
+    records: Array  # [b, 2] int64: records of the template and the search image
 
 
 class DrawnBatch(NamedTuple):
@@ -43,16 +46,19 @@ class DrawnBatch(NamedTuple):
     Pairs of numbers belong to the template and the search image.
     """
 
-    template: np.ndarray  # [b, t, t, 3] uint8, BGR
-    search: np.ndarray  # [b, s, s, 3] uint8, BGR
-    color: np.ndarray  # [b, 2, 3] float32: BGR, to be subtracted
-    blur_size: np.ndarray  # [b, 2] int32: pixels, odd; 1 for none
-    blur_mix: np.ndarray  # [b, 2] float32: share of the stroke that runs down the column
-    flip: np.ndarray  # [b, 2] bool
-    box_xyxy: np.ndarray  # [b, 4] float32: the target in the finished search image, pixels
-    is_negative_pair: np.ndarray  # [b] bool
-    rank: np.ndarray  # [b, h, w, a] int32: the anchors in a random order
-    records: np.ndarray  # [b, 2] int64
+    template: Array  # [b, t, t, 3] uint8, BGR
+    search: Array  # [b, s, s, 3] uint8, BGR
+    color: Array  # [b, 2, 3] float32: BGR, to be subtracted
+    blur_size: Array  # [b, 2] int32: pixels, odd; 1 for none
+    blur_mix: Array  # [b, 2] float32: share of the stroke that runs down the column
+    flip: Array  # [b, 2] bool
+    box_xyxy: Array  # [b, 4] float32: the target in the finished search image, pixels
+    is_negative_pair: Array  # [b] bool
+    rank: Array  # [b, h, w, a] int32: the anchors in a random order
+    records: Array  # [b, 2] int64
+
+
+AnyBatch = Batch | DrawnBatch
 
 
 def drawn_shapes(

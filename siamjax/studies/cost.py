@@ -39,9 +39,10 @@ def of_network(config: Config) -> dict[str, float]:
         template,
     )
     predict = jax.jit(lambda *arguments: network.apply(*arguments, method=network.predict))
+    counted = predict.lower(variables, encoded, search).cost_analysis() or {}
     return {
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
-        "flops": float(predict.lower(variables, encoded, search).cost_analysis()["flops"]),
+        "flops": float(counted.get("flops", 0.0)),
     }
 
 

@@ -65,13 +65,12 @@ def draw_maps(maps: dict[str, np.ndarray], *, label: str) -> bytes:
     FigureCanvasAgg(figure)
     grid = figure.subplots(lines, columns, squeeze=False)
     highest = max(float(np.max(each)) for each in maps.values())
-    shown = None
     for axes in grid.flat:
         axes.axis("off")
     for axes, (title, values) in zip(grid.flat, maps.items(), strict=False):
-        shown = axes.imshow(values, cmap="magma", vmin=0, vmax=highest)
+        axes.imshow(values, cmap="magma", vmin=0, vmax=highest)
         axes.set_title(title, fontsize=9)
-    figure.colorbar(shown, ax=grid, shrink=0.8, label=label)
+    figure.colorbar(grid[0, 0].images[0], ax=grid, shrink=0.8, label=label)
     return _png(figure)
 
 

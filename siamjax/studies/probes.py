@@ -59,7 +59,7 @@ def draw_pairs(config: Config, shift: float, cache_dir: Path, pairs: int = PAIRS
 
 def responses(model: Model, pairs: Batch) -> np.ndarray:
     """The response of every pair, `[n, h, w]` in 0..1: its best anchor's foreground score."""
-    network = model.network
+    network: Any = model.network
 
     @jax.jit
     def respond(variables, template, search):
@@ -171,11 +171,11 @@ def measure_equivariance(model: Model, images: np.ndarray) -> dict[str, Any]:
         encoded = network.apply(variables, images, method=network.encode_template)
         return dict(zip(levels, encoded.kernels, strict=True))
 
-    images = jnp.asarray(images[:EQUIVARIANCE_IMAGES])
+    few = jnp.asarray(images[:EQUIVARIANCE_IMAGES])
     windows = {
-        "here": images[:, :-stride, :-stride],
-        "down": images[:, stride:, :-stride],
-        "right": images[:, :-stride, stride:],
+        "here": few[:, :-stride, :-stride],
+        "down": few[:, stride:, :-stride],
+        "right": few[:, :-stride, stride:],
     }
     found = {name: features(model.variables, window) for name, window in windows.items()}
     return {

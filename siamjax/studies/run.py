@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -32,7 +33,7 @@ def execute(folder: Path) -> None:
     _share(run / "data", data)
     train(config, run)
 
-    outcome = {"benchmarks": {}, "probes": {}}
+    outcome: dict[str, Any] = {"benchmarks": {}, "probes": {}}
     model = load_model(config, run)
     for benchmark in plan["benchmarks"]:
         name = benchmark["name"]

@@ -30,8 +30,8 @@ from siamjax.files import file_name, write_whole
 from siamjax.studies.study import Study
 from siamjax.text import read_object
 
-OUTCOME = {"benchmarks": dict, "probes": dict}  # and numbers:
-OUTCOME |= dict.fromkeys(("parameters", "flops", "frame_ms", "training_seconds"), int | float)
+COSTS = ("parameters", "flops", "frame_ms", "training_seconds")  # numbers
+OUTCOME = {"benchmarks": dict, "probes": dict, **dict.fromkeys(COSTS, int | float)}
 PLAN_FILE, OUTCOME_FILE, LOG_FILE = "cell.json", "outcome.json", "log.txt"
 
 
@@ -162,7 +162,9 @@ def prepare_workdir(study: Study, workdir: Path) -> None:
 
 def probe_config(study: Study, run: Run) -> Config | None:
     """The run's configuration with the probed pairs as its data, or None."""
-    return study.probe_source and changed(run.config, {"data.sources": (study.probe_source,)})
+    if study.probe_source is None:
+        return None
+    return changed(run.config, {"data.sources": (study.probe_source,)})
 
 
 def render_shared(study: Study, runs: Sequence[Run], data: Path) -> None:

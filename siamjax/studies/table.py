@@ -10,7 +10,7 @@ import numpy as np
 
 from siamjax.evaluation.report.tables import HEADINGS, LOWER_IS_BETTER, escape_latex
 from siamjax.studies.probes import at_border, in_middle
-from siamjax.studies.runs import Run, probes_of
+from siamjax.studies.runs import COSTS, Run, probes_of
 from siamjax.studies.study import Study
 
 
@@ -53,7 +53,6 @@ class Row(NamedTuple):
     costs: dict[str, Spread]  # parameters, flops, frame_ms, training_seconds
 
 
-COSTS = ("parameters", "flops", "frame_ms", "training_seconds")
 _COST_HEADINGS = ("parameters, M", "GFLOPs a frame", "ms a frame", "training, min")
 _COST_UNITS = (1e6, 1e9, 1.0, 60.0)
 _COST_DIGITS = (2, 2, 1, 1)
@@ -61,14 +60,10 @@ _COST_DIGITS = (2, 2, 1, 1)
 
 def rows_of(study: Study, runs: list[Run]) -> list[Row]:
     """One row per variant, in the study's order, from the runs that are done."""
-    outcomes = {(run.variant, run.seed): run.outcome for run in runs}
+    done = [(run, outcome) for run in runs if (outcome := run.outcome) is not None]
 
     def by_seed(variant: str) -> dict[int, dict[str, Any]]:
-        return {
-            seed: outcomes[variant, seed]
-            for seed in study.seeds
-            if outcomes.get((variant, seed)) is not None
-        }
+        return {r.seed: o for r, o in done if r.variant == variant and r.seed in study.seeds}
 
     base = by_seed(study.base)
     rows = []
@@ -103,7 +98,7 @@ def rows_of(study: Study, runs: list[Run]) -> list[Row]:
                 len(study.seeds),
                 scores,
                 differences,
-                {key: Spread.of(o[key] for o in own.values()) for key in COSTS if own},
+                {k: s for k in COSTS if (s := Spread.of(o[k] for o in own.values()))},
             )
         )
     return rows

@@ -126,6 +126,7 @@ def on_alexnet(config: Config) -> Config:
 
 def probe_source(config: Config) -> SourceConfig:
     """Rendered pairs of the test split, which shares no object with the training set."""
-    rendered = config.data.sources[0].synthetic
-    split = dataclasses.replace(rendered, split="test", sequences=60)
-    return SourceConfig(synthetic=split, frame_range=config.data.sources[0].frame_range)
+    source = config.data.sources[0]
+    assert source.synthetic is not None
+    split = dataclasses.replace(source.synthetic, split="test", sequences=60)
+    return SourceConfig(synthetic=split, frame_range=source.frame_range)

@@ -20,7 +20,7 @@ import os
 import shutil
 import types
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,11 @@ class Checkpoints:
     def __init__(self, folder: Path, *, keep: int, config: Config):
         _check_open_files()
         self._folder = folder.resolve()
-        self._about = {"config": config_to_dict(config), "versions": _versions()}
+        self._about = _about(config)
         self._saving: int | None = None
         self._scores = Scores(self._folder / "scores.json")
         self._orbax = ocp.training.Checkpointer(
-            self._folder,
+            str(self._folder),
             preservation_policy=_LatestAndBest(keep, self._scores),
             cleanup_tmp_directories=True,
         )
@@ -135,7 +135,7 @@ class Checkpoints:
         _check_open_files()
         self.check_space(state)
         parts = _parts(state)
-        checksums = {name: _checksum(tree) for name, tree in parts.items()}
+        checksums: Any = {name: _checksum(tree) for name, tree in parts.items()}
         self._saving = int(jax.device_get(state.step))
         with self._explained():
             self._orbax.save_checkpointables_async(
@@ -154,7 +154,7 @@ class Checkpoints:
             self._link_best()
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self) -> Generator[None]:
         try:
             yield
         # Tensorstore reports a full disk as ValueError, the file system as OSError.
@@ -229,7 +229,7 @@ def stored_variables(path: str | Path) -> dict[str, Any]:
 
     def load(folder: Path) -> dict[str, Any]:
         with _reading(folder):
-            model = ocp.checkpointables_metadata(folder).metadata["model"]
+            model = ocp.checkpointables_metadata(str(folder)).metadata["model"]
             abstract = jax.tree.map(
                 lambda leaf: _abstract(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)), model
             )
@@ -261,13 +261,12 @@ def save_variables(path: str | Path, variables: dict[str, Any], config: Config) 
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise CheckpointError(f"{path} holds something already; choose another folder")
     model = {key: variables[key] for key in ("params", "batch_stats")}
-    about = {"config": config_to_dict(config), "versions": _versions()}
     write_config(path, config)
     try:
         ocp.save_checkpointables(
-            path / "checkpoints" / "0",
+            str(path / "checkpoints" / "0"),
             {"model": model},
-            custom_metadata={**about, "crc32": {"model": _checksum(model)}},
+            custom_metadata={**_about(config), "crc32": {"model": _checksum(model)}},
         )
     except Exception as error:
         raise CheckpointError(f"{path} could not be written: {_first_line(error)}") from error
@@ -288,8 +287,8 @@ def _parts(state: TrainState) -> dict[str, Any]:
 
 def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
     with _reading(folder):
-        metadata = ocp.checkpointables_metadata(folder)
-        about = metadata.custom_metadata or {}
+        metadata = ocp.checkpointables_metadata(str(folder))
+        about: Any = metadata.custom_metadata or {}
         found = {name: describe(metadata.metadata[name]) for name in abstract}
         if not all(found.values()):
             raise InputError("its description is unreadable")
@@ -302,7 +301,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
                 f"model's: {differs}"
             )
     with _reading(folder):
-        loaded = ocp.load_checkpointables(folder, abstract)
+        loaded = ocp.load_checkpointables(str(folder), abstract)
         for name, tree in loaded.items():
             if _checksum(tree) != about["crc32"][name]:
                 raise InputError(f"the checksum of its {name} is wrong")
@@ -310,7 +309,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _reading(folder: Path) -> Iterator[None]:
+def _reading(folder: Path) -> Generator[None]:
     """Turns errors inside into `_DamagedError`, or `CheckpointError` if the machine failed."""
     problem, is_damage = None, True
     with _orbax_logs_to_debug():
@@ -329,7 +328,7 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _orbax_logs_to_debug(*, exceptions_only: bool = False) -> Iterator[None]:
+def _orbax_logs_to_debug(*, exceptions_only: bool = False) -> Generator[None]:
     """Turns what Orbax logs into debug messages of ours: the error raised says the same once.
 
     With `exceptions_only`, only its reports of exceptions.
@@ -445,7 +444,7 @@ def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
 def _checksum(tree: Any) -> int:
     checksum = 0
     for leaf in jax.tree.leaves(tree):
-        checksum = zlib.crc32(np.ascontiguousarray(jax.device_get(leaf)), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(jax.device_get(leaf)).data, checksum)
     return checksum
 
 
@@ -479,8 +478,9 @@ def _first_line(error: Exception) -> str:
     return lines[0] if len(lines[0]) <= 200 else lines[0][:200] + " ..."
 
 
-def _versions() -> dict[str, str]:
+def _about(config: Config) -> dict[str, Any]:
+    """The metadata of a checkpoint: the configuration and the versions that wrote it."""
     others = ("jax", "flax", "optax", "orbax-checkpoint")
-    return {"siamjax": siamjax.__version__} | {
-        name: importlib.metadata.version(name) for name in others
-    }
+    versions = {name: importlib.metadata.version(name) for name in others}
+    versions["siamjax"] = siamjax.__version__
+    return {"config": config_to_dict(config), "versions": versions}

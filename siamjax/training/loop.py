@@ -101,7 +101,7 @@ def train(
         start = 0 if state is None else int(state.step)
         monitor = Monitor(config, workdir, start, network, validate=validate, profile=profile)
         wait_for_all("monitor")
-        if start >= total and not monitor.owes_validation(start):
+        if state is not None and start >= total and not monitor.owes_validation(start):
             _say(f"{workdir}: complete at step {start}, nothing left to train")
             return state
         checkpoints.check_space(abstract_state)

@@ -3,11 +3,12 @@
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 
-from siamjax.data.schema import Batch
+from siamjax.data.schema import AnyBatch
 from siamjax.errors import SiamjaxError
 from siamjax.training.step import Metrics
 
@@ -44,7 +45,7 @@ class Meter:
     ):
         self._batch_size, self._run_ahead = batch_size, run_ahead
         self.skipped, self._max_skipped = skipped, max_skipped
-        self._newest: Metrics | None = None
+        self._newest: dict[str, Any] | None = None
         self.restart()
 
     def restart(self) -> None:
@@ -54,7 +55,7 @@ class Meter:
         self._waited = 0.0
         self._began = time.perf_counter()
 
-    def next_batch(self, batches: Iterator[Batch]) -> Batch:
+    def next_batch(self, batches: Iterator[AnyBatch]) -> AnyBatch:
         """`next(batches)`; counted as waiting if the devices are idle by then."""
         began = time.perf_counter()
         batch = next(batches)

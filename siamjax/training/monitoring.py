@@ -102,7 +102,7 @@ class Monitor:
 
     def validate(self, step: int, state: TrainState, stop: StopRequest) -> float | None:
         """Validates `state`, unless a signal interrupts; returns the success AUC, if any."""
-        if stop.number:
+        if stop.number or self._validate is None:
             return None
         values: dict[str, float] = {}
         with stop.at_once():
@@ -119,6 +119,8 @@ class Monitor:
 
     def image(self, step: int, batch: Batch | DrawnBatch, state: TrainState) -> None:
         """Writes an image of a batch's first pairs and their predictions."""
+        if self._tensorboard is None:
+            return
         few = first_pairs(batch, self._config)
         prediction = _predict(
             on_one_device(state.eval_variables), few.template, few.search, network=self._network

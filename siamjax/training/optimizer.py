@@ -102,12 +102,13 @@ def build_optimizer(
     def init(params: Any) -> Momentum:
         return Momentum(jax.tree.map(jnp.zeros_like, params))
 
-    def update(gradients, state, params, *, step: Array) -> tuple[Any, Momentum]:
+    def update(updates, state, params=None, **extra_args) -> tuple[Any, Momentum]:
+        gradients, step = updates, extra_args["step"]
         if factor != 1:
             gradients = jax.tree.map(lambda g: g * factor, gradients)
         if optim.clip_norm is not None:
             clip = optax.clip_by_global_norm(optim.clip_norm)
-            gradients, _ = clip.update(gradients, clip.init(params))
+            gradients, _ = clip.update(gradients, clip.init(gradients))
         rate = learning_rate(step, optim, train)
         momentum = jnp.float32(optim.momentum)
 

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from siamjax.config import Config, ConfigError, TrainConfig
-from siamjax.data.schema import Batch, DrawnBatch, batch_shapes, drawn_shapes
+from siamjax.data.schema import AnyBatch, DrawnBatch, batch_shapes, drawn_shapes
 from siamjax.training.state import TrainState
 from siamjax.training.step import Metrics, Step
 
@@ -94,7 +94,7 @@ def on_one_device(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
-def put_batch(batch: Batch, mesh: Mesh, *, stacked: bool = False) -> Batch:
+def put_batch(batch: AnyBatch, mesh: Mesh, *, stacked: bool = False) -> AnyBatch:
     """Moves the fields of a NumPy batch that the step reads to the devices.
 
     Each of several processes passes its own rows. `stacked` is for `pmap`. Other fields become
@@ -112,7 +112,7 @@ def put_batch(batch: Batch, mesh: Mesh, *, stacked: bool = False) -> Batch:
     return jax.tree.map(put, _on_devices(batch))
 
 
-def abstract_batch(config: Config, mesh: Mesh) -> Batch:
+def abstract_batch(config: Config, mesh: Mesh) -> AnyBatch:
     """What `put_batch` returns for a batch of this configuration, as shapes."""
     model = config.model
     shapes = (drawn_shapes if config.data.finish_on == "device" else batch_shapes)(
@@ -206,7 +206,7 @@ def _over_processes(step: jax.stages.Wrapped, mesh: Mesh) -> Step:
             tree,
         )
 
-    def call(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    def call(state: TrainState, batch: AnyBatch) -> tuple[TrainState, Metrics]:
         state = rewrapped(state, lambda leaf: leaf.shape, replicated(own))
         batch = rewrapped(batch, lambda leaf: (own.size, *leaf.shape[1:]), divided(own))
         return rewrapped(step(state, batch), lambda leaf: leaf.shape, replicated(mesh))
@@ -214,7 +214,7 @@ def _over_processes(step: jax.stages.Wrapped, mesh: Mesh) -> Step:
     return call
 
 
-def _on_devices(batch: Batch | DrawnBatch) -> Batch | DrawnBatch:
+def _on_devices(batch: AnyBatch) -> AnyBatch:
     if isinstance(batch, DrawnBatch):
         return batch._replace(records=None)
     return batch._replace(box_xyxy=None, is_negative_pair=None, records=None)

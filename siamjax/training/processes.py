@@ -44,7 +44,7 @@ def join_processes(
         if has_launcher(os.environ):
             _initialize()
         return
-    if missing:
+    if coordinator is None or num_processes is None or process_id is None:
         raise ConfigError(
             f"{' and '.join(missing)} must be given, too, since jax.distributed needs all "
             "three: --coordinator is HOST:PORT of process 0, --num-processes how many there "

@@ -1,5 +1,6 @@
 """The training state: what a step changes."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ class TrainState:
     def starting_from(self, variables: dict[str, Any]) -> "TrainState":
         """This state with other variables; the average, if any, restarts from them."""
         average = None if self.average is None else jax.tree.map(jnp.copy, variables)
-        return self.replace(**variables, average=average)
+        return dataclasses.replace(self, **variables, average=average)
 
 
 def moving_average(average: Any, new: Any, decay: float, count: Array) -> Any:

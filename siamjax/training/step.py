@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from siamjax.config import Config
-from siamjax.data.schema import Batch, DrawnBatch
+from siamjax.data.schema import AnyBatch, Batch, DrawnBatch
 from siamjax.training.device_augment import make_finish
 from siamjax.training.gradients import batch_gradients
 from siamjax.training.optimizer import build_optimizer, gradient_scale, restarted
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import flax.linen as nn
 
 Metrics = dict[str, Array]
-Step = Callable[[TrainState, Batch | DrawnBatch], tuple[TrainState, Metrics]]
+Step = Callable[..., tuple[TrainState, Metrics]]  # of a state and a batch
 
 
 def make_step(config: Config, network: "nn.Module", frozen: tuple[str, ...] = ()) -> Step:
@@ -38,7 +38,7 @@ def make_step(config: Config, network: "nn.Module", frozen: tuple[str, ...] = ()
 
 def train_step(
     state: TrainState,
-    batch: Batch | DrawnBatch,
+    batch: AnyBatch,
     *,
     network: "nn.Module",
     optimizer: optax.GradientTransformationExtraArgs,
@@ -63,7 +63,8 @@ def train_step(
     is 1 and parameters, statistics, their average and the momentum stay unchanged. The step
     counts all the same, so that step n always reads batch n with its epoch's learning rate.
     """
-    if finish is not None:
+    if isinstance(batch, DrawnBatch):
+        assert finish is not None, "a drawn batch needs `finish`"
         batch = finish(batch)
     trained = jax.tree.map(bool, rate_scales(state.params, config, frozen))
     gradients, losses, batch_stats = batch_gradients(

@@ -148,29 +148,10 @@ def convert(
     """
     detected = detect(state_dict)
     check_fits(detected, config)
-    return _convert(state_dict, config, detected, abstract_variables(config.model))
-
-
-def initialise_from(
-    variables: Mapping[str, Any], state_dict: Mapping[str, np.ndarray], config: "Config"
-) -> tuple[dict[str, Any], Report]:
-    """`variables` updated with all that the state dict holds, to start a training from.
-
-    Raises as `convert` does.
-    """
-    detected = detect(state_dict)
-    check_fits(detected, config)
-    converted, report = _convert(state_dict, config, detected, variables)
-    return unflatten(flatten(variables) | flatten(converted)), report
-
-
-def _convert(
-    state_dict: Mapping[str, np.ndarray],
-    config: "Config",
-    detected: Detected,
-    like: Mapping[str, Any],
-) -> tuple[dict[str, Any], Report]:
-    shapes = {path: tuple(leaf.shape) for path, leaf in flatten(like).items()}
+    shapes = {
+        path: tuple(leaf.shape)
+        for path, leaf in flatten(abstract_variables(config.model)).items()
+    }
     if not detected.whole:
         shapes = {path: s for path, s in shapes.items() if path.split("/")[1] == "backbone"}
     recipes = _recipes(detected, shapes, config.model.levels, state_dict.keys())
@@ -245,20 +226,23 @@ def _follow(
         report.made.append((path, recipe.note))
         return recipe.make()
     is_usable = True
+
+    def note(entries: list, *problem) -> None:
+        # A key used for two arrays is one problem.
+        if all(problem[0] != entry[0] for entry in entries):
+            entries.append(problem)
+
     for key, expected in zip(recipe.keys, recipe.shapes, strict=True):
         report.used.append((key, path, recipe.note))
         if key not in state_dict:
-            problem, entries = (key, path), report.missing
+            note(report.missing, key, path)
         elif (shape := np.shape(state_dict[key])) != expected:
-            problem, entries = (key, shape, expected), report.misshapen
+            note(report.misshapen, key, shape, expected)
         elif count := int(np.sum(~np.isfinite(state_dict[key]))):
-            problem, entries = (key, count), report.not_finite
+            note(report.not_finite, key, count)
         else:
             continue
         is_usable = False
-        # A key used for two arrays is one problem.
-        if all(key != entry[0] for entry in entries):
-            entries.append(problem)
     if not is_usable:
         return None
     made = recipe.make(*(state_dict[key] for key in recipe.keys))

@@ -107,6 +107,6 @@ def write_state_dict(path: str | Path, state_dict: Mapping[str, np.ndarray]) -> 
         raise WeightsError(f"`{path}` must end in .npz or .pth")
     with replacing(path) as partial, open(partial, "wb") as file:
         if path.suffix == ".npz":
-            np.savez(file, **state_dict)
+            np.savez(file, allow_pickle=False, **state_dict)
         else:
             write_torch(file, state_dict)

@@ -8,7 +8,7 @@ import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -35,9 +35,7 @@ def read_archive(archive: zipfile.ZipFile) -> Any:
             "are inside, unpack it"
         )
     root = pickles[0].removesuffix("data.pkl")
-    order = "<"
-    if f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big":
-        order = ">"
+    big = f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big"
 
     def read(storage: Storage) -> np.ndarray:
         name = f"{root}data/{storage.key}"
@@ -46,7 +44,7 @@ def read_archive(archive: zipfile.ZipFile) -> Any:
             raise WeightsError(
                 f"`{name}` is missing or has not {expected} bytes; the file is damaged"
             )
-        return storage.kind.decode(archive.read(name), order)
+        return storage.kind.decode(archive.read(name), ">" if big else "<")
 
     def storage_of(reference: tuple) -> Storage:
         kind, key, _, size = reference[:4]
@@ -62,7 +60,7 @@ def _storage(kind, key, size, read) -> Storage:
     return Storage(kind, str(key), size, read)
 
 
-def read_stream(file: BinaryIO) -> Any:
+def read_stream(file: IO[bytes]) -> Any:
     """As `read_archive`, for a stream of pickles, read from its start."""
     storages: dict[str, Storage] = {}
     places: dict[str, int] = {}
@@ -105,7 +103,7 @@ def read_stream(file: BinaryIO) -> Any:
     return saved
 
 
-def _stream_part(file: BinaryIO) -> Any:
+def _stream_part(file: IO[bytes]) -> Any:
     def refuse(reference: tuple):
         raise WeightsError("a storage is referenced where none can be; it is damaged")
 
@@ -116,7 +114,7 @@ _STORAGES = {"float32": "FloatStorage", "int64": "LongStorage"}
 _TYPE_SIZES = {"short": 2, "int": 4, "long": 4}
 
 
-def write_torch(file: BinaryIO, state_dict: Mapping[str, np.ndarray]) -> None:
+def write_torch(file: IO[bytes], state_dict: Mapping[str, np.ndarray]) -> None:
     """Writes float32 and int64 arrays so that `torch.load` returns them as a dict.
 
     Each array becomes a contiguous CPU tensor with a storage of its own. The format is the

@@ -58,9 +58,9 @@ def mobilenetv2_recipes(shapes: Mapping[str, Shape]) -> dict[str, Recipe]:
     def module(name: str) -> str | None:
         if match := re.fullmatch(r"layer0/(conv|bn)", name):
             return f"features.0.{'0' if match[1] == 'conv' else '1'}"
-        match = re.fullmatch(r"layer(\d)/block(\d+)/(\w+)", name)
-        index = first_in_stage[int(match[1])] + int(match[2])
-        layer = (_LAYERS if index > 1 else _LAYERS_WITHOUT_EXPANSION).get(match[3])
+        stage, block, layer = name.split("/")
+        index = first_in_stage[int(stage[-1])] + int(block.removeprefix("block"))
+        layer = (_LAYERS if index > 1 else _LAYERS_WITHOUT_EXPANSION).get(layer)
         return layer and f"features.{index}.conv.{layer}"
 
     return _with_folded_stem(shapes, module, ("layer0/conv", "layer0/bn"))

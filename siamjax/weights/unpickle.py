@@ -10,7 +10,7 @@ import math
 import pickle
 import re
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class StorageType:
         self._kind = _STORAGE_DTYPES[name]
         self.itemsize = 2 if self._kind == "bfloat16" else np.dtype(self._kind).itemsize
 
-    def decode(self, data: bytes, order: str) -> np.ndarray:
+    def decode(self, data: bytes, order: Literal["<", ">"]) -> np.ndarray:
         """The numbers in `data`, flat; `order` is `<` or `>`; bfloat16 becomes float32."""
         if self._kind != "bfloat16":
             return np.frombuffer(data, np.dtype(self._kind).newbyteorder(order))
@@ -164,7 +164,7 @@ _GLOBALS: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: BinaryIO, storage_of: Callable[[tuple], Any]):
+    def __init__(self, file: IO[bytes], storage_of: Callable[[tuple], Any]):
         # latin1 decodes the byte strings of Python 2, as in DaSiamRPN's files.
         super().__init__(file, encoding="latin1")
         self._storage_of = storage_of
@@ -193,7 +193,7 @@ class _Unpickler(pickle.Unpickler):
         return self._storage_of(pid[1:])
 
 
-def safe_load(file: BinaryIO, storage_of: Callable[[tuple], Any]) -> Any:
+def safe_load(file: IO[bytes], storage_of: Callable[[tuple], Any]) -> Any:
     """The next pickle in `file`.
 
     Raises `WeightsError` when it names what it may not; a damaged one may raise anything.

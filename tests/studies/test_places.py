@@ -1,4 +1,4 @@
-"""Where the runs of a study run at once."""
+"""How the runs of a study share the machine."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A study: its rules, and one that is run, interrupted, and goes on."""
+"""A study: its rules, and one that is run, interrupted and resumed."""
 
 import contextlib
 import json
@@ -133,7 +133,7 @@ def cores_of_two_at_once(process):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("heeds_sigint")
-def test_a_study_is_run_interrupted_and_goes_on(tmp_path, monkeypatch):
+def test_a_study_is_run_interrupted_and_resumes(tmp_path, monkeypatch):
     (tmp_path / "smallest.py").write_text(CONFIG_FILE)
     (tmp_path / "study.py").write_text(STUDY_FILE)
     scene = SyntheticConfig(split="test", sequences=2, frames=4, width=128, height=96)

@@ -1,4 +1,4 @@
-"""One compilation of each tiny program for the whole room, kept on disk."""
+"""One compilation of each tiny program for all tests of training, kept on disk."""
 
 import jax
 import pytest

@@ -1,4 +1,4 @@
-"""The moving average of what is learnt: its numbers, its checkpoints, who gets it."""
+"""The moving average of the weights: its values, its checkpoints, who uses it."""
 
 import dataclasses
 
@@ -87,7 +87,7 @@ def test_validation_gets_the_average(tmp_path):
     assert not np.array_equal(*(jax.tree.leaves(v)[0] for v in (seen[-1], state.variables)))
 
 
-def test_a_run_that_is_cut_off_keeps_its_average(tmp_path, monkeypatch):
+def test_a_run_that_is_interrupted_keeps_its_average(tmp_path, monkeypatch):
     class Cut(BaseException):
         pass
 
@@ -140,7 +140,7 @@ def test_a_run_begins_its_average_with_the_weights_that_it_starts_from(tmp_path)
     )
 
 
-def test_the_average_goes_on_when_the_backbone_joins(tmp_path, monkeypatch):
+def test_the_average_resumes_when_the_backbone_joins(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "build_network", lambda model: StagedNet())
     config = dataclasses.replace(
         STAGED,

@@ -1,4 +1,4 @@
-"""Folded batch norms are measured: the network stays, its statistics become the batch's."""
+"""Folded batch norms are calibrated: same outputs, the statistics of the batch."""
 
 import jax
 import numpy as np

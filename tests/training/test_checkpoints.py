@@ -234,7 +234,7 @@ def fill_the_disk_while_saving(folder):
         save_variables(folder / "variables", make_state(1).variables, CONFIG)
 
 
-def test_a_save_that_fails_in_the_background_is_told(tmp_path):
+def test_a_save_that_fails_in_the_background_is_reported(tmp_path):
     # In a process of its own: the limit would hold for pytest's own output file as well.
     call = (
         "from pathlib import Path\n"
@@ -293,8 +293,8 @@ def test_a_checkpoint_that_may_not_be_read_is_not_set_aside(tmp_path, monkeypatc
     metadata = ocp.checkpointables_metadata
 
     def refuse(folder):
-        if folder.name == "2":
-            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        if folder.endswith("/2"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)
         return metadata(folder)
 
     monkeypatch.setattr(ocp, "checkpointables_metadata", refuse)

@@ -1,4 +1,4 @@
-"""Finishing on the device: the batch that the host would have finished, to rounding."""
+"""Augmentation on the device: the batch that the host would have made, to rounding."""
 
 import dataclasses
 

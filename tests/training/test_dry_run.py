@@ -1,4 +1,4 @@
-"""The dry run: the network's numbers, the batch's picture, and nothing is trained."""
+"""The dry run: the network's numbers, an image of the batch, and nothing is trained."""
 
 import functools
 import re
@@ -63,7 +63,7 @@ def test_nothing_is_computed(tmp_path, monkeypatch):
     dry.dry_run(CONFIG, tmp_path)
 
 
-def test_mistakes_are_told_as_in_a_training(tmp_path):
+def test_mistakes_are_reported_as_in_a_training(tmp_path):
     with pytest.raises(ConfigError, match="divisible by the 2 devices"):
         dry.dry_run(with_train(batch_size=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -60,9 +60,7 @@ def workdir(tmp_path_factory):
     return path
 
 
-def test_a_run_cut_off_and_taken_up_again_equals_one_that_was_not(
-    workdir, tmp_path, monkeypatch
-):
+def test_a_run_interrupted_and_resumed_equals_one_that_was_not(workdir, tmp_path, monkeypatch):
     (tmp_path / "data").symlink_to(workdir / "data")
 
     def stopping(*arguments, **settings):

@@ -1,8 +1,9 @@
-"""SIGKILL at twenty random moments changes nothing in what a run ends with."""
+"""SIGKILL, while a checkpoint is saved and at random moments, does not change the result."""
 
 import dataclasses
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -15,8 +16,6 @@ from siamjax.training.loop import train
 from tests.conftest import ROOT
 from tests.training.killed_run import CONFIG
 from tests.training.tiny import Batches, StagedNet, init_tiny
-
-KILLS = 20
 
 
 def use_staged(monkeypatch):
@@ -55,27 +54,45 @@ def begin(process):
     raise AssertionError("".join(said))
 
 
+def is_saving(workdir):
+    return any("tmp" in path.name for path in (workdir / "checkpoints").iterdir())
+
+
+def stop_while_saving(process, workdir):
+    """Stops the process at a moment when a checkpoint is half-written."""
+    while process.poll() is None:
+        if is_saving(workdir):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.05)
+            if is_saving(workdir):
+                return
+            process.send_signal(signal.SIGCONT)
+    raise AssertionError("the run ended")
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.nightly)])
 def test_a_run_killed_again_and_again_ends_bit_by_bit_like_one_that_was_not(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, kills
 ):
     use_staged(monkeypatch)
     rare = {"train": {"checkpoint_every": 1000}}
     whole = jax.device_get(train(_with(CONFIG, rare), tmp_path / "whole"))
 
     # The next process imports while the one before it runs.
-    workdir, moments, while_saving = tmp_path / "killed", random.Random(0), 0
+    workdir, moments = tmp_path / "killed", random.Random(0)
     waiting = launch(workdir)
-    for _ in range(KILLS):
+    for number in range(kills):
         process, waiting = waiting, launch(workdir)
         begin(process)
-        time.sleep(moments.uniform(0, 0.5))
+        if number == 0:
+            stop_while_saving(process, workdir)
+        else:
+            time.sleep(moments.uniform(0, 0.5))
         process.kill()
         process.communicate()
         assert process.returncode == -9  # killed, not finished
-        names = [path.name for path in (workdir / "checkpoints").iterdir()]
-        while_saving += any("tmp" in name for name in names)
-    assert while_saving
+        assert number or is_saving(workdir)
     waiting.communicate("go\n")
     assert waiting.returncode == 0
 
@@ -86,7 +103,7 @@ def test_a_run_killed_again_and_again_ends_bit_by_bit_like_one_that_was_not(
     assert all(jax.tree.leaves(same))
 
 
-def test_a_run_goes_on_with_another_number_of_devices_and_the_same_batches(
+def test_a_run_resumes_with_another_number_of_devices_and_the_same_batches(
     tmp_path, monkeypatch
 ):
     use_staged(monkeypatch)

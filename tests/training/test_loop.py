@@ -1,4 +1,4 @@
-"""The run: what it writes, how it ends, and that being cut off changes nothing."""
+"""The training loop: what it writes, how it ends, and that interruptions change nothing."""
 
 import dataclasses
 import json
@@ -121,7 +121,7 @@ def test_a_finished_run_is_left_alone(tmp_path, capsys, monkeypatch, uninterrupt
         (signal.SIGINT, 130, 10),  # where a checkpoint is due anyhow
     ],
 )
-def test_a_signal_saves_and_the_run_goes_on_as_if_nothing_was(
+def test_a_signal_saves_and_the_run_resumes_as_if_nothing_had_happened(
     tmp_path, monkeypatch, capsys, uninterrupted, number, code, step
 ):
     before = signal.getsignal(number)
@@ -167,7 +167,7 @@ def test_a_crash_loses_only_what_came_after_the_checkpoint(
     assert [line["step"] for line in metrics_of(tmp_path)] == [2, 4, 5, 6, 8, 10, 12]
 
 
-def test_data_that_break_off_cost_nothing(tmp_path, monkeypatch, uninterrupted):
+def test_a_failure_of_the_data_costs_nothing(tmp_path, monkeypatch, uninterrupted):
     def fail():
         raise OSError("the disk went away")
 
@@ -278,7 +278,7 @@ def test_another_configuration_s_directory_is_refused_untouched(tmp_path):
     assert load_config(tmp_path / "config.json") == CONFIG
 
 
-def test_a_full_disk_is_told_before_work_starts(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_work_starts(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(loop, "make_batches", None)
@@ -344,7 +344,7 @@ def test_validation_is_once_an_epoch_unless_told_otherwise(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, uninterrupted, number):
+def test_a_signal_ends_a_validation_which_is_caught_up(tmp_path, uninterrupted, number):
     validation = Validation(lambda: signal.raise_signal(number), on_call=1)
     with pytest.raises(Interrupted, match=f"{number.name} after step 10 of 12"):
         train(VALIDATED, tmp_path, validate=validation)
@@ -354,7 +354,7 @@ def test_a_signal_ends_a_validation_which_is_made_up_for(tmp_path, uninterrupted
     assert_equal(jax.device_get(state), uninterrupted)
 
 
-def test_a_validation_missing_from_a_finished_run_is_made_up_for(tmp_path, uninterrupted):
+def test_a_validation_missing_from_a_finished_run_is_caught_up(tmp_path, uninterrupted):
     train(VALIDATED, tmp_path)
     assert_equal(
         jax.device_get(train(VALIDATED, tmp_path, validate=Validation())), uninterrupted

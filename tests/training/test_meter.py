@@ -43,7 +43,7 @@ def test_the_first_step_too_many_is_named_with_its_records():
         meter.add(metrics(loss=loss, grad_norm=norm, skipped=skipped), records)
     with pytest.raises(
         SkippedError,
-        match=r"step 12 has loss nan, grad_norm 2; its pairs are of the records \[\[7, 2\]\]",
+        match=r"step 12 has loss nan, grad_norm 2; its pairs are from records \[\[7, 2\]\]",
     ) as caught:
         meter.read(13)
     assert caught.value.step == 12

@@ -1,4 +1,4 @@
-"""What is told of a run: curves and pictures for TensorBoard, traces, the report's page."""
+"""Training monitoring: TensorBoard's curves and images, traces, the report's page."""
 
 import dataclasses
 import importlib.util
@@ -50,7 +50,7 @@ def where(image, color):
     return (x.min(), y.min(), x.max() + 1, y.max() + 1) if len(x) else None
 
 
-def test_a_picture_shows_the_pair_its_targets_and_labels():
+def test_a_image_shows_the_pair_its_targets_and_labels():
     picture = draw_pairs(one_pair(), MODEL)
     assert picture.shape == (48, 3 * 48 + 2 * 4, 3) and picture.dtype == np.uint8
     template, search, labels = picture[:, :48], picture[:, 52:100], picture[:, 104:]
@@ -70,7 +70,7 @@ def test_a_negative_pair_has_no_box():
     assert where(picture, TRUE) is None and where(picture, TARGET) is None
 
 
-def test_a_picture_shows_the_network_s_best_box_and_its_scores():
+def test_a_image_shows_the_network_s_best_box_and_its_scores():
     cls_logits = np.zeros((1, 5, 5, 2, 2), np.float32)
     cls_logits[..., 0] = 9
     cls_logits[0, 1, 3, 0] = (0, 9)  # the anchor of ratio 0.5, 88 x 40, at (32, 16)
@@ -82,7 +82,7 @@ def test_a_picture_shows_the_network_s_best_box_and_its_scores():
     assert (scores[10:19, 29:38, 0] == 255).all() and scores[:9, :, 0].max() == 0
 
 
-def test_a_box_without_bounds_is_not_drawn():
+def test_a_box_that_is_infinite_is_not_drawn():
     loc = np.full((1, 5, 5, 2, 4), 1e3, np.float32)
     picture = draw_pairs(one_pair(), MODEL, Prediction(np.zeros((1, 5, 5, 2, 2)), loc))
     assert where(picture[:, 52:100], FOUND) is None
@@ -96,7 +96,7 @@ def test_boxes_beyond_the_image_are_cut_at_its_border():
     assert where(draw_pairs(pair, MODEL), TRUE) is None
 
 
-def test_tensorboard_gets_curves_and_pictures_and_changes_nothing(tmp_path):
+def test_tensorboard_gets_curves_and_images_and_changes_nothing(tmp_path):
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto.event_pb2 import Event
 

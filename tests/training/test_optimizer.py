@@ -73,7 +73,7 @@ def test_gradients_are_summed_over_pysot_s_gpus(name, gpus, steps):
     assert gradient_scale(one) == 1
 
 
-def test_a_rate_that_is_held_falls_in_the_last_tenth():
+def test_a_held_learning_rate_decays_in_the_last_tenth():
     rise = {"lr": 0.01, "warmup_lr": 0.001, "end_lr": 0.0001, "schedule": "hold"}
     rates = epoch_rates(OptimConfig(**rise, warmup_epochs=1), 20)
     np.testing.assert_allclose(rates, [0.001, *[0.01] * 17, 0.001, 0.0001], rtol=1e-6)

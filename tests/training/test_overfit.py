@@ -1,4 +1,4 @@
-"""Every head and correlation learns eight fixed pairs by heart."""
+"""Every head and correlation overfits eight fixed pairs."""
 
 import dataclasses
 import functools
@@ -87,7 +87,7 @@ def config_of(model, rate, steps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_eight_fixed_pairs_are_learnt(tmp_path, name):
+def test_eight_fixed_pairs_are_learned(tmp_path, name):
     model, rate, steps = CASES[name]
     config = config_of(model, rate, steps)
     with make_batches(config, cache_dir=tmp_path) as batches:

@@ -1,4 +1,4 @@
-"""However a batch is divided, among devices, programs or in time, training is the same."""
+"""Training is the same however a batch is divided: devices, processes, micro-batches."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""The backbone waits, then some stages join: what moves, what does not, and against PyTorch."""
+"""Phases: the backbone is frozen, then some stages are trained; held against PyTorch."""
 
 import dataclasses
 import functools
@@ -168,7 +168,7 @@ def test_what_is_frozen_stays_bit_by_bit_and_the_tree_is_one():
     assert last.opt_state.trace["backbone"]["layer2"]["conv"]["kernel"].any()
 
 
-def test_nothing_is_computed_backwards_for_what_is_frozen():
+def test_nothing_is_backpropagated_to_what_is_frozen():
     state, batch = history()[0], make_batch(0)._replace(records=None)
 
     def flops(frozen):
@@ -211,7 +211,7 @@ def test_norms_that_are_fixed_keep_their_statistics_and_train_their_scale(fixed)
         assert (part["bias"] != 0).any()
 
 
-def test_steps_equal_pytorch_across_the_joining():
+def test_steps_equal_pytorch_across_the_phases():
     """Losses, summed gradients, clip, decay, momentum, rates of groups, a new optimiser."""
     torch = pytest.importorskip("torch")
     from tests.training.torch_staged import TorchStaged
@@ -258,7 +258,7 @@ def test_momentum_starts_again_even_if_the_step_of_the_joining_is_skipped():
     assert bits(after.opt_state) == bits(expected.opt_state)
 
 
-def test_both_norms_are_told_where_gradients_are_summed():
+def test_both_norms_are_reported_where_gradients_are_summed():
     state, batch = history()[0], make_batch(0)._replace(records=None)
     _, metrics = jax.jit(make_step(STAGED, NETWORK, FROZEN.frozen))(state, batch)
     # batches of 4 pairs, as the sum of two GPUs' means over 2
@@ -269,7 +269,7 @@ def test_both_norms_are_told_where_gradients_are_summed():
 
 
 @pytest.mark.parametrize("cut_at", [3, 4, 5])
-def test_a_run_goes_on_across_the_joining(tmp_path, monkeypatch, cut_at):
+def test_a_run_resumes_across_the_phases(tmp_path, monkeypatch, cut_at):
     class Cut(BaseException):
         pass
 

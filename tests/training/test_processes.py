@@ -1,4 +1,4 @@
-"""Several processes train as one: the same numbers, one voice, one set of checkpoints."""
+"""Several processes train as one: the same numbers, one log, one set of checkpoints."""
 
 import concurrent.futures
 import functools
@@ -118,7 +118,7 @@ def test_two_processes_equal_one(tmp_path, alone, monkeypatch, how):
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_process_stops_both_and_one_process_goes_on(
+def test_a_signal_to_one_process_stops_both_and_one_process_resumes(
     tmp_path, alone, monkeypatch
 ):
     told = train_together(tmp_path, stop_at="4")  # noticed where they agree, after step 6
@@ -137,7 +137,7 @@ def test_launchers_are_noticed(monkeypatch):
     assert has_launcher({}) and not has_launcher({"JAX_PLATFORMS": "cpu"})
 
 
-def test_mistakes_in_the_arguments_are_told():
+def test_mistakes_in_the_arguments_are_reported():
     both = "--num-processes and --process-id must be given, too, since jax.distributed"
     with pytest.raises(ConfigError, match=both):
         join_processes("host:1234")
@@ -229,7 +229,7 @@ def test_all_wait_for_the_last_one(as_three):
     assert left == [3, 3, 3]
 
 
-def test_the_others_are_told_when_the_main_process_fails(as_three):
+def test_the_others_are_reported_when_the_main_process_fails(as_three):
     def fail():
         raise OSError("no room")
 

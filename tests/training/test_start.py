@@ -1,4 +1,4 @@
-"""What a run starts from: whole or by part, told and checked, and read once."""
+"""What a run starts from: all or some parts, checked, reported, and read once."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""Whose work directory it is."""
+"""Which configuration a work directory belongs to."""
 
 import dataclasses
 import json

@@ -1,11 +1,11 @@
 """The imported networks against PySOT's own outputs, see tests/goldens/README.md."""
 
-import jax
 import numpy as np
 import pytest
 
 from siamjax.models.build import build_network
 from siamjax.weights.convert import convert
+from tests.models.networks import quick_jit
 from tests.weights.published import CONFIGS, published
 
 CASES = {
@@ -37,7 +37,7 @@ def test_the_imported_network_gives_the_reference_outputs(name, goldens):
     network = build_network(config.model)
     template, search = images(search_size)
 
-    @jax.jit
+    @quick_jit
     def run(variables, template, search):
         def features(network, image):
             return network.backbone(image), network.extract(image)
