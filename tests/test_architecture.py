@@ -76,7 +76,7 @@ FENCES = {
         "evaluation/benchmarks/sequences.py",
         "evaluation/report/strips.py",
         "images.py",
-        "tracking/outline.py",
+        "tracking/masks.py",
         "video/sources.py",
     ],
     "av": ["video/"],

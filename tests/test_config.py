@@ -299,5 +299,5 @@ class TestFiles:
     def test_broken_json(self, tmp_path):
         path = tmp_path / "config.json"
         path.write_text("{")
-        with pytest.raises(ConfigError, match=r"config.json' is no json"):
+        with pytest.raises(ConfigError, match=r"config.json' is not valid json"):
             load_config(path)

@@ -80,7 +80,7 @@ def test_evaluation_scoring_and_reports(
     benchmark, annotations, names, files, tmp_path, monkeypatch, capsys
 ):
     tracker = [Entrant("..", StaticTracker(), {"control": "never moves"})]
-    monkeypatch.setattr(command, "_entrants", lambda *_: tracker)
+    monkeypatch.setattr("siamjax.api._entrants", lambda *_: tracker)
     out = tmp_path / "deep" / "down" / "out"
     words = ["--benchmark", benchmark, "--data", annotations, "--out", out]
 
@@ -117,7 +117,7 @@ def test_evaluation_scoring_and_reports(
 
 def test_trackers_of_one_name_are_told_apart(annotations, tmp_path, monkeypatch, capsys):
     tracker = [Entrant("ours", StaticTracker(), {"control": "never moves"})]
-    monkeypatch.setattr(command, "_entrants", lambda *_: tracker)
+    monkeypatch.setattr("siamjax.api._entrants", lambda *_: tracker)
     words = {"config": ROOT / "configs" / "quickstart.py", "weights": "random"}
     words |= {"benchmark": "otb", "data": annotations, "sequences": ("plain",)}
     assert command.evaluate(**words, out=tmp_path / "first") == 0

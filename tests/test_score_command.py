@@ -127,8 +127,8 @@ BAD_FILES = {
     ),
     "empty": ([], "is empty"),
     "polygons": (np.tile(ROWS, 2), r"line 1: 8 values \(.*\), a polygon, it seems"),
-    "bars": ("|", r"line 1: .* is no number"),
-    "words": ([["nothing", "to", "see", "here"]], "'nothing' is no number"),
+    "bars": ("|", r"line 1: .* is not a number"),
+    "words": ([["nothing", "to", "see", "here"]], "'nothing' is not a number"),
 }
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from siamjax.errors import InputError
 from siamjax.models.cpu.conv import conv2d
 
 # The backbones' initialisation, N(0, sqrt(2 / (kh * kw * out))). Reference: PySOT's ResNet.
@@ -77,9 +78,9 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Convolves; raises ValueError when the channels do not suit the groups."""
+        """Convolves; raises `InputError` when the channels do not suit the groups."""
         if self.features < 1 or self.features % self.groups or x.shape[-1] % self.groups:
-            raise ValueError(
+            raise InputError(
                 f"a convolution of {self.groups} groups cannot turn {x.shape[-1]} channels "
                 f"into {self.features}; choose another `model.backbone.width`"
             )
@@ -127,7 +128,7 @@ def conv_norm(
     x = Conv(features, size, use_bias=use_bias or folded, dtype=dtype, name=names[0], **conv)(x)
     if folded:
         if train:
-            raise ValueError("a network with folded batch norms cannot run with train=True")
+            raise InputError("a network with folded batch norms cannot run with train=True")
         return x
     norm = nn.BatchNorm(
         use_running_average=not train,

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 from jax import Array
 
+from siamjax.errors import InputError
 from siamjax.models.crop import center_crop
 from siamjax.models.heads import mean_fusion
 from siamjax.models.xcorr import Implementation, xcorr_plain
@@ -107,7 +108,7 @@ class SiameseRPN(nn.Module):
     ) -> Prediction:
         """Scores the search image `[b, s, s, 3]`.
 
-        Raises ValueError when it is too small, or when the levels' maps differ in size.
+        Raises `InputError` when it is too small, or when the levels' maps differ in size.
         """
         levels = self.extract(search, train=train, frozen=frozen)
         return self.score(features, levels, train and "head" not in frozen)
@@ -119,7 +120,7 @@ class SiameseRPN(nn.Module):
         outputs = self.head(features.kernels, levels, train)
         sizes = [cls.shape[1:3] for cls, _ in outputs]
         if len(set(sizes)) > 1:
-            raise ValueError(
+            raise InputError(
                 f"`levels` {self.levels} give score maps of different sizes {sizes}, which "
                 "cannot be fused; choose levels of one stride"
             )

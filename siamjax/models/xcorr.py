@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from siamjax.errors import InputError
 from siamjax.models.cpu.depthwise import shifted_products
 
 Implementation = Literal["auto", "shift", "conv"]
@@ -19,7 +20,7 @@ Implementation = Literal["auto", "shift", "conv"]
 
 def _choose(implementation: Implementation) -> str:
     if implementation not in ("auto", "shift", "conv"):
-        raise ValueError(
+        raise InputError(
             f"`implementation` (={implementation!r}) must be 'auto', 'shift' or 'conv'"
         )
     if implementation == "auto":
@@ -32,13 +33,13 @@ def _choose(implementation: Implementation) -> str:
 def _check(search: Array, kernel: Array) -> None:
     for axis, name in ((1, "height"), (2, "width")):
         if kernel.shape[axis] > search.shape[axis]:
-            raise ValueError(
+            raise InputError(
                 f"the score map is empty: the kernel's {name} (={kernel.shape[axis]}) must "
                 f"not exceed the search features' (={search.shape[axis]}); use a larger "
                 "search image or a smaller template"
             )
     if kernel.shape[0] != search.shape[0] or kernel.shape[3] != search.shape[3]:
-        raise ValueError(
+        raise InputError(
             f"search features {search.shape} and kernel {kernel.shape} must agree in batch "
             "and channels (first and last axis)"
         )

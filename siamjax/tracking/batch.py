@@ -1,6 +1,6 @@
 """Many targets with one device call per frame: in many sequences, or in one video."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     FrameError,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -28,6 +29,8 @@ from siamjax.tracking.result import Fetched, Result, first_result
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 MAX_SLOTS = 4096  # each holds a template on the device; more is a mistake
+# From slots, the first repeated as padding, to what `update_batch` takes: frames and sizes.
+_FramesOf = Callable[[list[int]], tuple[Array, Array | np.ndarray]]
 
 
 @partial(jax.jit, static_argnames=("network", "config", "search_size"))
@@ -41,8 +44,7 @@ def update_batch(
     config: TrackingConfig,
     search_size: int | None = None,
 ) -> tuple[TrackerState, TrackOutput]:
-    """`tracker.update` for n targets: every array of `states` and of what comes back has a
-    first axis of n.
+    """`step.update` for n targets: states and outputs have a first axis of n.
 
     `frames` is `[n, H, W, 3]` uint8, a frame for each target, with `frame_sizes` `[n, 2]`; or
     one frame `[H, W, 3]` that shows them all, with `frame_sizes` `[2]`. The network sees all
@@ -70,7 +72,10 @@ def update_batch(
 def _advance(
     variables, states, chosen, frames, frame_sizes, *, network, config, search_size
 ) -> tuple[TrackerState, TrackOutput, Array | None]:
-    """Moves the targets numbered `chosen` `[k]` on, a number beyond the last is none's."""
+    """One step for the targets in slots `chosen` `[k]`; out-of-range slots are padding.
+
+    Returns all states, and the output and the steps lost of the chosen.
+    """
     some = jax.tree.map(lambda x: x.at[chosen].get(mode="clip"), states)
     some, output = update_batch(
         variables,
@@ -101,7 +106,7 @@ def _room_for(state: TrackerState, count: int) -> TrackerState:
 
 
 class _Target(NamedTuple):
-    """What the host has to know of a target."""
+    """What the host knows about a target."""
 
     shape: tuple[int, int]  # of its frames: height, width
     first_search_size: int
@@ -116,18 +121,18 @@ class _Target(NamedTuple):
         return cls(shape, size, first_result(box_xywh, shape, config))
 
     def search_size(self, config: TrackingConfig) -> int:
-        """That of the next frame."""
+        """The search size of the next frame."""
         return step.search_size_of(config, self.first_search_size, self.result.steps_lost)
 
     def moved(self, fetched: Fetched, number: int, config: TrackingConfig) -> "_Target":
-        """The target after a step in which it was number `number`."""
+        """The target after a step in which it was row `number` of the batch."""
         return self._replace(result=Result.of(fetched, self.shape, config, number))
 
 
 def _by_search_size(
     targets: Mapping[int, _Target], config: TrackingConfig
 ) -> dict[int, list[int]]:
-    """The numbers of the targets that the next step sees at each search size."""
+    """The slots of the targets, grouped by the search size of their next frame."""
     found: dict[int, list[int]] = {}
     for number, target in targets.items():
         found.setdefault(target.search_size(config), []).append(number)
@@ -135,15 +140,48 @@ def _by_search_size(
 
 
 def _batch_of(chosen: list[int], room: int) -> np.ndarray:
-    """The numbers `chosen`, filled up with `room`, which is nobody's, to a power of two.
+    """The slots `chosen`, padded with the out-of-range `room` to a power of two.
 
-    There are few sizes to compile then, and little is wasted; never more than `room`.
+    Few batch sizes are compiled that way; none is larger than `room`.
     """
     size = min(1 << (len(chosen) - 1).bit_length(), room)
     return np.array(chosen + [room] * (size - len(chosen)), np.int32)
 
 
-class BatchTracker:
+class _Slots:
+    """Targets in numbered slots, moved on together: what both trackers below are made of."""
+
+    def __init__(
+        self, network: SiameseRPN | SiamFC, variables: dict, config: Config | TrackingConfig
+    ):
+        self.network = network
+        self.variables = jax.device_put(variables)
+        self.config = config
+        self._settings = TrackingConfig(config.model, config.tracker)
+        self._static = {"network": network, "config": self._settings}
+        self._states: TrackerState | None = None
+        self._targets: dict[int, _Target] = {}
+
+    def _move(self, slots: Iterable[int], room: int, frames_of: _FramesOf) -> None:
+        """One step for the targets in `slots`, all below `room`; a call per search size."""
+        targets = {slot: self._targets[slot] for slot in slots}
+        for search_size, chosen in _by_search_size(targets, self._settings).items():
+            numbers = _batch_of(chosen, room)
+            padding = chosen[:1] * (len(numbers) - len(chosen))
+            self._states, output, steps_lost = _advance(
+                self.variables,
+                self._states,
+                numbers,
+                *frames_of(chosen + padding),
+                search_size=search_size,
+                **self._static,
+            )
+            fetched = Fetched(output, steps_lost)
+            for k, slot in enumerate(chosen):
+                self._targets[slot] = targets[slot].moved(fetched, k, self._settings)
+
+
+class BatchTracker(_Slots):
     """Follows one target in each of many sequences at once.
 
         tracker.init(slot, frame, box_xywh)
@@ -169,12 +207,8 @@ class BatchTracker:
     ):
         if not 1 <= slots <= MAX_SLOTS:
             raise InputError(f"`slots` (={slots}) must lie between 1 and {MAX_SLOTS}")
-        self.network = network
-        self.variables = jax.device_put(variables)
-        self.config = TrackingConfig(config.model, config.tracker)
+        super().__init__(network, variables, config)
         self.slots = slots
-        self._states: TrackerState | None = None
-        self._targets: dict[int, _Target] = {}
 
     def init(self, slot: int, frame, box_xywh, *, color: Color = "bgr") -> None:
         """Starts in `slot`, 0 to `slots` - 1; raises as `Tracker.init` and changes nothing."""
@@ -183,18 +217,12 @@ class BatchTracker:
         frame = as_bgr(frame, color)
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
-        state = step.init(
-            self.variables,
-            jax.device_put(pad_frame(frame)),
-            jax.device_put(size_of(frame)),
-            jax.device_put(box),
-            network=self.network,
-            config=self.config,
-        )
+        placed = jax.device_put((pad_frame(frame), size_of(frame), box))
+        state = step.init(self.variables, *placed, **self._static)
         if self._states is None:
             self._states = _room_for(state, self.slots)
         self._states = _replace(self._states, np.int32(slot), state)
-        self._targets[slot] = _Target.begin(box, (height, width), self.config)
+        self._targets[slot] = _Target.begin(box, (height, width), self._settings)
 
     def update(
         self, frames: Mapping[int, object], *, color: Color = "bgr"
@@ -205,14 +233,18 @@ class BatchTracker:
         `RuntimeError` for a slot without a target; all slots then stay as they were.
         """
         ready = {slot: self._check(slot, frame, color) for slot, frame in frames.items()}
-        targets = {slot: self._targets[slot] for slot in ready}
-        for size, slots in _by_search_size(targets, self.config).items():
-            self._update(slots, [ready[slot] for slot in slots], size)
+
+        def frames_of(slots: list[int]) -> tuple:
+            some = [ready[slot] for slot in slots]
+            sizes = np.stack([size_of(frame) for frame in some])
+            return jax.device_put(pad_frames(some)), sizes
+
+        self._move(ready, self.slots, frames_of)
         return {slot: self._targets[slot].result for slot in frames}
 
     def _check(self, slot: int, frame, color: Color):
         if slot not in self._targets:
-            raise RuntimeError(f"call `init` for slot {slot} first: it has no target yet")
+            raise NoTargetError(f"call `init` for slot {slot} first: it has no target yet")
         try:
             frame = as_bgr(frame, color)
             require_shape(frame, self._targets[slot].shape)
@@ -220,25 +252,8 @@ class BatchTracker:
             raise FrameError(f"slot {slot}: {error}") from None
         return frame
 
-    def _update(self, slots: list[int], frames: list, search_size: int) -> None:
-        numbers = _batch_of(slots, self.slots)
-        frames = frames + frames[:1] * (len(numbers) - len(slots))
-        self._states, output, steps_lost = _advance(
-            self.variables,
-            self._states,
-            numbers,
-            jax.device_put(pad_frames(frames)),
-            np.stack([size_of(frame) for frame in frames]),
-            network=self.network,
-            config=self.config,
-            search_size=search_size,
-        )
-        fetched = Fetched(output, steps_lost)
-        for k, slot in enumerate(slots):
-            self._targets[slot] = self._targets[slot].moved(fetched, k, self.config)
 
-
-class MultiTracker:
+class MultiTracker(_Slots):
     """Follows several targets through one video; each frame goes to the device once.
 
         tracker.init(frame, boxes_xywh)
@@ -252,15 +267,6 @@ class MultiTracker:
         network, variables, config: as those of `Tracker`.
     """
 
-    def __init__(
-        self, network: SiameseRPN | SiamFC, variables: dict, config: Config | TrackingConfig
-    ):
-        self.network = network
-        self.variables = jax.device_put(variables)
-        self.config = TrackingConfig(config.model, config.tracker)
-        self._states: TrackerState | None = None
-        self._targets: dict[int, _Target] = {}
-
     def init(self, frame, boxes_xywh, *, color: Color = "bgr") -> None:
         """Starts with the targets in `boxes_xywh`, `[n, 4]`, of one frame.
 
@@ -271,30 +277,28 @@ class MultiTracker:
         boxes = [as_box_xywh(box, width, height) for box in boxes_xywh]
         if not boxes:
             raise InputError("`boxes_xywh` is empty; give at least one box")
-        padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        starts = [(self.variables, padded, frame_size, jax.device_put(box)) for box in boxes]
-        options = {"network": self.network, "config": self.config}
+        placed = jax.device_put((pad_frame(frame), size_of(frame)))
+        starts = [(self.variables, *placed, jax.device_put(box)) for box in boxes]
         targets = {
-            k: _Target.begin(box, (height, width), self.config) for k, box in enumerate(boxes)
+            k: _Target.begin(box, (height, width), self._settings)
+            for k, box in enumerate(boxes)
         }
-        search_size, chosen = next(iter(_by_search_size(targets, self.config).items()))
+        search_size, chosen = next(iter(_by_search_size(targets, self._settings).items()))
         compile_ahead(
             frame,
-            step.init.trace(*starts[0], **options),
+            step.init.trace(*starts[0], **self._static),
             lambda state: _advance.trace(
                 self.variables,
                 jax.tree.map(
                     lambda x: jax.ShapeDtypeStruct((len(boxes), *x.shape), x.dtype), state
                 ),
                 _batch_of(chosen, len(boxes)),
-                padded,
-                frame_size,
+                *placed,
                 search_size=search_size,
-                **options,
+                **self._static,
             ),
         )
-        states = [step.init(*start, **options) for start in starts]
-        self._states = _stack(states)
+        self._states = _stack([step.init(*start, **self._static) for start in starts])
         self._targets = targets
 
     def update(self, frame, *, color: Color = "bgr") -> list[Result]:
@@ -303,24 +307,11 @@ class MultiTracker:
         Raises `FrameError`, and then stays as it was.
         """
         if self._states is None:
-            raise RuntimeError("call `init(frame, boxes_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, boxes_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._targets[0].shape)
-        padded, frame_size = jax.device_put((pad_frame(frame), size_of(frame)))
-        for size, chosen in _by_search_size(self._targets, self.config).items():
-            self._states, output, steps_lost = _advance(
-                self.variables,
-                self._states,
-                _batch_of(chosen, len(self._targets)),
-                padded,
-                frame_size,
-                network=self.network,
-                config=self.config,
-                search_size=size,
-            )
-            fetched = Fetched(output, steps_lost)
-            for i, k in enumerate(chosen):
-                self._targets[k] = self._targets[k].moved(fetched, i, self.config)
+        placed = jax.device_put((pad_frame(frame), size_of(frame)))
+        self._move(self._targets, len(self._targets), lambda _: placed)
         return self._results
 
     @property
@@ -340,7 +331,7 @@ class MultiTracker:
     @property
     def polygons(self) -> list[np.ndarray] | None:
         """`Result.polygon` of each target; None for a network without masks."""
-        return [each.polygon for each in self._results] if self.config.model.mask else None
+        return [each.polygon for each in self._results] if self._settings.model.mask else None
 
     @property
     def are_lost(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from siamjax.models.siamese import SiameseRPN
 from siamjax.tracking import step
 from siamjax.tracking.frames import (
     Color,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -38,8 +39,8 @@ class CandidateTracker:
     numbers compile nothing new.
 
     Attributes:
-        network, variables, config: as those of `Tracker`; of `config.tracker`, what is no
-            candidate's to choose.
+        network, variables, config: as those of `Tracker`; `config.tracker` holds the settings
+            that all candidates share.
         candidates: they must agree in all but the three numbers, else `ValueError`: search
             sizes, for one, need a `CandidateTracker` each.
         tolerance: by how many pixels of the search image the target's centre and edges may
@@ -99,7 +100,7 @@ class CandidateTracker:
         Raises `FrameError` without moving.
         """
         if self._state is None:
-            raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, box_xywh)` first: no target is known yet")
         frame = as_bgr(frame, color)
         require_shape(frame, self._shape)
         distinct, shared = share(self._where, self.config, self.tolerance)
@@ -166,7 +167,7 @@ def _update(
 def share(
     where: np.ndarray, config: TrackingConfig, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which of n states, centre and size `[n, 4]`, are looked at, and by whom.
+    """Which of n states, centre and size `[n, 4]`, get a search image, and who shares it.
 
     Returns some of the states, `[m, 4]`, and for each candidate the number of the one that it
     shares, `[n]` int32: its own, or one within `tolerance` pixels of the search image, so that
@@ -195,7 +196,7 @@ def share(
 def _without_numbers(
     config: Config | TrackingConfig, candidates: tuple[TrackerConfig, ...]
 ) -> TrackingConfig:
-    """The configuration with the three numbers set to nothing in particular.
+    """The configuration with default values for the three numbers.
 
     Everything else is the candidates', so that it alone decides what is compiled.
     """

@@ -12,7 +12,7 @@ from jax import Array
 
 from siamjax.geometry.crops import window_origin
 
-# Whose rule gives a window its first pixel; they differ by one pixel at most.
+# Whose rounding places a window's first pixel; they differ by at most one pixel.
 Corner = Literal["pysot", "dasiamrpn", "siamfc"]
 
 
@@ -48,9 +48,9 @@ def subwindow(
     `frame` `[H, W, 3]` uint8, of which the top-left `frame_size` `[2]` (width, height) is the
     image; everything else has `pad_color` `[3]`. `center` `[2]` (x, y) and `side` are pixels
     of the frame, float32; `side` is rounded half to even, and is at least 1. Bilinear with
-    pixel centres at half coordinates, held at the sub-window's edge, rounded to grey levels:
+    pixel centres at half coordinates, clamped at the sub-window's edge, rounded to grey levels:
     the numbers that OpenCV gives for uint8, to one grey level. Reference: the sub-windows of
-    PySOT, DaSiamRPN and siamfc-pytorch, which find the first pixel each in its own way.
+    PySOT, DaSiamRPN and siamfc-pytorch, which round the first pixel differently.
     """
     side = jnp.maximum(jnp.round(side), 1.0)
     origin = _origin(center, side, corner)

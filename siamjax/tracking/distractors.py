@@ -1,4 +1,4 @@
-"""What resembles the target and is not it: found, remembered, and held against other boxes.
+"""Distractors: found, remembered, and subtracted from the scores of boxes like them.
 
 DaSiamRPN, section 3.4: a box p is ranked by f(z, p) - alpha sum_i w_i f(d_i, p) / sum_i w_i, f
 the network's foreground score, z the template, d_i the distractors of earlier frames, w_i
@@ -52,7 +52,7 @@ def predict(
 
 
 def rivals(prediction: Prediction, memory: Distractors, rules: DistractorConfig) -> Array:
-    """What to take off every anchor's score: `[h, w, a]`, in [0, `weight`]."""
+    """What is subtracted from each anchor's score: `[h, w, a]`, in [0, `weight`]."""
     weights = time_weights(memory.seen, rules.rate)
     scores = jax.nn.softmax(prediction.cls_logits[1:], axis=-1)[..., 1]
     total = weights.sum()
@@ -80,11 +80,11 @@ def remember(
     network: SiameseRPN,
     config: TrackingConfig,
 ) -> TrackerState:
-    """The state `after` a frame with that frame's distractors, the oldest forgotten.
+    """The state `after` a frame with that frame's distractors added, the oldest dropped.
 
     Distractors are the best boxes that score at least `min_score` and overlap neither the
     target nor each other by more than `max_iou`. While a long-term tracker has lost its
-    target, nothing is one.
+    target, none are added.
     """
     rules = config.tracker.distractors
     memory = before.memory._replace(frame=before.memory.frame + 1.0)
@@ -121,7 +121,7 @@ def remember(
 
 
 def _find(before, after, prediction, scale, anchors, rules) -> tuple[Array, Array, Array]:
-    """Which of `count` picks are distractors `[count]`; their centres, sizes `[count, 2]`."""
+    """Which of `count` boxes are distractors `[count]`; their centres, sizes `[count, 2]`."""
     boxes = decode(prediction.loc[0], jnp.asarray(anchors)).reshape(-1, 4) / scale
     boxes = boxes.at[:, :2].add(before.center)
     scores = jax.nn.softmax(prediction.cls_logits[0], axis=-1)[..., 1].reshape(-1)

@@ -1,7 +1,7 @@
 """The tracking step as StableHLO: written, read back and checked.
 
-The programs take and give plain dictionaries and lists of arrays, so that whoever loads them
-needs no class of ours.
+The programs take and return plain dictionaries and lists of arrays, so that loading them needs
+none of our classes.
 """
 
 import json
@@ -18,11 +18,11 @@ from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
 from siamjax.tracking.frames import pad_frames, padded_shape
 
-TOLERANCE = 1e-2  # pixels, and of the score a hundredth of that
+TOLERANCE = 1e-2  # pixels; a hundredth of that for the score
 
 
 class ExportError(InputError):
-    """What was written gives something else than the tracker."""
+    """An exported program disagrees with the tracker."""
 
 
 def export(
@@ -37,7 +37,7 @@ def export(
 ) -> float | None:
     """Writes an export whole or not at all, and checks it where this machine can run it.
 
-    Returns what `check_export` does, or None where this machine is none of the platforms.
+    Returns what `check_export` does, or None if `platforms` lacks this machine's.
     Raises `InputError` for a folder that exists, sizes out of range, or a missing package.
     """
     if folder.exists():
@@ -80,8 +80,8 @@ def write_export(
 ) -> None:
     """Writes init.stablehlo, an update for each search size, variables.npz and manifest.json.
 
-    init(variables, frame, frame_size, box_xywh) gives the state, a list of arrays;
-    update(variables, state, frame, frame_size) gives the next state and a dictionary of
+    init(variables, frame, frame_size, box_xywh) returns the state, a list of arrays;
+    update(variables, state, frame, frame_size) returns the next state and a dictionary of
     `box_xywh` `[4]` and `score` `[]`, with `steps_lost` `[]` for a long-term tracker, and with
     `mask` `[s, s]` and `mask_xywh` `[4]`, the part of the frame that it covers, for SiamMask.
     `frame` is `[H, W, 3]` uint8 BGR, H and W those of the bucket that holds `width` x `height`.
@@ -163,16 +163,16 @@ def read_variables(folder: Path) -> dict:
 def check_export(
     folder: Path, network: SiameseRPN | SiamFC, variables: dict, config: Config
 ) -> float:
-    """Loads the programs and follows a moving picture with them and with the tracker.
+    """Loads the programs and tracks a moving image with them and with the tracker.
 
-    Returns by how many pixels their boxes differ at most; raises `ExportError` when that, or
-    the difference of the scores, is too much. Every update starts from the tracker's state.
+    Returns the largest difference of their boxes in pixels; raises `ExportError` if that, or
+    the difference of the scores, exceeds `TOLERANCE`. Every update starts from the first state.
     """
     manifest = json.loads((folder / "manifest.json").read_text())
     height, width, _ = manifest["frame"]
     stored = read_variables(folder)
     init = _read(folder / "init.stablehlo")
-    frames = pad_frames(_moving_picture(width - width // 8, height - height // 8))
+    frames = pad_frames(_moving_image(width - width // 8, height - height // 8))
     frame_size = np.float32([width - width // 8, height - height // 8])
     box = np.float32([width * 0.3, height * 0.3, width * 0.2, height * 0.25])
     options = {
@@ -202,7 +202,7 @@ def _read(path: Path):
     return jax.jit(jax_export.deserialize(bytearray(path.read_bytes())).call)
 
 
-def _moving_picture(width: int, height: int) -> list[np.ndarray]:
+def _moving_image(width: int, height: int) -> list[np.ndarray]:
     y, x = np.mgrid[0:height, 0:width]
-    picture = np.stack([x * 255 // width, y * 255 // height, (x * 3 + y * 5) % 256], axis=-1)
-    return [np.roll(picture.astype(np.uint8), (3 * t, 5 * t), (0, 1)) for t in range(2)]
+    image = np.stack([x * 255 // width, y * 255 // height, (x * 3 + y * 5) % 256], axis=-1)
+    return [np.roll(image.astype(np.uint8), (3 * t, 5 * t), (0, 1)) for t in range(2)]

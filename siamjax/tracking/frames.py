@@ -1,4 +1,4 @@
-"""What enters the tracker from outside: frames and first boxes, checked on the host."""
+"""A caller's frames and first boxes, checked and padded on the host."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,18 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from siamjax.errors import InputError, RefusedError
+from siamjax.errors import InputError, RefusedError, SiamjaxError
 
 BUCKET = 256  # pixels: frames are padded to multiples of this, measured to cost nothing
 Color = Literal["bgr", "rgb"]
 
 
 class FrameError(RefusedError):
-    """An array is no frame that the tracker can use; the message says what it is instead."""
+    """An array is not a usable frame; the message says what it is instead."""
 
 
 class BoxError(RefusedError):
     """A first box cannot be tracked in its frame; the message shows both."""
+
+
+class NoTargetError(SiamjaxError, RuntimeError):
+    """`update` was called before `init`."""
 
 
 Frame = np.ndarray | jax.Array
@@ -69,7 +73,7 @@ def as_bgr(frame, color: Color = "bgr") -> Frame:
 
     Takes arrays of JAX's, which stay on their device, NumPy's, and whatever converts to one
     of these: colour `[h, w, 3]`, in the order that `color` names, or grey `[h, w]` or
-    `[h, w, 1]`, which is shown to the network three times. Raises `FrameError` for anything
+    `[h, w, 1]`, which is repeated three times. Raises `FrameError` for anything
     else, and then says how to convert it.
     """
     if color not in ("bgr", "rgb"):
@@ -93,7 +97,7 @@ def as_bgr(frame, color: Color = "bgr") -> Frame:
 
 
 def _as_array(frame) -> Frame:
-    """Whatever converts to an array; raises `FrameError`."""
+    """Anything that converts to an array; raises `FrameError`."""
     if frame is None:
         raise FrameError("`frame` is None: it could not be read")
     if isinstance(frame, str | Path):
@@ -112,7 +116,7 @@ def _as_array(frame) -> Frame:
 
 
 def _to_uint8(frame: Frame) -> str:
-    """How a frame of another type becomes one of grey levels, by the values that it has."""
+    """How to convert a frame of another dtype to uint8, judged by its values."""
     if 0 in frame.shape:
         return "and it holds no pixel"
     if frame.dtype == bool:
@@ -142,7 +146,7 @@ def _to_uint8(frame: Frame) -> str:
 
 
 def _to_three_axes(shape: tuple[int, ...]) -> str:
-    """What to do with a frame of this shape."""
+    """How to convert a frame of this shape."""
     if len(shape) == 4:
         return "give the frames of a batch one by one"
     if len(shape) == 3 and shape[2] == 4:
@@ -168,7 +172,7 @@ def as_box_xywh(box_xywh, width: int, height: int) -> np.ndarray:
     It may reach out of the frame, but not lie outside or cover all of it. Raises `BoxError`.
     """
     try:
-        # A copy: the device may read it while the caller has gone on to change it.
+        # A copy: the device may still read it when the caller changes it.
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
             box = np.array(box_xywh, np.float32)
     except (TypeError, ValueError):

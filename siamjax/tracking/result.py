@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from siamjax.config import TrackingConfig
-from siamjax.tracking.outline import paste, polygon_of
+from siamjax.tracking.masks import paste, polygon_of
 from siamjax.tracking.state import Mask, TrackOutput
 
 

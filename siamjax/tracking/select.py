@@ -17,7 +17,7 @@ MIN_SIZE = 10.0  # pixels: a target never shrinks below this
 
 
 class Hyperparameters(NamedTuple):
-    """The numbers of `TrackerConfig` that only weigh, and so may be traced: `[]` each."""
+    """The weights of `TrackerConfig`, which change no shape and may be traced: `[]` each."""
 
     penalty_k: Array | float
     window_influence: Array | float
@@ -40,7 +40,7 @@ def cosine_window(score_size: int) -> np.ndarray:
 
 
 def size_penalty(box_size: Array, target_size: Array, penalty_k: Array | float) -> Array:
-    """How little a box changes scale and aspect: `[...]` in (0, 1], 1 for no change.
+    """The penalty for a change of scale and aspect: `[...]` in (0, 1], 1 for no change.
 
     `box_size` `[..., 2]` and `target_size` `[2]` are (width, height) in the same pixels.
     exp(-penalty_k (r s - 1)), r the larger of the change of aspect and its inverse, s the
@@ -74,8 +74,8 @@ def select(
     pixels of the crop, relative to its centre) describe the crop; `center` `[2]` and `size`
     `[2]` are pixels of the frame, `scale` is the crop's pixels for one of the frame's. The
     position jumps, the size follows by `size_lr` times the anchor's penalised score.
-    `rivals` `[h, w, a]`, in [0, 1], is taken off the scores where it is given; `correction`
-    `[4]` is that of `correction_of`.
+    `rivals` `[h, w, a]`, in [0, 1], is subtracted from the scores; `correction` `[4]` is that
+    of `correction_of`.
     """
     # Anchor by anchor, as the reference goes through them: of equals, the first wins.
     scores = _anchor_major(jax.nn.softmax(cls_logits, axis=-1)[..., 1])
@@ -96,7 +96,7 @@ def select(
     move, score = moves[best], scores[best]
 
     rate = penalties[best] * score * hyper.size_lr
-    # Where no box is usable (an untrained network overflows), the target stays.
+    # Where no box is finite (an untrained network overflows), the target stays.
     rows, columns = loc.shape[:2]
     cell = jnp.stack(jnp.divmod(best % (rows * columns), columns))
     return Selection(
@@ -110,12 +110,12 @@ def select(
 def correction_of(
     cls_logits: Array, loc: Array, size: Array, scale: Array, *, anchors: np.ndarray
 ) -> Array:
-    """What makes the predicted box the true one on the frame that shows the template, `[4]`.
+    """The correction that maps the predicted box of the first frame to the given one, `[4]`.
 
-    The arrays are those of `select`, of an image that has the target of `size` in its middle.
-    What is off there by is what the network sees otherwise in this very target, such as a
-    whole animal where its body is meant: it is so in later frames, too. The shares of the
-    sides by which the centre is off, and the logarithms of the sides' ratios, within a half.
+    The arrays are those of `select`, for a search image with the target of `size` at its
+    centre. A network may see another extent than the given box, such as a whole animal
+    instead of its body, and then does so in later frames, too. Centre offsets are fractions
+    of the sides, sides are log ratios; all are clipped to [-0.5, 0.5].
     """
     scores = _anchor_major(jax.nn.softmax(cls_logits, axis=-1)[..., 1])
     boxes = _anchor_major(decode(loc, jnp.asarray(anchors)))
@@ -127,7 +127,7 @@ def correction_of(
 
 
 def hold(center: Array, size: Array, frame_size: Array) -> tuple[Array, Array]:
-    """Centre `[2]` within the frame, sides `[2]` between `MIN_SIZE` and the frame's."""
+    """Clips the centre `[2]` to the frame, sides `[2]` to `MIN_SIZE` and the frame's."""
     size = jnp.maximum(jnp.minimum(size, frame_size), MIN_SIZE)
     return jnp.clip(center, 0.0, frame_size), size
 

@@ -1,4 +1,4 @@
-"""SiamFC's tracker: one response at several scales, made finer, and its peak.
+"""SiamFC's tracker: the peak of one upsampled response over several scales.
 
 Reference: siamfc-pytorch; Bertinetto et al., ECCV 2016 workshops, section 3.
 """
@@ -33,7 +33,7 @@ def init(
     network: SiamFC,
     config: TrackingConfig,
 ) -> TrackerState:
-    """Remembers the target; arguments as those of `tracker.init`."""
+    """The state of a new target; arguments as those of `step.init`."""
     size = box_xywh[2:]
     center = box_xywh[:2] + (size - 1.0) / 2.0
     pad_color = mean_color(frame, frame_size)
@@ -46,7 +46,7 @@ def init(
 
 
 def scale_factors(config: TrackingConfig) -> np.ndarray:
-    """How much larger than the last frame's each search window is: `[n]` float32."""
+    """The side of each search window relative to the last frame's: `[n]` float32."""
     count = config.tracker.scale_count
     return (config.tracker.scale_step ** (np.arange(count) - count // 2)).astype(np.float32)
 
@@ -77,8 +77,8 @@ def follow(
 ) -> tuple[TrackerState, TrackOutput]:
     """From the responses of all scales to the new state and box.
 
-    The score is the sigmoid of the finer response where the target is found: its logit
-    before penalty and window.
+    The score is the sigmoid of the upsampled response where the target is found, before
+    penalty and window.
     """
     rules = config.tracker
     factors = jnp.asarray(scale_factors(config))
@@ -104,7 +104,7 @@ def follow(
     center = state.center + cells * step * factors[best] / scale
     size = state.size * ((1.0 - rules.size_lr) + rules.size_lr * factors[best])
     size = jnp.clip(size, LEAST * state.memory, MOST * state.memory)
-    # A network that overflowed says nothing: the target stays.
+    # Where the response overflowed, the target stays.
     usable = jnp.isfinite(ranked).all()
     center, size = jnp.where(usable, center, state.center), jnp.where(usable, size, state.size)
     box_xywh = jnp.concatenate([center - (size - 1.0) / 2.0, size])
@@ -113,7 +113,7 @@ def follow(
 
 
 def bicubic(coarse: int, fine: int) -> np.ndarray:
-    """Cubic interpolation of a line of `coarse` cells at `fine` places: `[fine, coarse]`.
+    """Cubic interpolation of a line of `coarse` cells at `fine` positions: `[fine, coarse]`.
 
     The kernel with a = -0.75, cell centres at half coordinates, the ends repeated: OpenCV's
     INTER_CUBIC, which siamfc-pytorch calls.

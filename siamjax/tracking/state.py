@@ -1,4 +1,4 @@
-"""What a tracker remembers, and what it says."""
+"""A tracker's state, and its output for a frame."""
 
 from typing import Any, NamedTuple
 
@@ -16,15 +16,15 @@ class TrackerState(NamedTuple):
     template: TemplateFeatures  # of one image (b = 1)
     # Long-term only: [] int32, how far the search has grown; 0 while the target is in sight.
     steps_lost: Array | None = None
-    # What is added to each predicted box: to its centre, in its sides, and to their logarithms,
-    # [4]; None where the tracker is not calibrated.
+    # [4], added to each predicted box: to its centre in units of its sides, and to the
+    # logarithms of its sides; None without calibration.
     correction: Array | None = None
-    # What else the kind of tracker needs: SiamFC's first size, the distractors.
+    # What this kind of tracker needs besides: SiamFC's first size, the distractors.
     memory: Any = None
 
 
 class Mask(NamedTuple):
-    """Which pixels are the target's, in the part of a frame around it. (SiamMask)"""
+    """The target's mask in the part of the frame around it. (SiamMask)"""
 
     probabilities: Array  # [s, s] in [0, 1], s the template's side
     box_xywh: Array  # [4] the part of the frame that it covers, pixels

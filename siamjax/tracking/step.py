@@ -1,7 +1,7 @@
-"""Tracking as two pure functions: `init` looks once at the target, `update` follows it.
+"""Tracking as two pure functions: `init` encodes the target once, `update` follows it.
 
 Everything about a frame happens inside one jitted call: crop, network, penalty, window,
-choice, smoothing. Neither function brings anything to the host. The parts of `update` are
+selection, smoothing. Neither function transfers anything to the host. The parts of `update` are
 public, so that many targets can share one call of the network, see `batch.py`.
 """
 
@@ -35,7 +35,7 @@ def init(
     network: SiameseRPN | SiamFC,
     config: TrackingConfig,
 ) -> TrackerState:
-    """Remembers the target in `box_xywh` `[4]` of `frame`.
+    """The state of a new target in `box_xywh` `[4]` of `frame`.
 
     `frame` `[H, W, 3]` uint8 BGR holds the image in its top-left `frame_size` `[2]` (width,
     height), float32, see `frames.pad_frame`. The box is 0-based, pixels of the frame,
@@ -143,9 +143,9 @@ def search_size_of(config: TrackingConfig, first: int, steps_lost: int) -> int:
 def with_long_term(config: Config | TrackingConfig) -> TrackingConfig:
     """The configuration with a long-term tracker: its own, or else its reference's.
 
-    PySOT's search of a lost target is as much larger than the usual one as 831 is than 255;
-    DaSiamRPN's grows in constant steps, as from 271 to 767 by 128, and asks less of a target
-    that is found. Raises `ConfigError` for SiamFC, whose response tells nothing about loss.
+    PySOT's search image grows from 255 to 831 pixels, DaSiamRPN's from 271 to 767 in steps of
+    128, with a lower threshold for a target found again; scaled to other search sizes. Raises
+    `ConfigError` for SiamFC, whose response does not show a loss.
     """
     if config.tracker.long_term is not None:
         return TrackingConfig(config.model, config.tracker)
@@ -200,7 +200,7 @@ def search_crops(
 def refiner(
     variables: dict, *, network: SiameseRPN | SiamFC, config: TrackingConfig
 ) -> Refine | None:
-    """What `follow` makes masks with; None for a network that has none."""
+    """The function that `follow` makes masks with; None for a network without masks."""
     if not config.model.mask:
         return None
     return partial(network.apply, variables, method=network.predict_mask)
@@ -226,8 +226,8 @@ def follow(
 ) -> tuple[TrackerState, TrackOutput]:
     """Last part of `update`: from the score maps to the new state and box.
 
-    They are those of its images, or of the target and each distractor, see `distractors`.
-    `hyper` takes the place of the configuration's numbers, and may be traced. The output has
+    The maps have a row per search image, or per target and distractor, see `distractors`.
+    `hyper` overrides the configuration's numbers, and may be traced. The output has
     a mask where `refine` is given, see `refiner`; the state does not depend on it.
     """
     if siamfc.is_siamfc(config):
@@ -291,9 +291,9 @@ def hyperparameters(state: TrackerState, config: TrackingConfig) -> Hyperparamet
 def settle(
     state: TrackerState, chosen: Selection, frame_size: Array, *, config: TrackingConfig
 ) -> tuple[TrackerState, TrackOutput]:
-    """Takes a choice over into the state, held within the frame.
+    """Applies a selection to the state, clipped to the frame.
 
-    Long-term, only the box is held, the target stays where it is when the score is below
+    Long-term, only the box is clipped, the target stays where it is when the score is below
     `confidence_low`, and the next search is larger then; above `confidence_high` it is the
     usual one again. Reference: PySOT's long-term tracker.
     """

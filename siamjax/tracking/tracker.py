@@ -9,6 +9,7 @@ from siamjax.tracking import step
 from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
+    NoTargetError,
     as_bgr,
     as_box_xywh,
     pad_frame,
@@ -35,7 +36,7 @@ class Tracker:
     Attributes:
         network: as `build_network` gives it.
         variables: `{"params": ..., "batch_stats": ...}`.
-        config: the `model` and `tracker` of the configuration that it was made with.
+        config: of which `model` and `tracker` count; steps are compiled for these two.
     """
 
     def __init__(
@@ -43,7 +44,8 @@ class Tracker:
     ):
         self.network = network
         self.variables = jax.device_put(variables)
-        self.config = TrackingConfig(config.model, config.tracker)
+        self.config = config
+        self._settings = TrackingConfig(config.model, config.tracker)
         self._state: TrackerState | None = None
         self._result: Result | None = None
         self._shape: tuple[int, int] = (0, 0)
@@ -59,10 +61,10 @@ class Tracker:
         height, width = frame.shape[:2]
         box = as_box_xywh(box_xywh, width, height)
         frame_size = jax.device_put(size_of(frame))
-        search_size = step.first_search_size(self.config, box, width, height)
+        search_size = step.first_search_size(self._settings, box, width, height)
         padded = jax.device_put(pad_frame(frame))
         arguments = (self.variables, padded, frame_size, jax.device_put(box))
-        options = {"network": self.network, "config": self.config}
+        options = {"network": self.network, "config": self._settings}
         compile_ahead(
             frame,
             step.init.trace(*arguments, **options),
@@ -73,7 +75,7 @@ class Tracker:
         self._state = step.init(*arguments, **options)
         self._shape, self._frame_size = (height, width), frame_size
         self._search_size = search_size
-        self._result = first_result(box, self._shape, self.config)
+        self._result = first_result(box, self._shape, self._settings)
 
     def update(self, frame, *, color: Color = "bgr") -> Result:
         """Finds the target in the next frame, which must have the size of the first.
@@ -90,18 +92,18 @@ class Tracker:
             jax.device_put(pad_frame(frame)),
             self._frame_size,
             network=self.network,
-            config=self.config,
-            search_size=step.search_size_of(self.config, self._search_size, steps_lost),
+            config=self._settings,
+            search_size=step.search_size_of(self._settings, self._search_size, steps_lost),
         )
         fetched = Fetched(output, self._state.steps_lost)
-        self._result = Result.of(fetched, self._shape, self.config)
+        self._result = Result.of(fetched, self._shape, self._settings)
         return self._result
 
     @property
     def result(self) -> Result:
         """The last result; the given box with a score of 1 before any update."""
         if self._result is None:
-            raise RuntimeError("call `init(frame, box_xywh)` first: no target is known yet")
+            raise NoTargetError("call `init(frame, box_xywh)` first: no target is known yet")
         return self._result
 
     @property

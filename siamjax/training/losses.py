@@ -13,6 +13,7 @@ from jax import Array
 
 from siamjax.config import LossConfig
 from siamjax.data.schema import Batch
+from siamjax.errors import InputError
 from siamjax.geometry.boxes import cxcywh_to_xyxy, giou_xyxy, iou_xyxy
 from siamjax.models.siamese import Prediction
 
@@ -193,7 +194,7 @@ def _at_least_one(count: Array) -> Array:
 
 def _check_shape(name: str, array: Array, expected: tuple[int, ...]) -> None:
     if array.shape != expected:
-        raise ValueError(
+        raise InputError(
             f"`{name}` has shape {array.shape}, but the network's prediction asks for "
             f"{expected}: the data and the network have different score maps"
         )

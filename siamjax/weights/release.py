@@ -76,7 +76,7 @@ def read_about(path: str | Path) -> About:
     try:
         config = config_from_dict(parse_json(metadata["config"]))
         provenance = parse_json(metadata["provenance"])
-        if provenance:
+        if provenance != {}:
             check_provenance(provenance)
     except ConfigError as error:
         raise WeightsError(

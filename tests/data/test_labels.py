@@ -91,7 +91,7 @@ def test_polygons_are_vots_alone(columns, tmp_path):
         ("20,16,24,1e999", "beyond"),
         ("", "no values"),
         ("12,3", "2 values"),
-        ("x,y,w,h", "no number"),
+        ("x,y,w,h", "not a number"),
     ],
 )
 def test_a_line_that_can_be_read_in_two_ways(row, message, tmp_path):
@@ -469,7 +469,7 @@ def test_odd_things_in_cocos_form(tmp_path):
         ({"annotations": [{"bbox": [1, 2, 3, 4]}]}, "`image_id` is missing"),
         ({"annotations": None}, "`annotations` must be a list"),
         ({"images": video(frame_id=3)}, "two images of video 1 have the frame_id 3"),
-        ({"images": video(frame_id="x")}, "'x' is no number"),
+        ({"images": video(frame_id="x")}, "'x' is not a number"),
         ({"categories": [{"name": "cat"}]}, "`id` is missing"),
     ],
 )
@@ -495,7 +495,9 @@ def test_other_json_is_named_by_its_keys(tmp_path):
     with pytest.raises(LayoutError, match=r"x\.json'.*the file has the keys .*'shapes'"):
         find_clips("coco", tmp_path)
     (tmp_path / "x.json").write_text("[" * 100_000)
-    with pytest.raises(LayoutError, match=r"x\.json' is no json: it is nested too deeply"):
+    with pytest.raises(
+        LayoutError, match=r"x\.json' is not valid json: it is nested too deeply"
+    ):
         find_clips("coco", tmp_path)
     (tmp_path / "._y.json").write_bytes(b"\0\5\x16\7")  # what a Mac leaves
     (tmp_path / "x.json").write_text('{"images": [], "annotations": []}')

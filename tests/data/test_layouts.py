@@ -242,7 +242,9 @@ def test_damaged_annotations_spare_the_rest(tmp_path):
     pictures, drops = cut("otb", tmp_path)
     assert len(pictures) == 4
     assert drops.counts["the annotation cannot be read"] == 2
-    assert "line 1: 'three' is no number" in drops.examples["the annotation cannot be read"][0]
+    assert (
+        "line 1: 'three' is not a number" in drops.examples["the annotation cannot be read"][0]
+    )
     voc = tmp_path / "voc"
     trees.pascal_voc(voc)
     file = voc / "Annotations" / "000000.xml"
@@ -264,7 +266,7 @@ def test_numbers_that_are_none(row, tmp_path):
     pictures, drops = cut("mot", tmp_path)
     assert not pictures and drops.counts == {"the annotation cannot be read": 1}
     assert "line 13: " in drops.examples["the annotation cannot be read"][0]
-    assert "no whole number" in drops.examples["the annotation cannot be read"][0]
+    assert "not a 64-bit integer" in drops.examples["the annotation cannot be read"][0]
 
 
 def test_xml_that_expands_is_refused(tmp_path):

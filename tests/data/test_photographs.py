@@ -351,11 +351,11 @@ def test_unusable_sprites(tmp_path):
         InputError, match=r"80 x 80 pixels are not a grid of 4 cells of 30 x 30"
     ):
         read("grid", '{"file": "a.png", "views": 4, "cell": 30}')
-    with pytest.raises(InputError, match=r"no grid of 9 cells of 40 x 40"):
+    with pytest.raises(InputError, match=r"not a grid of 9 cells of 40 x 40"):
         read("grid", '{"file": "a.png", "views": 9, "cell": 40}')
     with pytest.raises(InputError, match=r"`views` \(=4\) and `cell` \(=0\)"):
         read("grid", '{"file": "a.png", "views": 4}')
-    with pytest.raises(InputError, match=r"index.jsonl: line 2 describes no sprite"):
+    with pytest.raises(InputError, match=r"index.jsonl: line 2 is not a valid sprite"):
         read("grid", '{"file": "a.png", "views": 4, "cell": 40}\n{"views": 1}')
     with pytest.raises(InputError, match=r"gone.png: cannot be read"):
         read("grid", '{"file": "gone.png"}')

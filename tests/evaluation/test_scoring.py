@@ -114,7 +114,7 @@ def test_annotations_from_a_folder_and_from_json_agree(write_sequence, tmp_path,
     "content, message",
     [
         (None, "do not exist"),
-        ("{", "is no json"),
+        ("{", "is not valid json"),
         ("[1]", "JSON object"),
         ("{}", "no usable ground truth"),
         ('{"A": {"gt_rect": [[1, 2], [3]]}}', "no usable ground truth"),

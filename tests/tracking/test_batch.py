@@ -18,11 +18,11 @@ BOXES = [(60, 40, 30, 24), (100.5, 70, 22, 40), (-4, 10, 28, 28)]
 
 
 def film(seed, width, height, length=5):
-    """A smooth picture that slides."""
+    """A smooth image that slides."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 8 + 8, width // 8 + 8, 3), dtype=np.uint8)
-    picture = np.repeat(np.repeat(coarse, 8, axis=0), 8, axis=1)
-    return [picture[2 * t : 2 * t + height, 3 * t : 3 * t + width] for t in range(length)]
+    image = np.repeat(np.repeat(coarse, 8, axis=0), 8, axis=1)
+    return [image[2 * t : 2 * t + height, 3 * t : 3 * t + width] for t in range(length)]
 
 
 # Of other sizes, two of them in the same bucket, one in a larger one.

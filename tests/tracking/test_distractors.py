@@ -154,7 +154,7 @@ def test_boxes_and_memory_are_those_of_the_plain_version(network, count):
     assert known == most == count
 
 
-def test_nothing_is_remembered_of_a_picture_without_rivals(network):
+def test_nothing_is_remembered_of_an_image_without_rivals(network):
     follower = Tracker(network, {}, AWARE)
     frame = scene(120, TARGET)
     frame[80:120, 180:220] = 90

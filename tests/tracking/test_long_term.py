@@ -14,7 +14,6 @@ from siamjax.config import (
     TrackerConfig,
 )
 from siamjax.tracking.batch import BatchTracker, MultiTracker
-from siamjax.tracking.offline import track_video
 from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesColor
 
@@ -41,7 +40,7 @@ STEPS = dataclasses.replace(
 
 
 def scene(x, y, color=RED):
-    """A square of 40 pixels on a dull picture, or none."""
+    """A square of 40 pixels on a dull image, or none."""
     rows, columns = np.mgrid[0:300, 0:360]
     frame = np.stack([90 + columns // 16, 80 + rows // 16, 70 + rows // 20], axis=-1)
     if x is not None:
@@ -116,13 +115,6 @@ def test_each_search_size_is_compiled_when_it_is_first_needed(film):
     for frame in film[8:11]:
         follower.update(frame)
     assert follower.is_lost and network.traces["predict"] == 2
-
-
-def test_the_video_in_one_call_is_the_same(film, network, with_steps):
-    config = Config(name="test", model=MODEL, tracker=STEPS)
-    boxes, scores = track_video(network, {}, config, film, (40, 60, 40, 40), chunk=40)
-    np.testing.assert_allclose(boxes[1:], with_steps[0], atol=1e-4)
-    np.testing.assert_allclose(scores[1:], with_steps[1], atol=1e-4)
 
 
 def test_targets_in_a_batch_are_lost_and_found_each_for_itself(film, network, with_steps):

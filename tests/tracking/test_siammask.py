@@ -10,7 +10,7 @@ from siamjax.config import Config, ModelConfig, TrackerConfig
 from siamjax.models.build import build_network
 from siamjax.models.siamese import MaskFeatures
 from siamjax.tracking.batch import BatchTracker, MultiTracker
-from siamjax.tracking.outline import paste, rotated_rectangle
+from siamjax.tracking.masks import paste, rotated_rectangle
 from siamjax.tracking.state import Mask
 from siamjax.tracking.tracker import Tracker
 from tests.models.networks import MODELS
@@ -166,7 +166,7 @@ def test_the_network_s_own_masks_are_part_of_the_step():
     frame = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
     tracker.init(frame, (60, 40, 30, 24))
     tracker.update(frame)
-    mask = tracker._last()._coarse_mask
+    mask = tracker.result._coarse_mask
     assert mask.probabilities.shape == (63, 63)
     assert np.isfinite(mask.probabilities).all() and mask.probabilities.std() > 0
     # The template's part of the search image: 63 of 95 pixels.

@@ -119,7 +119,7 @@ def test_sixteen_bits_are_never_told_to_wrap():
     frame = np.full((4, 4, 3), 40000, np.uint16)
     with pytest.raises(FrameError, match=r"40000: convert it with `\(frame / 257\)\.astype"):
         as_bgr(frame)
-    dark = np.full((4, 4), 900, np.uint16)  # of 10 bits, or a dark picture of 16
+    dark = np.full((4, 4), 900, np.uint16)  # of 10 bits, or a dark image of 16
     with pytest.raises(FrameError, match=r"for 10 bits, `\(frame / 257\)\.astype\S+ for 16"):
         as_bgr(dark)
 
@@ -173,7 +173,7 @@ def test_nothing_is_known_before_init(follower):
             ask()
 
 
-def test_grey_and_rgb_are_the_same_picture_as_bgr(network, rng):
+def test_grey_and_rgb_are_the_same_image_as_bgr(network, rng):
     colour = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
     grey = colour[..., 0]
     as_colour = np.repeat(grey[..., None], 3, axis=2)

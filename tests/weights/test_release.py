@@ -316,7 +316,7 @@ def config_with(config, **values):
         (lambda c: {"config": config_with(c, data={"sources": 5})}, "cannot be read|does not"),
         (lambda c: {"config": config_with(c, model={"levels": [[1]]})}, "be read|does not"),
         (lambda c: {"config": config_with(c, model={"channels": "x"})}, "be read|does not"),
-        (lambda c: {"config": '{"a": 1, "a": 2}'}, "stands twice"),
+        (lambda c: {"config": '{"a": 1, "a": 2}'}, "occurs twice"),
         (lambda c: {"provenance": "null"}, "an object with `pairs`"),
         (lambda c: {"provenance": "[" * 10**5}, "nested too deeply"),
         (lambda c: {"provenance": '{"pairs": ' + "9" * 400 + "}"}, "be read|does not"),

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from siamjax.errors import InputError
 from siamjax.models.cpu.depthwise import shifted_products
 from siamjax.models.cpu.winograd import winograd_conv, winograd_kernel_gradient
 
@@ -39,12 +40,12 @@ def conv2d(
     """Cross-correlation of `x` `[b, h, w, i]` with `kernel` `[kh, kw, i / groups, o]`.
 
     `padding` zeros on every side; the number of groups follows from the shapes. On GPU and
-    TPU it is XLA's convolution, until others are measured there. Raises ValueError when the
+    TPU it is XLA's convolution, until others are measured there. Raises `InputError` when the
     kernel does not fit into the padded map.
     """
     for name, side, taps in zip(("height", "width"), x.shape[1:3], kernel.shape, strict=False):
         if side + 2 * padding < dilation * (taps - 1) + 1:
-            raise ValueError(
+            raise InputError(
                 f"a feature map of `{name}` (={side}) is too small for a kernel of {taps} "
                 f"taps with dilation {dilation} and padding {padding}; use a larger image"
             )

@@ -114,15 +114,15 @@ def test_times_go_with_got10ks_boxes(tmp_path):
     for text, message in (
         ("1\n1\n1\n", "expected 4 times, one per frame, read 3"),
         ("1\n1 2\n1\n1\n", "line 2: expected 1 times"),
-        ("1\ninf\n1\n1\n", "line 2: a time is"),
-        ("1\n1\n-1\n1\n", "line 3: a time is"),
+        ("1\ninf\n1\n1\n", "line 2: a time must be"),
+        ("1\n1\n-1\n1\n", "line 3: a time must be"),
     ):
         times.write_text(text)
         with pytest.raises(PackError, match=message):
             pack(tmp_path / "results", truths, benchmark, tmp_path / "out.zip")
     times.unlink()
     (results / "a_002.txt").rename(results / "a_003.txt")
-    with pytest.raises(PackError, match=r"repetitions \[1, 3\], where 1 to 2"):
+    with pytest.raises(PackError, match=r"expected repetitions 1 to 2, found \[1, 3\]"):
         pack(tmp_path / "results", truths, benchmark, tmp_path / "out.zip")
 
 
@@ -163,8 +163,8 @@ def entry(**more):
         (None, "expected an object, not None"),
         ([1], "expected an object"),
         ({"gt_rect": None}, r"`gt_rect` \(=None\) must be a list"),
-        ({"gt_rect": [[1, 2, 3, True]] * T}, "True is no number"),
-        ({"gt_rect": [[1, 2, 3, {}]] * T}, "is no number"),
+        ({"gt_rect": [[1, 2, 3, True]] * T}, "True is not a number"),
+        ({"gt_rect": [[1, 2, 3, {}]] * T}, "is not a number"),
         ({"gt_rect": [[1, 2, 3, 4], [1, 2]]}, "2 values"),
         ({"gt_rect": [[*range(8)]] * T}, "these seem to be polygons"),
         ({"img_names": None}, "expected 0 rows of ground truth, one per frame, read 4"),
@@ -172,7 +172,7 @@ def entry(**more):
         ({"img_names": [7] * T}, "`img_names` names 7"),
         ({"img_names": ["a\0"] * T}, "which must be text"),
         ({"absent": 3}, r"`absent` \(=3\) must be a list"),
-        ({"absent": ["x"] * T}, "'x' is no number"),
+        ({"absent": ["x"] * T}, "'x' is not a number"),
         ({"attr": [["SV"]]}, "`attr` names"),
     ],
 )

@@ -38,8 +38,8 @@ def test_nan_is_a_number(tmp_path):
         (b"1,2,3,4\n1,2,3\n", "line 2: 3 values"),
         (b"1,2,3,4\n\n1,2,3,4\n", "line 2: no values"),
         (b"1,2,3,4,5,6,7,8\n", r"line 1: 8 values .*, a polygon"),
-        (b"1,2,3,4\n1,2,x,4\n", "no number"),
-        (b"\xff\xd8\xff\xe0\x00\x10", "no text"),
+        (b"1,2,3,4\n1,2,x,4\n", "not a number"),
+        (b"\xff\xd8\xff\xe0\x00\x10", "not a text"),
         (None, "cannot read"),
     ],
 )

@@ -190,7 +190,7 @@ def test_an_archive_for_trackingnets_server(tmp_path):
 def test_no_archive_for_the_server_where_sequences_are_missing(tmp_path, monkeypatch, capsys):
     names = write_set(tmp_path / "data", "test", (3, 3), hidden=True)
     tracker = [runner.Entrant("quickstart", StaticTracker(), {"control": "never moves"})]
-    monkeypatch.setattr(command, "_entrants", lambda *_: tracker)
+    monkeypatch.setattr("siamjax.api._entrants", lambda *_: tracker)
 
     def run():
         return command.evaluate(

@@ -86,7 +86,7 @@ def first_problem(tracker, name, text):
         ("1\n" + "1,2,3,4\n" * 25, "expected 25 lines, one per frame, read 26"),
         ("1,2,3,4\n" * 25, "must start with 1"),
         ("1\n" + "1,2,3\n" * 24, "line 2: 3 values"),
-        ("1\n" + "1,2,3,x\n" * 24, "line 2: 'x' is no number"),
+        ("1\n" + "1,2,3,x\n" * 24, "line 2: 'x' is not a number"),
         ("1\n3\n" + "1,2,3,4\n" * 23, "has 3 in line 2; a single number must be 0, 1 or 2"),
         ("1\n\n" + "1,2,3,4\n" * 23, "line 2: no values"),
     ],
@@ -152,10 +152,10 @@ def test_repetitions_are_all_read_and_counted(tracker, rng):
 def test_a_file_that_is_no_text_is_named(tmp_path):
     file = tmp_path / "x.txt"
     file.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(TextError, match=r"x\.txt' line 1: .* is no number"):
+    with pytest.raises(TextError, match=r"x\.txt' line 1: .* is not a number"):
         read_regions(file)
     file.write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(TextError, match=r"x\.txt' is no text file"):
+    with pytest.raises(TextError, match=r"x\.txt' is not a text file"):
         read_regions(file)
     with pytest.raises(TextError, match=r"cannot read .*missing"):
         read_regions(tmp_path / "missing.txt")
@@ -190,7 +190,7 @@ def test_long_term_runs_come_back(tmp_path, rng):
     [
         (None, "cannot read"),
         ("\n0.5\n", "expected 15 lines, one per frame, read 2"),
-        ("\n" + "0.5\n" * 13 + "high\n", "is no number"),
+        ("\n" + "0.5\n" * 13 + "high\n", "is not a number"),
     ],
 )
 def test_confidences_that_do_not_fit_are_named(tmp_path, rng, confidence, message):
