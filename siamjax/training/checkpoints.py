@@ -334,26 +334,22 @@ def _orbax_logs_to_debug(*, exceptions_only: bool = False) -> Generator[None]:
     With `exceptions_only`, only its reports of exceptions.
     """
 
-    def of_orbax(record: logging.LogRecord) -> bool:
-        if _ORBAX not in record.pathname or (exceptions_only and not record.exc_info):
+    def keeps(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        of_orbax = _ORBAX in record.pathname and (record.exc_info or not exceptions_only)
+        if not of_orbax and "exception was never retrieved" not in text:  # asyncio's words
             return True
-        logger.debug("Orbax: %s", record.getMessage(), exc_info=record.exc_info)
+        logger.debug("Orbax: %s", text, exc_info=record.exc_info)
         return False
 
-    def of_asyncio(record: logging.LogRecord) -> bool:
-        if "exception was never retrieved" not in record.getMessage():
-            return True
-        logger.debug("Orbax: %s", record.getMessage(), exc_info=record.exc_info)
-        return False
-
-    filters = {"absl": of_orbax, "asyncio": of_asyncio}
-    for name, each in filters.items():
-        logging.getLogger(name).addFilter(each)
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    for each in loggers:
+        each.addFilter(keeps)
     try:
         yield
     finally:
-        for name, each in filters.items():
-            logging.getLogger(name).removeFilter(each)
+        for each in loggers:
+            each.removeFilter(keeps)
 
 
 def _close_abandoned_coroutines() -> None:

@@ -140,7 +140,7 @@ def test_a_run_begins_its_average_with_the_weights_that_it_starts_from(tmp_path)
     )
 
 
-def test_the_average_resumes_when_the_backbone_joins(tmp_path, monkeypatch):
+def test_the_average_continues_when_the_backbone_joins(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "build_network", lambda model: StagedNet())
     config = dataclasses.replace(
         STAGED,

@@ -50,7 +50,7 @@ def where(image, color):
     return (x.min(), y.min(), x.max() + 1, y.max() + 1) if len(x) else None
 
 
-def test_a_image_shows_the_pair_its_targets_and_labels():
+def test_an_image_shows_the_pair_its_targets_and_labels():
     picture = draw_pairs(one_pair(), MODEL)
     assert picture.shape == (48, 3 * 48 + 2 * 4, 3) and picture.dtype == np.uint8
     template, search, labels = picture[:, :48], picture[:, 52:100], picture[:, 104:]
@@ -70,7 +70,7 @@ def test_a_negative_pair_has_no_box():
     assert where(picture, TRUE) is None and where(picture, TARGET) is None
 
 
-def test_a_image_shows_the_network_s_best_box_and_its_scores():
+def test_an_image_shows_the_network_s_best_box_and_its_scores():
     cls_logits = np.zeros((1, 5, 5, 2, 2), np.float32)
     cls_logits[..., 0] = 9
     cls_logits[0, 1, 3, 0] = (0, 9)  # the anchor of ratio 0.5, 88 x 40, at (32, 16)

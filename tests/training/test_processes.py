@@ -229,7 +229,7 @@ def test_all_wait_for_the_last_one(as_three):
     assert left == [3, 3, 3]
 
 
-def test_the_others_are_reported_when_the_main_process_fails(as_three):
+def test_the_others_fail_when_the_main_process_fails(as_three):
     def fail():
         raise OSError("no room")
 

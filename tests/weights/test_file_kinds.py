@@ -73,7 +73,7 @@ def test_a_tar_archive_is_recognised(tmp_path):
         kind_of(tmp_path / "x.tar")
 
 
-def test_weights_are_reported_apart_by_content(tmp_path):
+def test_weights_are_told_apart_by_content(tmp_path):
     path = tmp_path / "weights"
     with open(path, "wb") as file:
         np.savez(file, a=np.ones(2))
