@@ -1,5 +1,5 @@
 # make demo   train the small tracker, evaluate it, write a report
-# make test   the whole test suite
+# make test   the test suite; make test-all also what runs at night only
 # make small  prepare the data of the tracker that ships, and train it; goes on where it stood
 # Both make a virtual environment of their own first; Python >= 3.11 is all they need.
 
@@ -11,6 +11,8 @@ INSTALLED := $(VENV)/.installed
 RUN ?= runs/quickstart
 # Overrides for training, for example TRAIN_ARGS="--train.epochs 4"
 TRAIN_ARGS ?=
+# More for pytest, for example TEST_ARGS=--durations=20
+TEST_ARGS ?=
 # A folder of real sequences in OTB layout, evaluated as well when given
 SEQUENCES ?=
 
@@ -26,7 +28,7 @@ MORE := aquarium football industrial coco_by kitchen_hmi2 openimages5 parking ru
 CLIPS := 'dronedet__*[!6]' 'conecube__172[68]*' 'conecube__173039*'
 KEPT := dronedet__*6 conecube__172523* conecube__173111*
 
-.PHONY: demo test small lint install clean
+.PHONY: demo test test-all small lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) $(TRAIN_ARGS)
@@ -37,8 +39,13 @@ ifneq ($(strip $(SEQUENCES)),)
 	    --data $(SEQUENCES) --out $(RUN)/evaluation-sequences --controls
 endif
 
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+	$(PYTEST) -m "not nightly" $(TEST_ARGS)
+
+test-all: $(INSTALLED)
+	$(PYTEST) $(TEST_ARGS)
 
 small: $(PREPARED)/.ready
 	$(BIN)/python train.py --config configs/siamjax_small.py --workdir $(SMALL) --init.path $(INIT)

@@ -22,6 +22,22 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 
+# Packages that must not be missing, as CI names them: "torch,got10k,vot"
+REQUIRED = [name for name in os.environ.get("SIAMJAX_TESTS_REQUIRE", "").split(",") if name]
+
+
+def pytest_sessionfinish(session):
+    """Fails where a test was skipped for want of a package in `REQUIRED`."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker process: the main one has all reports
+        return
+    for report in reporter.stats.get("skipped", []):
+        reason = str(report.longrepr)
+        if any(f"could not import '{name}" in reason for name in REQUIRED):
+            reporter.write_line(f"a required package is missing: {report.nodeid}: {reason}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture
 def heeds_sigint():
     """Tests that run in a shell's background ignore SIGINT, and so would their children."""
