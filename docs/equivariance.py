@@ -21,7 +21,8 @@ from siamjax.config_files import changed, load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.studies.plots import draw_maps, write_png
 from siamjax.studies.probes import at_border, in_middle, measure_equivariance
-from siamjax.weights.convert import initialise_from
+from siamjax.weights.convert import convert
+from siamjax.weights.recipe import flatten, unflatten
 from siamjax.weights.state_dict import read_state_dict
 
 DOCS = Path(__file__).parent
@@ -48,7 +49,8 @@ def errors(config: Config, imagenet: Path | None = None) -> dict[str, np.ndarray
         jax.random.key(0)
     )
     if imagenet is not None:
-        variables, _ = initialise_from(variables, read_state_dict(imagenet), config)
+        converted, _ = convert(read_state_dict(imagenet), config)
+        variables = unflatten(flatten(variables) | flatten(converted))
     side = config.model.search_size + config.model.anchors.stride
     found = measure_equivariance(Model(network, variables, config), textures(side))
     return {level: np.array(found[level]) for level in config.model.levels}

@@ -1,11 +1,13 @@
 import logging
 
+import cv2
 import jax
 import numpy as np
 import pytest
 
 import siamjax
 from siamjax.config import ConfigError
+from siamjax.errors import InputError
 from siamjax.models.build import build_network
 from siamjax.tracking.tracker import Tracker
 from siamjax.training.checkpoints import CheckpointError, save_variables
@@ -138,8 +140,9 @@ def test_what_is_missing_is_named(tmp_path, config, workdir):
         siamjax.load_model(config, gone)
     with pytest.raises(ValueError, match=r"gone'\) does not exist"):
         siamjax.load_model(None, gone)
-    with pytest.raises(ConfigError, match="no weights ship for the network of `small`"):
+    with pytest.raises(ConfigError, match="no weights ship for the network of `small`") as told:
         siamjax.load_model(config)
+    assert '"random" gives an untrained network' in str(told.value)
     with pytest.raises(ConfigError, match="random weights need a `config`"):
         siamjax.load_model(weights="random")
     with pytest.raises(ConfigError, match=r"no config\.json beside"):
@@ -156,3 +159,86 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, config):
     write_config(tmp_path, config)
     with pytest.raises(WeightsError, match=r"weights\.pth"):
         siamjax.load_model(None, file)  # the configuration was found beside it
+
+
+BOXES = (60, 40, 30, 24), (20, 30, 40, 40)
+
+
+def test_every_tracker_of_a_model_gives_the_same_results(model):
+    first, *rest = film(0, 160, 120, length=3)
+    one, several, slots = model.tracker(), model.multi_tracker(), model.batch_tracker(slots=2)
+    one.init(first, BOXES[0])
+    several.init(first, BOXES)
+    for slot, box in enumerate(BOXES):
+        slots.init(slot, first, box)
+    tracked = model.track([first, *rest], BOXES[0])
+    assert next(tracked).score == 1
+    for frame in rest:
+        result = one.update(frame)
+        assert isinstance(result, siamjax.Result) and result.problem is None
+        many, batch = several.update(frame), slots.update({1: frame, 0: frame})
+        assert list(batch) == [1, 0]
+        for other in (many[0], batch[0], next(tracked)):
+            np.testing.assert_allclose(other.box_xywh, result.box_xywh, atol=1e-3)
+            np.testing.assert_allclose(other.score, result.score, atol=1e-4)
+    assert next(tracked, None) is None
+
+
+def test_a_long_term_tracker_is_asked_for(model):
+    assert model.tracker().config.tracker.long_term is None
+    for follower in (model.tracker(long_term=True), model.batch_tracker(2, long_term=True)):
+        assert follower.config.tracker.long_term is not None
+
+
+def test_a_video_is_tracked_by_its_name(model, tmp_path):
+    frames = film(0, 160, 120, length=3)
+    for t, frame in enumerate(frames, 1):
+        cv2.imwrite(str(tmp_path / f"{t:04d}.png"), frame)
+    ours = [result.box_xywh for result in model.track(tmp_path, BOXES[0])]
+    expected = [result.box_xywh for result in model.track(frames, BOXES[0])]
+    np.testing.assert_array_equal(ours, expected)
+
+
+def test_what_is_saved_tracks_alike(model, tmp_path):
+    said = {"pairs": 8, "sources": [{"name": "drawn", "terms": "CC0"}]}
+    model.save(tmp_path / "a.safetensors", provenance=said)
+    again = siamjax.load_model(weights=tmp_path / "a.safetensors")
+    assert again.config == model.config and again.provenance == said
+    frames = film(0, 160, 120, length=3)
+    for ours, theirs in zip(
+        model.track(frames, BOXES[0]), again.track(frames, BOXES[0]), strict=True
+    ):
+        np.testing.assert_allclose(ours.box_xywh, theirs.box_xywh, atol=1e-3)
+    again.save(tmp_path / "b.safetensors")
+    assert siamjax.load_model(weights=tmp_path / "b.safetensors").provenance == said
+    with pytest.raises(WeightsError, match=r"batch norms of `small` are folded, and PySOT"):
+        again.save_pysot(tmp_path / "c.pth")
+
+
+def test_a_model_is_evaluated(model, tmp_path):
+    frames = film(0, 160, 120, length=3)
+    folder = tmp_path / "data" / "Film"
+    (folder / "img").mkdir(parents=True)
+    for t, frame in enumerate(frames, 1):
+        cv2.imwrite(str(folder / "img" / f"{t:04d}.png"), frame)
+    boxes = [result.box_xywh for result in model.track(frames, BOXES[0])]
+    rows = [
+        ",".join(str(value) for value in np.add(box, (1, 1, 0, 0)).tolist()) for box in boxes
+    ]
+    (folder / "groundtruth_rect.txt").write_text("\n".join(rows) + "\n")
+    report = siamjax.evaluate(model, "otb", data=tmp_path / "data", out=tmp_path / "out")
+    # Its own boxes are the ground truth: right in every frame, at 20 of the 21 thresholds.
+    assert report.overall["precision_20px"] == 1
+    assert report.overall["success_auc"] == pytest.approx(20 / 21)
+    assert report.sequences["Film"] == report.overall
+    assert report.problems == [] and report.page.is_file()
+    with pytest.raises(InputError, match=r"`slots` \(=-1\) must lie between"):
+        siamjax.evaluate(model, "otb", data=tmp_path / "data", out=tmp_path / "no", slots=-1)
+
+
+def test_a_training_is_told_what_to_override(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'lr'"):
+        siamjax.train("quickstart", tmp_path / "run", overrides={"optim.lrr": 0.02})
+    with pytest.raises(ConfigError, match="did you mean 'quickstart'"):
+        siamjax.train("quickstrat", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

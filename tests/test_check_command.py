@@ -73,7 +73,7 @@ def test_damaged_sets(prepared, capsys):
         assert "PROBLEM: " in out and message in out and "NOT fit" in out
 
 
-def test_pictures_that_cannot_be_read(prepared, capsys):
+def test_unreadable_images(prepared, capsys):
     (file,) = prepared.glob("*.array_record*")
     data = bytearray(file.read_bytes())
     places = [i for i in range(len(data) - 3) if data[i : i + 3] == b"\xff\xd8\xff"]
@@ -84,7 +84,7 @@ def test_pictures_that_cannot_be_read(prepared, capsys):
     assert "3 of 9 images cannot be read" in shown(capsys)
 
 
-def test_identical_pictures_are_counted(tmp_path, capsys):
+def test_identical_images_are_counted(tmp_path, capsys):
     trees.coco(tmp_path / "in")
     shutil.copy(
         tmp_path / "in/train2017/000000000001.jpg", tmp_path / "in/val2017/000000000001.jpg"

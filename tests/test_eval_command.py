@@ -1,4 +1,4 @@
-"""`eval.py` and `siamjax score` through their front doors, with an untrained network."""
+"""`siamjax eval` and `siamjax score` from their arguments, with an untrained network."""
 
 import dataclasses
 import json

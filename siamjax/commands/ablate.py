@@ -1,4 +1,4 @@
-"""`siamjax ablate`: a study, trained and evaluated run by run, and its table."""
+"""`siamjax ablate`: trains and evaluates the runs of a study, and tabulates them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,18 +23,18 @@ def ablate(
 
     The same command resumes an interrupted study.
 
-    Writes table.md, table.tex, table.csv, pictures and index.html.
+    Writes table.md, table.tex, table.csv, plots and index.html.
 
     Args:
-        study: a study by name, such as shift, or a file
+        study: a study by name, such as `shift`, or a file
         workdir: the folder for runs and tables
         size: `full` needs the paper's data; `small` renders its own
         variants: run only these variants; by default all
         seeds: run these seeds instead of the study's own
-        gpus: train on these GPUs at once, one run on each (CUDA's numbers); by default one
-            run after the other
-        jobs: train this many runs at once on CPU, each on its share of the cores, which is
-            faster than one after the other
+        gpus: train on these GPUs in parallel, one run on each (CUDA's numbers); by default
+            one run at a time
+        jobs: train this many runs in parallel on the CPU, each on its share of the cores,
+            which is faster than one at a time
         dry_run: list the runs and what they cost, without training
     """
     import dataclasses

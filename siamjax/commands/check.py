@@ -1,4 +1,4 @@
-"""`siamjax check`: is a set fit to be trained on?"""
+"""`siamjax check`: whether a training set is usable, and what it contains."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,17 +19,17 @@ def check(
     seed: int = 0,
     sheet: Path | None = None,
 ) -> int:
-    """Checks a training set, and says what is in it.
+    """Checks a training set and summarises its contents.
 
-    Exit code: 0 when it is fit for training, 2 when it is not, 1 when it cannot be opened.
+    Exit code: 0 when it is fit for training, 2 when it is not, 1 when it cannot be read.
 
     Args:
         folder: a prepared set, or a folder in one of the layouts of `siamjax prepare`
-        layout: the layout of a folder that is not prepared; by default recognised by its files
-        limit: read at most this many targets, chosen at random, or clips of a raw folder
+        layout: the layout of a folder that is not prepared; by default detected from its files
+        limit: read at most this many random targets, or clips of a raw folder
         seed: seed of the random choice
-        sheet: the page of random samples with their boxes; by default NAME_check.jpg in the
-            current folder
+        sheet: the image of random samples and their boxes to write; by default NAME_check.jpg
+            in the current folder
     """
     from siamjax.data.contact_sheet import require_sheet
     from siamjax.data.inspection import inspect_prepared, inspect_raw

@@ -1,4 +1,4 @@
-"""`siamjax convert`: other people's weights into a checkpoint of ours."""
+"""`siamjax convert`: other projects' weights to a siamjax checkpoint."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +16,9 @@ def convert(
 ) -> None:
     """Converts other projects' weights into a checkpoint.
 
-    Without --config and --out, it only says what the file is and which configuration fits.
-    With them, it writes a checkpoint, config.json, and report.txt, which says where each key
-    of the file went. Weights of a backbone alone give a start for training, not a tracker.
+    Without --config and --out, only prints what the file is and which configuration fits.
+    With them, writes a checkpoint, config.json, and report.txt, which lists where each key of
+    the file went. Backbone-only weights can initialise a training, but cannot track.
 
     Args:
         file: a .pth or .safetensors, read without executing anything in it, or a .npz of the

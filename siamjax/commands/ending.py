@@ -1,7 +1,7 @@
-"""How a command ends: its exit code, and what it says when something went wrong.
+"""How a command ends: its exit code, and its error message.
 
-What the user can mend, and what the machine refuses, is one message. Anything else is a fault
-of siamjax and keeps its traceback.
+Errors in the user's input and failures of the machine print one message. Any other exception
+is a bug in siamjax and keeps its traceback.
 """
 
 import contextlib
@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from siamjax.evaluation.scoring import TrackerScores
 
 MISSING, INTERRUPTED = 3, 130
-_FILES, _FEWEST = 1 << 16, 256  # descriptors to ask for, and to begin with at least
-_REPORT = (
-    "this is a fault of siamjax and not of its input: please report it with the lines above"
-)
+_FILES, _FEWEST = 1 << 16, 256  # file descriptors: requested, and required
+_REPORT = "this is a bug in siamjax, not in your input: please report it with the lines above"
 
 
 def run_command(
@@ -31,12 +29,12 @@ def run_command(
     interrupted: str = "interrupted",
     exit_codes: Mapping[type[Exception], int] | None = None,
 ) -> int:
-    """Does what `act` does; returns the exit code, 0 where that has none.
+    """Calls `act` and returns its exit code, or 0 where it returns None.
 
-    A `SiamjaxError` or `OSError` is printed as `name: message` and gives its own `exit_code`,
-    that of its class in `exit_codes`, or 1; so does a machine without memory or descriptors
-    left. Ctrl-C gives 130. A reader that goes away, as `head` does, ends the printing and not
-    the work. What else is raised comes out, with a request to report it.
+    A `SiamjaxError` or `OSError` prints `name: message` and returns the error's `exit_code`,
+    that of its class in `exit_codes`, or 1; running out of memory or file descriptors does the
+    same. Ctrl-C returns 130. When the reader of the output goes away, as `head` does, printing
+    stops and the work continues. Other exceptions are raised with a request to report them.
     """
     with _patient_streams(), heeding_interrupts():
         try:
@@ -60,14 +58,14 @@ def run_command(
 
 
 def missing_code(trackers: "Iterable[TrackerScores]", allowed: bool) -> int:
-    """The exit code of a command that printed scores: 3 where sequences are missing in one."""
+    """The exit code after printing scores: 3 where a tracker lacks sequences, else 0."""
     return MISSING if not allowed and any(tracker.missing for tracker in trackers) else 0
 
 
 def end_process(code: int) -> NoReturn:
     """Ends the process with an exit code of `run_command`."""
     if code == INTERRUPTED:
-        # After a compilation that was cut short the interpreter may crash in its own end.
+        # After an interrupted compilation the interpreter may crash while it shuts down.
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         os._exit(code)
@@ -75,8 +73,7 @@ def end_process(code: int) -> NoReturn:
 
 
 def _machine_failed(error: BaseException) -> str | None:
-    """What to say where the machine has no more of something, or a path has no end; None for
-    any other error."""
+    """The message for exhausted memory or file descriptors, or a symlink loop; else None."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
@@ -85,10 +82,10 @@ def _machine_failed(error: BaseException) -> str | None:
         if getattr(each, "errno", None) == errno.EMFILE or os.strerror(errno.EMFILE) in text:
             return (
                 f"too many open files: the limit of this process is {_file_limit()} and should "
-                "be some thousands; raise it with `ulimit -n 4096`"
+                "be several thousand; raise it with `ulimit -n 4096`"
             )
         if isinstance(each, RuntimeError) and text.startswith("Symlink loop"):  # of pathlib
-            return f"{text}: a link leads round in a circle; remove it, or give another path"
+            return f"{text}: the symbolic links form a loop; remove one, or give another path"
         if isinstance(each, MemoryError) or text.startswith("RESOURCE_EXHAUSTED"):
             what = text.splitlines()[0][:200] if text else "an allocation failed"
             return f"out of memory: {what}; use smaller sizes, or fewer at once"
@@ -105,9 +102,9 @@ def _file_limit() -> int | str:
 
 
 def _allow_files() -> None:
-    """Raises the soft limit of open files, often 1024 or 256, towards the hard one.
+    """Raises the soft limit of open files, often 1024 or 256, towards the hard limit.
 
-    A checkpoint opens many at once; where they are too few, its threads say so one by one.
+    Writing a checkpoint opens many at once, and fails in several threads where they run out.
     """
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
@@ -122,7 +119,7 @@ def _allow_files() -> None:
 
 
 class _Patient:
-    """A stream whose reader may go away: what is written from then on goes nowhere."""
+    """A stream that discards what is written once its reader has gone away."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
@@ -152,18 +149,20 @@ class _Patient:
 
 
 def _open_descriptors() -> None:
-    """Standard streams that were closed lead nowhere; else a file of ours would take their
-    numbers, and what libraries print would go into it."""
+    """Opens closed standard streams on the null device.
+
+    Otherwise a file opened later would get their descriptors, and receive libraries' output.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor
 
 
 @contextlib.contextmanager
 def _patient_streams() -> Iterator[None]:
-    """Output that fails neither for want of a reader nor for a name that is no text."""
+    """Output that fails neither when its reader goes away nor for undecodable file names."""
     _open_descriptors()
     before = sys.stdout, sys.stderr
     given = [open(os.devnull, "w") if s is None else s for s in before]

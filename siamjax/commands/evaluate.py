@@ -1,4 +1,4 @@
-"""What `eval.py` does: tracks a benchmark, scores, reports."""
+"""`siamjax eval`: runs a tracker over a benchmark, scores it and writes a report."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,35 +23,36 @@ def evaluate(
     compare: tuple[Path, ...] = (),
     allow_missing: bool = False,
 ) -> int:
-    """Runs a tracker over a benchmark, scores it, and reports.
+    """Runs a tracker over a benchmark, scores it and writes a report.
 
-    The same command resumes an interrupted evaluation, and several processes with the same
-    command share the sequences. Exit code 3: sequences are missing from a score, because they
-    are unusable or the tracker refused them.
+    The same command resumes an interrupted evaluation, and several processes that run the same
+    command share the sequences. Exit code 3: sequences are missing from the scores, because
+    they are unusable or the tracker rejected them.
 
     Args:
-        benchmark: `otb` (any folder in OTB's layout), `otb0` (the same, its pixels counted from
-            0), `otb50`, `cvpr13`, `vot2016` to `vot2019`, `vot2018-lt`, `uav123`, `uav20l`,
-            `lasot`, `trackingnet`, `got10k`, `got10k-test`, `nfs`, `tcolor128`, `dtb70`;
-            `synthetic`: the rendered test split
+        benchmark: `otb` (any folder in OTB's layout), `otb0` (the same with 0-based
+            coordinates), `otb50`, `cvpr13`, `vot2016` to `vot2019`, `vot2018-lt`, `uav123`,
+            `uav20l`, `lasot`, `trackingnet`, `got10k`, `got10k-test`, `nfs`, `tcolor128`,
+            `dtb70`; `synthetic`: the rendered test split
         data: the benchmark's own folder, or a json file of PySOT's toolkit beside its frames;
-            `synthetic` is rendered into it when it is not there
+            `synthetic` is rendered there if missing
         out: the folder to write: index.html, summary.json, table.md, table.tex, and
             results/<tracker>/
-        config: a configuration file, .py or the config.json of a run; by default the one that
-            the weights come with
+        config: a configuration by name, a .py file, or the config.json of a run; by default
+            the one that comes with the weights
         weights: a training's work directory or a checkpoint in it, a release, another file that
             `siamjax convert` takes, or a name that `siamjax models` lists; by default the
             tracker that ships
         sequences: use only these sequences; by default all
         controls: also evaluate the untrained network and a tracker that never moves
         experiment: `one-pass` runs VOT's benchmarks without restarts, regions as upright boxes
-        slots: sequences in one device call; 0 runs one at a time, to measure the speed of one
-        real_time: drop frames that arrive, at 20 a second, while the tracker is busy
-        speed: frames/s of the tracker for --real-time; by default measured
+        slots: sequences tracked in parallel as one batch; 0 runs one at a time, to measure
+            its speed
+        real_time: drop the frames that arrive, at 20 frames/s, while the tracker is busy
+        speed: frames/s to assume for --real-time; by default measured
         repetitions: runs of each sequence, for GOT-10k and VOT
         compare: folders of other trackers' results to include in the report
-        allow_missing: exit with 0 even if sequences are missing from a score
+        allow_missing: exit with 0 even if sequences are missing from the scores
     """
     import siamjax
     from siamjax.evaluation.benchmarks.protocols import get_benchmark

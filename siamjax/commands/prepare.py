@@ -1,4 +1,4 @@
-"""`siamjax prepare`: a training set, from its own layout to records, once."""
+"""`siamjax prepare`: converts a training set from its own layout to records."""
 
 import os
 import sys
@@ -43,11 +43,11 @@ def prepare(
     index_base: Literal[0, 1] | None = None,
     jobs: int | None = None,
 ) -> None:
-    """Prepares a training set: a dataset's layout to records.
+    """Converts a training set from its own layout to records.
 
     The same command resumes an interrupted preparation. What is left out is counted and
     reported, with the first examples; `siamjax check OUT` looks at the result. A
-    configuration names the folder as `SourceConfig(path=OUT)`.
+    configuration refers to the folder as `SourceConfig(path=OUT)`.
 
     Args:
         source: the layout of the folder, see docs/data.md
@@ -58,12 +58,12 @@ def prepare(
         crop_size: side of a crop, pixels (`data.crop_size` of the configuration)
         template_size: side of the model's template (`model.template_size`)
         frame_step: keep every n-th frame of a video
-        drop: leave out targets with these flags of the annotators
-        min_side: leave out boxes with a shorter side, pixels of the frame
-        max_aspect: leave out boxes whose longer side is more than this many times the shorter
-        index_base: the number of the first pixel in the annotations; by default as the
-            makers of the layout count (OTB from 1, VOT from 0)
-        jobs: number of processes; by default one for each core
+        drop: drop targets that are annotated with these flags
+        min_side: drop boxes with a shorter side, pixels of the frame
+        max_aspect: drop boxes whose longer side is more than this many times the shorter
+        index_base: coordinate of the first pixel in the annotations; by default the layout's
+            own (1 for OTB, 0 for VOT)
+        jobs: number of processes; by default one per core
     """
     from siamjax.data.formats import prepare as preparing
     from siamjax.data.formats.cutting import Settings
@@ -93,7 +93,7 @@ def prepare(
         print(f"note: {remark.strip()}")
     if done.looks_like_corners:
         print(
-            "Many boxes reach out of their frames: are they corners (x1, y1, x2, y2) where the "
-            "layout has sizes? Then put them right and prepare the set anew.",
+            "Many boxes exceed their frames: are they corners (x1, y1, x2, y2) where the "
+            "layout has x, y, width, height? Then convert them and prepare the set again.",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""`siamjax render`: writes a rendered set as a benchmark folder."""
+"""`siamjax render`: renders sequences as a benchmark folder in OTB's layout."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,15 +23,15 @@ def render(
     Args:
         out: the folder, new or from an interrupted run
         split: the training or the test set; they share no object and no background
-        sequences: how many to render
-        frames: frames in each sequence
-        seed: of the random numbers; another seed gives another set
+        sequences: number of sequences
+        frames: frames per sequence
+        seed: random seed
         width: width of a frame, pixels
         height: height of a frame, pixels
         sprites: folders of objects with alpha or masks, instead of drawn ones; see docs/data.md
         backgrounds: folders of photographs, instead of drawn scenes
-        part_prob: share of sequences whose target is a part of an object
-        sheet: also write a page of samples with their boxes, .jpg or .png
+        part_prob: probability that a sequence's target is a part of an object
+        sheet: also write an image of samples with their boxes, .jpg or .png
     """
     from siamjax.config import SyntheticConfig
     from siamjax.data.synthetic import write_otb, write_samples

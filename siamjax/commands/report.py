@@ -1,4 +1,4 @@
-"""`siamjax report`: how a training went, as one page."""
+"""`siamjax report`: plots a training run's metrics on one HTML page."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,16 +7,16 @@ import tyro
 
 from siamjax.errors import InputError
 
-_POINTS = 400  # of a curve: means over equally many lines of metrics
+_POINTS = 400  # of a curve at most: each is the mean over a window of logged steps
 
 
 def report(workdir: Annotated[Path, tyro.conf.Positional], *, out: Path | None = None) -> None:
     """Draws the curves of a training run as one HTML page.
 
-    Works while the training runs, too.
+    Works during training, too.
 
     Args:
-        workdir: the work directory of `train.py`
+        workdir: the work directory of a training run
         out: the page to write; by default `report.html` in the work directory
     """
 
@@ -69,7 +69,7 @@ def _facts(config, lines: list[dict]) -> dict[str, str]:
 
 
 def _plots(lines: list[dict]) -> list[str]:
-    """Those of the plots that there are numbers for."""
+    """The plots for which metrics were logged."""
     kinds = [
         (
             "loss",
@@ -121,7 +121,7 @@ def _plot(lines: list[dict], name: str, curves: dict[str, str], scale: str) -> s
 
 
 def _thinned(lines: list[dict], key: str):
-    """Steps and values of one curve, averaged where there are more than can be seen."""
+    """Steps and values of one curve, averaged down to at most `_POINTS` points."""
     import numpy as np
 
     known = [(line["step"], line[key]) for line in lines if key in line]

@@ -1,4 +1,4 @@
-"""`siamjax score`: numbers from result files, ours or anybody's."""
+"""`siamjax score`: scores result files, written by siamjax or by other toolkits."""
 
 import sys
 from pathlib import Path
@@ -17,8 +17,8 @@ def score(
 ) -> int:
     """Scores trackers' result files against ground truth.
 
-    Names match regardless of case, hyphens and separators. Sequences that are missing or
-    of another length are named, and are in no mean; the exit code is then 3.
+    Names match regardless of case, hyphens and separators. Results that are missing or of the
+    wrong length are listed and excluded from every mean; the exit code is then 3.
 
     Args:
         benchmark: otb, otb0, otb50, cvpr13, vot2016, vot2017, vot2018, vot2019, vot2018-lt,
@@ -27,13 +27,13 @@ def score(
             of PySOT's toolkit
         results: one tracker's folder, or a folder of such folders
         json: print JSON instead of a table
-        convention: whose rules for frames without boxes: pysot (default), matlab, got10k,
-            or pytracking for one pass; pysot (default) or vot-toolkit for VOT
-        experiment: the folder of results within a tracker's, such as `realtime`, if not the
-            benchmark's own; or `one-pass`, for VOT's benchmarks run without restarts
+        convention: the toolkit whose rules apply to frames without boxes: pysot (default),
+            matlab, got10k, or pytracking for one pass; pysot (default) or vot-toolkit for VOT
+        experiment: the results' subfolder in a tracker's folder, such as `realtime`, if not the
+            benchmark's default; or `one-pass`, for VOT's benchmarks run without restarts
         report: also write a report (HTML, Markdown, LaTeX) into this folder, with frames if
             `annotations` has them
-        allow_missing: exit with 0 even if sequences are missing from a score
+        allow_missing: exit with 0 even if sequences are missing from the scores
     """
     from json import dumps
 
@@ -64,7 +64,7 @@ def score(
     problems += unusable
     names = [truth.name for truth in truths] + [problem.sequence for problem in skipped]
     for note in absent_members(names, conventions):
-        # no problem of a tracker: who scores a part of a benchmark on purpose is only told
+        # Not a problem of a tracker: scoring part of a benchmark may be intended.
         print(note, file=sys.stderr)
     if report is not None:
         from siamjax.evaluation.report.page import write_report
@@ -80,7 +80,7 @@ def score(
 
 
 def _with_frames(annotations: Path, benchmark) -> list:
-    """The sequences whose frames lie with their annotations; none where these are alone."""
+    """The sequences with frames beside their annotations; empty for annotations only."""
     from siamjax.evaluation.benchmarks.layouts import SequenceError
     from siamjax.evaluation.benchmarks.sequences import load_sequences
 

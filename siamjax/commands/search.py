@@ -1,4 +1,4 @@
-"""`siamjax search`: the tracker's hyper-parameters for a benchmark."""
+"""`siamjax search`: searches the tracker's hyper-parameters for a benchmark."""
 
 from functools import partial
 from pathlib import Path
@@ -30,28 +30,30 @@ def search(
     The same command resumes an interrupted search.
 
     Writes every candidate's score (table.csv, table.md) and the best configuration
-    (best.json, which `--config` takes). Search on other sequences than you report on.
+    (best.json, which `--config` takes). Report results on other sequences than
+    those searched on.
 
     Args:
-        benchmark: as in `eval.py`; VOT's are searched by overlap without restarts
+        benchmark: as in `siamjax eval`; VOT's are scored by mean overlap without restarts
         data: the benchmark's own folder
-        out: the folder to write, which also holds the state of an interrupted search
-        config: a configuration file, for all settings that are not searched; by default the one
-            that the weights come with
+        out: the folder to write; it also holds the state to resume from
+        config: a configuration by name or file, for all settings that are not searched; by
+            default the one that comes with the weights
         weights: a training's work directory or a checkpoint in it, a release, another file that
             `siamjax convert` takes, or a name that `siamjax models` lists; by default the
             tracker that ships
-        method: how settings are chosen; `tpe` needs Optuna (pip install "siamjax[search]")
-        candidates: how many settings to try
-        batch: how many candidates to track at once
+        method: how candidates are proposed; `tpe` needs Optuna (pip install "siamjax[search]")
+        candidates: number of settings to try
+        batch: number of candidates to track in parallel
         penalty_k: lowest and highest value to try
         window_influence: lowest and highest value to try
         size_lr: lowest and highest value to try
         search_sizes: search sizes to try, pixels; by default the configuration's own
         sequences: use only these sequences; by default all
         tolerance: candidates whose search images differ by at most this many pixels share one;
-            the best are run again on their own at the end. 0 shares equal images only
-        seed: seed of the random settings and of the optimiser
+            the best candidates are rerun without sharing at the end. 0 shares identical
+            images only
+        seed: seed of the random candidates and of the optimiser
     """
     import dataclasses
 
@@ -80,7 +82,7 @@ def search(
     )
     for size in space.search_sizes:
         settings.model.score_size_for(size)
-        if size > settings.model.template_size:  # has the network a score map of that side?
+        if size > settings.model.template_size:  # checks the score map's side
             build_network(dataclasses.replace(settings.model, search_size=size))
     proposer = make_proposer(method, space, seed, candidates)
     loaded, problems = load_sequences(data, conventions, sequences)
@@ -119,7 +121,7 @@ def search(
     for problem in [*problems, *outcome.problems]:
         print(f"problem: {problem}")
     print(
-        f"{outcome.evaluations} search images seen by the network, {outcome.saving:.1f} times "
-        f"fewer than the {outcome.alone} of one candidate at a time"
+        f"{outcome.evaluations} search images evaluated, {outcome.saving:.1f} times fewer "
+        f"than the {outcome.alone} of one candidate at a time"
     )
     print(f"best: {out / 'best.json'}")

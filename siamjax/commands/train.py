@@ -1,7 +1,6 @@
-"""`siamjax train`: reads the command line, and trains.
+"""`siamjax train`: parses the command line, and trains.
 
-The file of the configuration is read before the other arguments are: its values are their
-defaults.
+The configuration is loaded before the other arguments are parsed: it provides their defaults.
 """
 
 import argparse
@@ -22,14 +21,14 @@ class Arguments:
     """Trains the network of a configuration; the same command resumes an interrupted run."""
 
     config: Path  # a configuration by name or file, or the config.json of a run
-    workdir: Path  # the folder of the run, created if needed
+    workdir: Path  # the folder of the run, created if missing
     dry_run: bool  # print the cost of a step and draw the first pairs, without training
     # First and last step of a profiler's trace, which goes to `profile/` in the work directory
     profile: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="FIRST LAST")]
     # Address of process 0, for several processes without Slurm, Open MPI or a TPU runtime
     coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")]
-    num_processes: int | None  # how many processes, with --coordinator
-    process_id: int | None  # number of this process, from 0, with --coordinator
+    num_processes: int | None  # number of processes, with --coordinator
+    process_id: int | None  # 0-based index of this process, with --coordinator
     overrides: Annotated[tyro.conf.AvoidSubcommands[Config], tyro.conf.arg(name="")]
 
 
@@ -37,8 +36,9 @@ def train(arguments: list[str], prog: str = "siamjax train") -> int:
     """Trains a network, or resumes its training.
 
     `--config NAME --workdir FOLDER`; any field of the configuration can be overridden
-    (`--optim.lr 0.01`), and `--config NAME --help` lists them. Exit codes: 0 finished, 1 cannot
-    go on, 2 wrong arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after saving.
+    (`--optim.lr 0.01`), and `--config NAME --help` lists them. Exit codes: 0 finished,
+    1 training failed, 2 invalid arguments, 130 and 143 stopped by Ctrl-C and SIGTERM after
+    saving.
     """
     finder = argparse.ArgumentParser(prog, add_help=False, allow_abbrev=False)
     finder.add_argument("--config", type=Path)
@@ -57,7 +57,7 @@ def train(arguments: list[str], prog: str = "siamjax train") -> int:
 
 
 def _run(arguments: Arguments) -> None:
-    # after the arguments are known to be right: these are slow to import
+    # Slow to import, hence only once the arguments are known to be valid.
     from siamjax.training.processes import join_processes
 
     join_processes(arguments.coordinator, arguments.num_processes, arguments.process_id)
