@@ -66,7 +66,7 @@ def test_phases_at_the_edges():
 
 def test_stages_that_are_not_there_are_named():
     with pytest.raises(ConfigError, match="names 'layer3', which the network does not have"):
-        with_optim(STAGED, backbone_train_stages=("layer2", "layer3"))
+        with_optim(STAGED, backbone_train_stages=("layer2", "layer3")).check_training()
     with pytest.raises(ConfigError, match=r"let `optim.backbone_train_stages` be empty"):
         OptimConfig(backbone_lr_scale=0.0)
 
