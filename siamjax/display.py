@@ -1,4 +1,4 @@
-"""What people see: boxes and words drawn into frames, and windows to look and draw in.
+"""Boxes and text drawn into frames, and windows to show frames and draw boxes.
 
 Frames are `[h, w, 3]` uint8 BGR.
 """
@@ -38,7 +38,7 @@ def draw_text(frame: np.ndarray, text: str) -> np.ndarray:
 
 
 def _write(frame: np.ndarray, text: str, at: tuple[int, int], color) -> None:
-    """Writes into the frame, outlined, from `at` (x, y of the line) or as low as it must."""
+    """Draws outlined text in place, with its baseline at `at` (x, y) or low enough to fit."""
     side = max(frame.shape[:2])
     scale, thickness = 0.4 * max(1.0, side / 640), max(1, round(side / 400))
     at = (at[0], max(at[1], round(28 * scale)))
@@ -72,9 +72,9 @@ def _require_display() -> None:
 
 
 class Window:
-    """A window of Tk's that shows frames, shrunk where the screen is smaller.
+    """A Tk window that shows frames, scaled down to fit the screen.
 
-    Raises `OSError` where there is no display, or no Tk.
+    Raises `OSError` without a display or without Tk.
     """
 
     def __init__(self, title: str):
@@ -97,7 +97,7 @@ class Window:
         self._root.protocol("WM_DELETE_WINDOW", self._on_end)
 
     def show(self, frame: np.ndarray) -> bool:
-        """Shows a frame; False when q or Esc was pressed or the window closed."""
+        """Shows a frame; returns False once q or Esc was pressed or the window was closed."""
         height, width = frame.shape[:2]
         room = self._root.winfo_screenwidth() / width, self._root.winfo_screenheight() / height
         if (scale := 0.9 * min(room)) < 1:
@@ -112,7 +112,7 @@ class Window:
         return self._is_wanted
 
     def close(self) -> None:
-        """Takes the window off the screen."""
+        """Closes the window."""
         self._root.destroy()
 
     def _on_end(self, event=None) -> None:
@@ -120,10 +120,10 @@ class Window:
 
 
 def choose_boxes(frame: np.ndarray) -> list[tuple[float, float, float, float]]:
-    """The boxes that the user draws into a frame, in a window of matplotlib's.
+    """The boxes that the user draws in a frame, in a matplotlib window.
 
-    Left, top, width and height in pixels, 0-based, in the order of drawing; none where the
-    user cancels or closes the window. Raises `OSError` where no window can be opened.
+    Left, top, width and height in pixels, 0-based, in drawing order; empty if the user cancels
+    or closes the window. Raises `OSError` if no window can be opened.
     """
     _require_display()
     import matplotlib
@@ -138,15 +138,15 @@ def choose_boxes(frame: np.ndarray) -> list[tuple[float, float, float, float]]:
             reasons.append(str(error))
     else:
         raise OSError(
-            f"matplotlib can open no window ({'; '.join(reasons)}); is there a display, and "
+            f"matplotlib cannot open a window ({'; '.join(reasons)}); is there a display, and "
             "Tk (python3-tk)?"
         )
     with matplotlib.rc_context({"toolbar": "None"}):
         try:
             figure = pyplot.figure("siamjax", figsize=(9.6, 7.2))
-        except Exception as error:  # Tk's own, of a display that does not answer
+        except Exception as error:  # a TclError, if the display does not respond
             raise OSError(f"no window can be opened: {error}") from error
-        # matplotlib's own keys, among them one that saves the figure
+        # matplotlib's default key bindings, which for example save the figure
         figure.canvas.mpl_disconnect(figure.canvas.manager.key_press_handler_id)
         chooser = BoxChooser(figure, frame, on_end=lambda: pyplot.close(figure))
         pyplot.show(block=True)
@@ -154,14 +154,14 @@ def choose_boxes(frame: np.ndarray) -> list[tuple[float, float, float, float]]:
 
 
 class BoxChooser:
-    """A frame in a figure of matplotlib's, into which boxes are drawn with the mouse.
+    """A frame in a matplotlib figure, in which the user draws boxes with the mouse.
 
-    A box can be moved and resized until Enter or Space takes it. Enter waits for another one,
-    and without one ends; Space ends at once; Esc or q ends with nothing.
+    A box can be moved and resized until Enter or Space accepts it. After Enter, another box
+    can be drawn, and a second Enter finishes; Space finishes at once; Esc or q cancels.
 
     Attributes:
-        boxes: left, top, width and height of each, pixels of the frame, 0-based.
-        is_confirmed: whether the user has ended with boxes.
+        boxes: left, top, width and height of each, in pixels, 0-based.
+        is_confirmed: whether the user has finished with at least one box.
     """
 
     def __init__(self, figure, frame: np.ndarray, *, on_end: Callable[[], None]):
@@ -172,7 +172,7 @@ class BoxChooser:
         self._on_end = on_end
         height, width = frame.shape[:2]
         self._axes = figure.add_axes((0, 0, 1, 0.93))
-        # Coordinates of pixels' edges: a box over the first pixel alone is 0, 0, 1, 1.
+        # Coordinates are pixel edges: a box over only the first pixel is 0, 0, 1, 1.
         self._axes.imshow(frame[..., ::-1], extent=(0, width, height, 0))
         self._axes.set_axis_off()
         self._selector = RectangleSelector(
@@ -199,7 +199,7 @@ class BoxChooser:
                 self._say()
 
     def _take(self) -> bool:
-        """Keeps the box that is drawn; whether there is one."""
+        """Accepts the current box; returns whether there is one."""
         from matplotlib.patches import Rectangle
 
         if not self._selector.get_visible():

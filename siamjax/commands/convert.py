@@ -41,7 +41,9 @@ def convert(
         print(f"{file}: {detected}; {use} {fitting or 'no published configuration'}")
         return
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise InputError(f"`--out` (={str(out)!r}) holds something already; choose another")
+        raise InputError(
+            f"`--out` (={str(out)!r}) exists and is not empty; name another folder"
+        )
     settings = load_config(config)
     variables, report = load(file, settings)
     with replacing_folder(out) as partial:

@@ -1,4 +1,4 @@
-"""`siamjax export`: the tracker as two StableHLO programs that need nothing of ours."""
+"""`siamjax export`: a tracker as StableHLO programs that run without siamjax."""
 
 import json
 from pathlib import Path
@@ -18,11 +18,11 @@ def export(
 ) -> None:
     """Exports a tracker as StableHLO programs.
 
-    --out becomes a folder of init.stablehlo, update.stablehlo (for a long-term tracker one for
-    each search size), variables.npz and manifest.json, which says what goes in and comes out;
-    docs/export.md shows how to serve it. Reading it back takes jax and NumPy only, of a
-    version not much older or newer. Where this machine is one of the platforms, the programs
-    are loaded again and must give what the tracker gives. Needs the package flatbuffers.
+    Writes a folder with init.stablehlo, update.stablehlo (for a long-term tracker one per
+    search size), variables.npz, and manifest.json, which describes inputs and outputs;
+    docs/export.md shows how to serve it. Loading it needs only NumPy and a JAX of a similar
+    version. If this machine is one of the platforms, the programs are loaded again and
+    compared with the tracker. Needs the package flatbuffers.
 
     Args:
         out: the folder to write; must not exist

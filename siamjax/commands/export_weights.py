@@ -1,4 +1,4 @@
-"""`siamjax export-weights`: our weights as a PySOT state dict."""
+"""`siamjax export-weights`: weights as a PySOT state dict."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,16 +9,16 @@ import tyro
 def export_weights(
     weights: Annotated[Path, tyro.conf.Positional],
     *,
-    config: Path,
     out: Path,
+    config: Path | None = None,
     alexnet: Literal["features", "layers"] = "features",
 ) -> None:
     """Writes weights as a state dict that PySOT loads.
 
     Args:
         weights: a checkpoint or work directory, or a file that `siamjax convert` takes
-        config: the configuration of the network
         out: the file to write, .pth (for PyTorch 0.4 and later) or .npz
+        config: a configuration file for these weights; by default the one that they come with
         alexnet: the names of AlexNet's keys: `features` as in PySOT's `alexnetlegacy`, `layers`
             as in its `alexnet`
     """

@@ -1,11 +1,10 @@
-"""`siamjax models`: the trackers that come with siamjax."""
+"""`siamjax models`: the trackers that ship with siamjax."""
 
 
 def models() -> None:
     """Lists the trackers that ship.
 
-    What the list shows can be named wherever weights are asked for; the first is used where
-    none are named.
+    `--weights` takes any of these names; the first is the default.
     """
     from siamjax import shipped
 

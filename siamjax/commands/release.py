@@ -1,4 +1,4 @@
-"""`siamjax release`: a trained tracker as one file, ready to run and to give away."""
+"""`siamjax release`: a trained tracker as one file, ready to run and to share."""
 
 import hashlib
 from pathlib import Path
@@ -19,17 +19,17 @@ def release(
 ) -> None:
     """Writes a trained tracker as one safetensors file.
 
-    The file holds the configuration, the version of siamjax and the provenance too, so that it
-    is all that `--weights` needs: for tracking, evaluation and export, and as the start of a
-    training (`train.py --init.path`). docs/release.md has its format.
+    The file also holds the configuration, the version of siamjax and the provenance, so that
+    `--weights` needs nothing else for tracking, evaluation and export. It can initialise a
+    training, too (`train.py --init.path`). docs/release.md describes the format.
 
     Args:
         weights: a training's work directory or a checkpoint in it, or a file of weights
         out: the file to write, .safetensors
-        provenance: a json file of what it was trained on: `pairs`, their number, and `sources`,
-            a list of objects with `name` and `terms`; whatever else it says is kept
+        provenance: a JSON file about the training data: `pairs`, their number, and `sources`,
+            a list of objects with `name` and `terms`; other fields are kept
         config: a configuration file for these weights; by default the one that they come with
-        dtype: type of the weights in the file; 16 bits halve it and change boxes slightly
+        dtype: type of the weights in the file; 16 bits halve the file and change boxes slightly
     """
     from siamjax.api import load_model, resolve
     from siamjax.text import read_json
@@ -40,11 +40,9 @@ def release(
     check_provenance(about)
     settings, weights = resolve(config, weights)
     if not isinstance(weights, Path):
-        raise InputError(f"`weights` (={weights!r}) have learnt nothing that could be released")
+        raise InputError(f"`weights` (={weights!r}) are untrained and cannot be released")
     if weights.is_file() and out.resolve() == weights.resolve():
-        raise InputError(
-            f"`--out` (={str(out)!r}) is what is to be released; name another file"
-        )
+        raise InputError(f"`--out` (={str(out)!r}) is also the input; name another file")
     load_model(settings, weights).save(out, provenance=about, dtype=dtype)
     data = out.read_bytes()
     print(f"wrote {out} ({len(data) / 1e6:.1f} MB, {dtype})")

@@ -1,4 +1,4 @@
-"""`siamjax track`: follows targets through a video, a folder, a camera or a stream."""
+"""`siamjax track`: tracks targets in a video, a folder, a camera or a stream."""
 
 import contextlib
 import dataclasses
@@ -9,11 +9,11 @@ from typing import Annotated
 
 import tyro
 
-from siamjax.commands.track_example import read_example
 from siamjax.commands.track_report import Report, write_boxes
 from siamjax.commands.track_run import Run
 from siamjax.errors import InputError
 from siamjax.files import require_writable
+from siamjax.shipped import read_example
 from siamjax.text import TextError, parse_number
 
 BOX_SUFFIXES = (".txt", ".csv", ".json")
@@ -64,7 +64,7 @@ def track(
     from siamjax.interrupts import StopRequest
     from siamjax.video import VideoWriter, open_frames
 
-    # All that can be wrong with the arguments is found before the network is loaded.
+    # Every argument is checked before the network is loaded.
     credit = None
     if example:
         if source is not None or init:
@@ -125,7 +125,7 @@ def track(
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
-    """The four numbers of `x,y,w,h`; raises `ValueError`."""
+    """The four numbers of `x,y,w,h`. Raises `InputError`."""
     try:
         numbers = tuple(parse_number(part.strip()) for part in text.split(","))
     except TextError:
@@ -169,7 +169,7 @@ def _check_starts(frame, boxes) -> None:
 
 
 def _draw_starts(frame) -> list[tuple[float, float, float, float]]:
-    """The first boxes as the user draws them."""
+    """The boxes that the user draws in the first frame. Raises `InputError`."""
     from siamjax.display import choose_boxes
 
     try:
@@ -198,15 +198,17 @@ def _load_tracker(config, weights, long_term: bool, lost_below: float | None):
     from siamjax.api import load_model
     from siamjax.config import TrackingConfig
     from siamjax.tracking.batch import MultiTracker
-    from siamjax.tracking.step import with_long_term
 
-    model = load_model(config, weights).folded()
-    settings = with_long_term(model.config) if long_term else model.config
-    _check_lost_below(lost_below, settings.tracker.long_term is not None)
-    if lost_below is not None:
-        rules = dataclasses.replace(settings.tracker, lost_score=lost_below)
-        settings = TrackingConfig(settings.model, rules)
-    return MultiTracker(model.network, model.variables, settings)
+    model = load_model(config, weights)
+    if lost_below is None:
+        return model.multi_tracker(long_term=long_term)
+    rules = model.config.tracker
+    _check_lost_below(lost_below, rules.long_term is not None)
+    settings = TrackingConfig(
+        model.config.model, dataclasses.replace(rules, lost_score=lost_below)
+    )
+    folded = model.folded()
+    return MultiTracker(folded.network, folded.variables, settings)
 
 
 def _name_of(source: str) -> str:

@@ -1,4 +1,4 @@
-"""What `siamjax track` has to say at the end: in words, and as a file of boxes."""
+"""The output of `siamjax track`: a summary, and a file of boxes."""
 
 import csv
 import io
@@ -8,28 +8,28 @@ from typing import NamedTuple
 
 from siamjax.files import write_whole
 
-SHOWN = 5  # of the frames that were not tracked, and of the times that a target was lost
+SHOWN = 5  # untracked frames, and lost spans of a target, listed in the summary
 
 
 class TargetReport(NamedTuple):
-    """One target in one frame."""
+    """One target in one frame; boxes in pixels, 0-based."""
 
     box_xywh: tuple[float, float, float, float]
     score: float | None  # None in the first frame, whose box was given
     is_lost: bool
-    polygon: list[list[float]] | None = None  # corners (x, y), where the network makes masks
+    polygon: list[list[float]] | None = None  # corners (x, y), if the network predicts masks
 
 
 class Report:
-    """One pass over the frames.
+    """The results of one run.
 
     Attributes:
-        source: what was tracked.
-        frames: for each frame a list of targets, None where it was not tracked.
-        times: when each frame is shown, seconds after the first.
-        skipped: why, in words.
-        stopped: why the source ended early, in words; None where it did not.
-        interrupted: whether Ctrl-C ended it.
+        source: the video, folder, camera or stream.
+        frames: per frame a list of targets, or None if it was not tracked.
+        times: the time of each frame, seconds after the first.
+        skipped: a message for each frame that was not tracked.
+        stopped: why the source ended early; None if it did not.
+        interrupted: whether Ctrl-C ended the run.
     """
 
     def __init__(self, source: str, boxes):
@@ -45,19 +45,19 @@ class Report:
         self._seconds: list[float] = []
 
     def add(self, targets: list[TargetReport] | None, seconds: float) -> None:
-        """Takes the next frame, shown `seconds` after the first; None: it was not tracked."""
+        """Adds a frame, `seconds` after the first; `targets` is None if it was not tracked."""
         self.frames.append(targets)
         self.times.append(seconds)
 
     def count(self, seconds: float) -> None:
-        """Takes how long one frame took."""
+        """Adds the processing time of one frame."""
         if self._first_seconds is None:
             self._first_seconds = seconds  # mostly compilation
         else:
             self._seconds.append(seconds)
 
     def summary(self) -> str:
-        """What was tracked, how fast, and what was not."""
+        """The summary that is printed: frames, speed, lost spans, untracked frames."""
         count = len(self.frames)
         lines = [f"tracked {count - len(self.skipped)} of {count} frames of {self.source}"]
         if self.interrupted:
@@ -87,9 +87,9 @@ class Report:
         return "\n".join(lines)
 
     def lost_spans(self, number: int) -> list[tuple[int, int]]:
-        """First and last frame, from 1, of every time that a target was lost.
+        """First and last frame, 1-based, of each span in which a target was lost.
 
-        A frame that was not tracked neither begins nor ends one.
+        An untracked frame neither begins nor ends a span.
         """
         spans: list[tuple[int, int]] = []
         was_lost = False
@@ -104,9 +104,9 @@ class Report:
 
 
 def write_boxes(path: Path, report: Report) -> None:
-    """Writes the file whole or not at all: .txt, .csv or .json.
+    """Writes a .txt, .csv or .json atomically.
 
-    A .txt has x,y,w,h of every target in a line for each frame. Raises `OSError`.
+    A .txt has one line per frame: x,y,w,h of every target. Raises `OSError`.
     """
     text = {".csv": _as_csv, ".json": _as_json}.get(path.suffix.lower(), _as_text)(report)
     write_whole(path, text)

@@ -1,4 +1,4 @@
-"""One pass of `siamjax track` over the frames of a source."""
+"""The loop of `siamjax track` over the frames of a source."""
 
 import collections
 import math
@@ -6,15 +6,15 @@ import time
 
 from siamjax.commands.track_report import Report, TargetReport
 
-RATE_OVER = 30  # frames over which the rate in the window is taken
+RATE_OVER = 30  # frames over which the displayed rate is averaged
 
 
 class Run:
     """Tracks, draws, and fills the report.
 
-    `sinks` take annotated frames and the rate in words, and end the run with False. A frame
-    that was begun is finished before `stop` is answered, so that all outputs agree. `frames`
-    is the source, for its `count` and `time`.
+    A sink takes an annotated frame and the rate as text, and returns False to end the run.
+    `stop` takes effect between frames, so that all outputs have the same frames. `frames` is
+    the source, for its `count` and `time`.
     """
 
     def __init__(self, report: Report, sinks: list, stop, frames):
@@ -25,31 +25,31 @@ class Run:
         self.times: collections.deque[float] = collections.deque(maxlen=RATE_OVER)
 
     def begin(self, first) -> bool:
-        """Shows the first frame with its boxes; whether to go on."""
+        """Outputs the first frame with its boxes; returns whether to continue."""
         return self._give(first, self.report.frames[0])
 
     def follow(self, follower, images) -> None:
-        """Tracks until the images end or stop, a sink says so, or Ctrl-C."""
+        """Tracks until the images end, a sink returns False, or Ctrl-C."""
         from tqdm import tqdm
 
         options = {"unit": "frame", "desc": "tracking", "mininterval": 0.5}
         try:
             with tqdm(total=self.frames.count, initial=1, **options) as bar:
-                going_on = True
-                while going_on and self.stop.number is None:
+                continues = True
+                while continues and self.stop.number is None:
                     image = next(images, None)
                     if self._is_end(image):
                         break
-                    going_on = self._follow(follower, image, bar)
+                    continues = self._follow(follower, image, bar)
                     bar.update()
                     if len(self.report.frames) == 2:
-                        bar.refresh()  # the first box is there
+                        bar.refresh()  # the first step, with its compilation, is done
         except KeyboardInterrupt:
             self.report.interrupted = True
         self.report.interrupted |= self.stop.number is not None
 
     def _is_end(self, image) -> bool:
-        """Whether no frame follows; where that is too early, the report then says why."""
+        """Whether the source has ended; if it ended early, notes why in the report."""
         from siamjax.video import SourceStopped
 
         if isinstance(image, SourceStopped):
@@ -57,7 +57,7 @@ class Run:
         return image is None or isinstance(image, SourceStopped)
 
     def _follow(self, follower, image, bar) -> bool:
-        """One frame; whether to go on."""
+        """Tracks one frame; returns whether to continue."""
         seconds = self.frames.time
         targets = self._step(follower, image)
         self.report.add(targets, seconds)
@@ -69,13 +69,13 @@ class Run:
         return self._give(image, targets)
 
     def _rate(self) -> str:
-        """Frames a second of late, with reading, drawing and writing."""
+        """The recent frame rate, including reading, drawing and writing; "" at first."""
         if len(self.times) < 2:
             return ""
         return f"{(len(self.times) - 1) / (self.times[-1] - self.times[0]):.1f} frames/s"
 
     def _give(self, image, targets: list[TargetReport]) -> bool:
-        """Draws and shows; the target's number where there are several."""
+        """Draws boxes, with numbers if there are several, and passes the frame to all sinks."""
         from siamjax.display import draw_box, draw_polygon
 
         if not self.sinks:
@@ -91,7 +91,7 @@ class Run:
         return all([sink(image, self._rate()) for sink in self.sinks])
 
     def _step(self, follower, image) -> list[TargetReport] | None:
-        """What became of every target; None, and an entry in `skipped`, for a bad frame."""
+        """The targets in one frame; None, and an entry in `skipped`, for an unusable frame."""
         from siamjax.images import ImageError
         from siamjax.tracking.frames import FrameError
 

@@ -1,4 +1,4 @@
-"""`siamjax vot`: a tracker for the VOT toolkit, which talks to it through TraX."""
+"""`siamjax vot`: serves a tracker to the VOT toolkit through the TraX protocol."""
 
 import math
 from functools import partial
@@ -17,7 +17,7 @@ def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
         protocol = trax
         command = siamjax vot
 
-    The toolkit starts it anew for every sequence; only the first start compiles.
+    The toolkit starts one process per sequence; only the first one compiles.
 
     Args:
         weights: a training's work directory or a checkpoint in it, a release, another file that
@@ -44,10 +44,10 @@ def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
 
 
 def serve(server, tracker, region) -> None:
-    """Answers every request with one region and its confidence, until the client quits.
+    """Answers each request with a region and a confidence, until the client quits.
 
-    `server` is TraX's, and `region(tracker)` says where the target is. A frame that cannot be
-    read keeps the region before, with no confidence; one that cannot be begun with raises.
+    `server` is a `trax.Server`; `region(tracker)` returns the target's region. A frame that
+    cannot be read repeats the last region, with confidence 0; the first frame raises instead.
     """
     from siamjax.images import ImageError
     from siamjax.tracking.frames import FrameError
@@ -69,24 +69,24 @@ def serve(server, tracker, region) -> None:
 
 
 def region_of(trax, tracker):
-    """Where a tracker's target is, as TraX has it: a polygon where the network makes masks."""
+    """The target's region for TraX: a polygon if the network predicts masks, else a box."""
     if tracker.polygon is None:
         return trax.Rectangle.create(*tracker.box_xywh.tolist())
     return trax.Polygon.create(tracker.polygon.tolist())
 
 
 def read(path: str):
-    """The frame of a file, which the toolkit may call by an address."""
+    """The image of a path or a file:// URL, `[h, w, 3]` BGR. Raises `ImageError`."""
     from siamjax.images import read_image
 
     return read_image(path.removeprefix("file://"))
 
 
 def first_box(region) -> tuple[float, float, float, float]:
-    """Left, top, width and height of a first region of TraX's, a rectangle or a polygon.
+    """Left, top, width and height of an initial TraX region, a rectangle or a polygon.
 
-    A polygon of four corners becomes the upright box of the same area around the mean of its
-    corners. Reference: PySOT's VOT evaluation.
+    Four corners become the axis-aligned box of the same area, centred at their mean.
+    Reference: PySOT's `get_axis_aligned_bbox`.
     """
     if region.type == "rectangle":
         return region.bounds()

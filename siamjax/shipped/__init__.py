@@ -1,20 +1,28 @@
-"""The trackers that come with siamjax: one file of weights each, and what is known of them.
+"""The trackers that ship with siamjax, and the example clip.
 
-`shipped.json` holds them by name under "trackers", the one that is used where none is named
-first; an entry has the fields of `Shipped`. Under "example" it has the clip of
-`siamjax track --example`.
+`shipped.json` lists the trackers by name under "trackers", the default first; an entry has the
+fields of `Shipped`. Under "example" it has the clip of `siamjax track --example`: `file`,
+`box_xywh` and `credit`.
 """
 
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from siamjax.errors import InputError
 from siamjax.text import TextError, read_json
 
 FOLDER = Path(__file__).resolve().parent
-EXAMPLE = "example"  # the entry of shipped.json that is a clip and no tracker
+LISTED = "shipped.json"
+
+
+class Example(NamedTuple):
+    """The example clip, and the target in its first frame."""
+
+    path: Path
+    init: str  # x,y,w,h
+    credit: str  # author and licence
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,10 +32,10 @@ class Shipped:
     Attributes:
         file: its weights, beside `shipped.json`.
         sha256: of the file.
-        speed: in words, with the frames' size and the machine.
-        scores: by measure.
+        speed: frames per second, with the frame size and the machine, as text.
+        scores: by metric.
         licence: of the weights.
-        summary: a sentence: what it was trained on, and where its model card is.
+        summary: one sentence: the training data, and where the model card is.
     """
 
     file: str
@@ -39,18 +47,18 @@ class Shipped:
 
 
 def catalogue() -> dict[str, Shipped]:
-    """What ships, by name."""
+    """The trackers that ship, by name, the default first. Raises `InputError`."""
     try:
-        entries = read_json(FOLDER / "shipped.json").get("trackers", {})
+        entries = read_json(FOLDER / LISTED).get("trackers", {})
         return {name: Shipped(**entry) for name, entry in entries.items()}
     except (OSError, TextError, TypeError, AttributeError) as error:
-        raise _broken(FOLDER / "shipped.json", "cannot be read") from error
+        raise _broken(FOLDER / LISTED, "cannot be read") from error
 
 
 def weights_of(name: str | None = None) -> Path:
-    """The weights of a tracker that ships, known to be what was released; the first by default.
+    """The verified weights file of a tracker that ships, by default of the first.
 
-    Raises `InputError` where none ships, and for a file that is missing or damaged.
+    Raises `InputError` if none ships, or if the file is missing or damaged.
     """
     known = catalogue()
     if not known:
@@ -68,6 +76,23 @@ def weights_of(name: str | None = None) -> Path:
     if digest != entry.sha256:
         raise _broken(path, f"is damaged (its sha256 is {digest} and must be {entry.sha256})")
     return path
+
+
+def read_example() -> Example:
+    """The example clip. Raises `InputError` if this copy has none, or the file is missing."""
+    listed = FOLDER / LISTED
+    try:
+        entry = read_json(listed)["example"]
+        box = ",".join(f"{float(value):g}" for value in entry["box_xywh"])
+        found = Example(FOLDER / str(entry["file"]), box, str(entry["credit"]))
+    except (OSError, TextError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"this copy of siamjax has no example clip ({listed}: {error!r}); name a video of "
+            "your own, or reinstall siamjax"
+        ) from error
+    if not found.path.is_file():
+        raise InputError(f"the example clip {found.path} is missing; reinstall siamjax")
+    return found
 
 
 def _broken(path: Path, problem: str) -> InputError:

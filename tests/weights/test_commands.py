@@ -95,7 +95,12 @@ def cut(state_dict):
     [
         (spoil, ["missing: `rpn_head.cls.head.3.weight`"]),
         (rename, ["missing: `rpn_head.cls.head.3.weight`", "unexpected: `nonsense`"]),
-        (infect, ["not finite: `rpn_head.cls.head.3.weight` holds 2560 numbers"]),
+        (
+            infect,
+            [
+                "not finite: `rpn_head.cls.head.3.weight` holds 2560 values that are NaN or infinite"
+            ],
+        ),
         (cut, ["`rpn_head.cls.head.3.weight` is [10, 128, 1, 1] and must be [10, 256, 1, 1]"]),
     ],
 )
@@ -127,8 +132,8 @@ def test_an_interrupted_write_leaves_nothing_behind(tmp_path, weights, monkeypat
     [
         (["--out", "x"], "`--config` and `--out` go together"),
         (["--config", "{config}"], "`--config` and `--out` go together"),
-        (["--config", "{config}", "--out", "{tmp}"], "holds something already"),
-        (["--config", "{config}", "--out", "{config}"], "holds something already"),
+        (["--config", "{config}", "--out", "{tmp}"], "exists and is not empty"),
+        (["--config", "{config}", "--out", "{config}"], "exists and is not empty"),
         (["--config", "{tmp}/none.py", "--out", "{tmp}/x"], "none.py' does not exist"),
     ],
 )

@@ -135,7 +135,9 @@ def test_no_archive_of_a_set_that_is_not_whole(tmp_path, capsys):
     words = ["pack", "--benchmark", "got10k-test", "--data", str(tmp_path / "data")]
     words += ["--results", str(tmp_path / "results"), "--out"]
     assert main([*words, str(tmp_path / "out.zip")]) == 1
-    assert "is not whole: b: skipped: in list.txt, but has no folder" in capsys.readouterr().err
+    assert (
+        "is incomplete: b: skipped: in list.txt, but has no folder" in capsys.readouterr().err
+    )
     assert not (tmp_path / "out.zip").exists()
     listed.write_text("a\n")
     assert main([*words, str(listed)]) == 1
