@@ -181,7 +181,7 @@ frame = np.zeros((240, 320, 3), np.uint8)
 frame[:, :, 0] = 200  # blue
 large = np.zeros((3000, 200, 3), np.uint8)
 said = [window.show(frame), window.show(large), window.show(frame)]
-photo = window._label.image
+photo = window._image
 said += [photo.width(), photo.height(), photo.get(100, 100)]
 window._root.focus_force()
 window._root.update()

@@ -26,7 +26,7 @@ class Run:
 
     def begin(self, first) -> bool:
         """Outputs the first frame with its boxes; returns whether to continue."""
-        return self._give(first, self.report.frames[0])
+        return self._give(first, self.report.first)
 
     def follow(self, follower, images) -> None:
         """Tracks until the images end, a sink returns False, or Ctrl-C."""

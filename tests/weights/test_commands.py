@@ -95,12 +95,7 @@ def cut(state_dict):
     [
         (spoil, ["missing: `rpn_head.cls.head.3.weight`"]),
         (rename, ["missing: `rpn_head.cls.head.3.weight`", "unexpected: `nonsense`"]),
-        (
-            infect,
-            [
-                "not finite: `rpn_head.cls.head.3.weight` holds 2560 values that are NaN or infinite"
-            ],
-        ),
+        (infect, ["not finite: `rpn_head.cls.head.3.weight` holds 2560 values that are NaN"]),
         (cut, ["`rpn_head.cls.head.3.weight` is [10, 128, 1, 1] and must be [10, 256, 1, 1]"]),
     ],
 )
