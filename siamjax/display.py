@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike
 
 
 def draw_box(
@@ -49,15 +48,15 @@ def _write(frame: np.ndarray, text: str, at: tuple[int, int], color) -> None:
 
 
 def draw_polygon(
-    frame: np.ndarray, corners: ArrayLike, color: tuple[int, int, int] = (60, 220, 60)
+    frame: np.ndarray, corners: np.ndarray | list, color: tuple[int, int, int] = (60, 220, 60)
 ) -> np.ndarray:
     """A copy of the frame with a closed line through `corners` `[k, 2]`; `color` is BGR.
 
     Corners that are not finite are not drawn.
     """
-    frame, points = frame.copy(), np.asarray(corners, np.float64)
-    if np.isfinite(points).all():
-        points = np.round(np.clip(points, -1e6, 1e6)).astype(np.int32)
+    frame, found = frame.copy(), np.asarray(corners, np.float64)
+    if np.isfinite(found).all():
+        points = np.round(np.clip(found, -1e6, 1e6)).astype(np.int32)
         thickness = max(1, round(max(frame.shape[:2]) / 400))
         cv2.polylines(frame, [points], True, color, thickness, cv2.LINE_AA)
     return frame
@@ -142,13 +141,14 @@ def choose_boxes(frame: np.ndarray) -> list[tuple[float, float, float, float]]:
             f"matplotlib cannot open a window ({'; '.join(reasons)}); is there a display, and "
             "Tk (python3-tk)?"
         )
-    # Without matplotlib's default key bindings, which for example save the figure.
-    keys = [key for key in matplotlib.rcParams if key.startswith("keymap.")]
-    with matplotlib.rc_context({"toolbar": "None", **dict.fromkeys(keys, ())}):
+    with matplotlib.rc_context({"toolbar": "None"}):
         try:
             figure = pyplot.figure("siamjax", figsize=(9.6, 7.2))
         except Exception as error:  # a TclError, if the display does not respond
             raise OSError(f"no window can be opened: {error}") from error
+        # matplotlib's default key bindings, which for example save the figure
+        manager = figure.canvas.manager  # pyplot's figures have one, with its keys connected
+        figure.canvas.mpl_disconnect(manager.key_press_handler_id)  # ty: ignore[invalid-argument-type, missing-union-attribute]
         chooser = BoxChooser(figure, frame, on_end=lambda: pyplot.close(figure))
         pyplot.show(block=True)
     return chooser.boxes if chooser.is_confirmed else []
@@ -211,8 +211,8 @@ class BoxChooser:
         if width <= 0 or height <= 0:
             return False
         self.boxes.append((left, top, width, height))
-        accepted = Rectangle((left, top), width, height, fill=False, edgecolor="orange", lw=2)
-        self._axes.add_patch(accepted)
+        style: dict = {"fill": False, "edgecolor": "orange", "linewidth": 2}
+        self._axes.add_patch(Rectangle((left, top), width, height, **style))
         return True
 
     def _say(self) -> None:
