@@ -10,7 +10,7 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -31,7 +31,7 @@ _threads_off: list[int] = []  # one entry per open block: the number of threads 
 
 
 @contextlib.contextmanager
-def opencv_without_threads() -> Iterator[None]:
+def opencv_without_threads() -> Generator[None]:
     """Turns off OpenCV's threads until the last such block ends.
 
     For code with its own reader threads or processes, with which OpenCV's would compete.
