@@ -31,8 +31,8 @@ _TAKEN_BACK = "taken_back"  # the file that says whether XLA takes back what it 
 def enable() -> None:
     """Keeps what is compiled from now on, and takes what was kept; says so where it cannot."""
     wish = os.environ.get(VARIABLE, "")
-    # JAX sets its options as attributes when it is imported
-    if wish.lower() == "off" or jax.config.jax_compilation_cache_dir is not None:  # ty: ignore[missing-attribute]
+    kept = jax.config.jax_compilation_cache_dir  # ty: ignore[missing-attribute] JAX adds options as it runs
+    if wish.lower() == "off" or kept is not None:
         return
     _enable(wish)
 

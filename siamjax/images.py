@@ -111,7 +111,7 @@ def decode_image(
             if image.ndim == 2 or image.shape[2] != 4:
                 image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
             elif image.dtype == np.uint16:
-                image = (image >> 8).astype(np.uint8)
+                image = (image.view(np.uint16) >> 8).astype(np.uint8)
     except cv2.error as error:
         raise ImageError(f"{name}: no readable image: {error.err}") from error
     if image is None:

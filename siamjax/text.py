@@ -252,8 +252,8 @@ def as_whole(value: Any) -> int:
     """A 64-bit integer, also from 3.0 or "3". Raises `TextError`."""
     if type(value) is int and -_WHOLE <= value < _WHOLE:
         return value
-    number = float(as_number(value))
-    if not (number.is_integer() and abs(number) < _WHOLE):
+    number = as_number(value)
+    if not (float(number).is_integer() and abs(number) < _WHOLE):
         raise TextError(f"{quote(value)} is not a 64-bit integer")
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else int(number)
 
