@@ -26,9 +26,8 @@ except ImportError:  # Windows
 LOCK_FILE = ".lock"
 _BUSY = (errno.EACCES, errno.EAGAIN)
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-_PATIENCE = (
-    1.0  # seconds that processes sharing a folder wait for the first to write its record
-)
+# seconds that processes sharing a folder wait for the first to write its record
+_PATIENCE = 1.0
 _held: set[int] = set()  # descriptors, which a forked child must close
 
 

@@ -143,7 +143,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[float]]]:
             yield number, in_line(path, number, parse_numbers, line)
 
 
-def in_line(path: Path, number: int, parse, line: str | float):
+def in_line(path: Path, number: int, parse, line: Any):
     """`parse(line)`; its `TextError` names the file and the line."""
     try:
         return parse(line)

@@ -107,7 +107,8 @@ def finish_image(image: np.ndarray, params: Augmentation) -> np.ndarray:
     """Applies colour, blur and flip to a cut image `[size, size, 3]` uint8; returns float32."""
     image = image.astype(np.float32)
     if params.color is not None:
-        cv2.subtract(image, (*params.color, 0.0), dst=image)
+        # OpenCV's stubs know no scalars
+        cv2.subtract(image, (*params.color, 0.0), dst=image)  # ty: ignore[no-matching-overload]
     if params.blur_size:
         image = motion_blur(image, params.blur_size, params.blur_mix)
     if params.flip:

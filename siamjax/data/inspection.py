@@ -89,14 +89,14 @@ class Report:
                 f"{double} targets are listed twice (same video, track and frame)"
             )
 
-        known = np.isfinite(index.frame_xywh).all(-1)
+        known = np.all(np.isfinite(index.frame_xywh), -1)
         size = np.where(known[:, None], index.frame_xywh[:, 2:], index.box_wh)
-        degenerate = ~(np.isfinite(size).all(-1) & (size > 0).all(-1))
+        degenerate = ~(np.all(np.isfinite(size), -1) & np.all(size > 0, -1))
         self.add_share("boxes without size", degenerate)
-        stored = np.isfinite(index.box_wh).all(-1) & (index.box_wh > 0).all(-1)
+        stored = np.all(np.isfinite(index.box_wh), -1) & np.all(index.box_wh > 0, -1)
         self.add_share(
             "boxes that look like fractions of the frame (are they normalised?)",
-            stored & (index.box_wh <= 2).all(-1),
+            stored & np.all(index.box_wh <= 2, -1),
         )
         good = size[~degenerate]
         where = "pixels of the frame" if known.all() else "pixels"

@@ -85,7 +85,7 @@ class TiledJpeg:
         # a row of segments is contiguous in the file; only its markers are renumbered
         pieces = np.arange(top, bottom)[:, None] * self._columns + np.arange(left, right)
         starts, stops = self._starts[pieces[:, 0]], self._stops[pieces]
-        runs = [header]
+        runs: list[bytes | bytearray] = [header]
         for start, stop in zip(starts.tolist(), stops[:, -1].tolist(), strict=True):
             runs += (self._data[start:stop], _MARKER)
         content = np.frombuffer(bytearray().join(runs), np.uint8)

@@ -123,7 +123,8 @@ def _parse(content: bytes) -> tuple:
     Parsed by hand: TFDS's own feature decoding takes three times as long, which is as long
     as decoding a small image.
     """
-    fields = tf_example_pb2.Example.FromString(content).features.feature
+    # the module's classes are made when it is imported
+    fields = tf_example_pb2.Example.FromString(content).features.feature  # ty: ignore[missing-attribute]
     box_xyxy = np.array(fields["box_xyxy"].float_list.value, np.float32)
     numbers = (fields[name].int64_list.value[0] for name in _FIELDS[1:])
     return fields["image"].bytes_list.value[0], box_xyxy, *numbers

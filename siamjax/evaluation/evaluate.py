@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from siamjax.errors import InputError, require_between
 from siamjax.evaluation.benchmarks.layouts import absent_members
@@ -92,7 +92,7 @@ def evaluate(
         problems += absent_members(names, protocol)
     truths = [sequence.truth for sequence in loaded]
     entrants = enter(min(slots, len(loaded)))
-    same = [protocol.name, [truth.name for truth in truths], real_time, speed]
+    same: list[Any] = [protocol.name, [truth.name for truth in truths], real_time, speed]
     same += [experiment, repetitions]
     same += [[entrant.name, entrant.fingerprint] for entrant in entrants]
     with held(out, "--out", shared_as=same):

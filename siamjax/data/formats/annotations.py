@@ -75,7 +75,7 @@ def bounding_box(region: Sequence[float]) -> Box | None:
     if len(region) < 4 or not all(map(math.isfinite, region)):
         return None
     if len(region) == 4:
-        return tuple(region)
+        return (region[0], region[1], region[2], region[3])
     x, y = region[0::2], region[1::2]
     return corners(min(x), min(y), max(x), max(y))
 
@@ -94,7 +94,8 @@ def as_box(value: Any) -> Box | None:
         return None
     if not isinstance(value, list) or len(value) != 4:
         raise TextError(f"{quote(value)} is not a box of four numbers")
-    return tuple(math.nan if v is None else as_number(v) for v in value)
+    x, y, w, h = (math.nan if v is None else as_number(v) for v in value)
+    return x, y, w, h
 
 
 def as_size(width: Any, height: Any) -> tuple[float, float] | None:

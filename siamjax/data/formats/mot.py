@@ -130,7 +130,9 @@ def _columns(truth: Path, rows: Sequence[tuple[int, list[float]]]) -> int:
                 f"{str(truth)!r} line {line}: {len(row)} columns ({shown}){other}; frame, "
                 "track, x, y, w, h and at most 4 more are expected, as many in each line"
             )
-        if columns == 9 and not (row[7].is_integer() and (0 <= row[8] <= 1 or row[8] == -1)):
+        if columns == 9 and not (
+            float(row[7]).is_integer() and (0 <= row[8] <= 1 or row[8] == -1)
+        ):
             raise TextError(
                 f"{str(truth)!r} line {line}: 9 columns ({shown}) whose last two are no class "
                 "and visibility of 0 to 1 (-1: unknown); keep only frame, track, x, y, w, h"

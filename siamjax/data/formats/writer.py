@@ -13,14 +13,14 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordWriter
+from array_record.python.array_record_module import ArrayRecordWriter  # ty: ignore[import-not-found]
 
 from siamjax.data.formats.drops import Drops
 from siamjax.data.schema import Record
@@ -255,7 +255,7 @@ def _join(files) -> Index:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Silences TFDS's progress bars and messages; ours are shown instead."""
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):

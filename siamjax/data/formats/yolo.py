@@ -105,7 +105,7 @@ def _may_follow(rest: Sequence[float]) -> bool:
     """Whether numbers can follow a box: none, a confidence, a track id, or both."""
     if not rest:
         return True
-    is_confidence, is_track = 0 <= rest[0] <= 1, rest[-1].is_integer() and rest[-1] >= 0
+    is_confidence, is_track = 0 <= rest[0] <= 1, float(rest[-1]).is_integer() and rest[-1] >= 0
     return (len(rest) == 1 and (is_confidence or is_track)) or (
         len(rest) == 2 and is_confidence and is_track
     )

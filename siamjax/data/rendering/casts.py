@@ -142,7 +142,8 @@ class Views(NamedTuple):
     def at(self, frame: float) -> tuple[list[np.ndarray], np.ndarray]:
         """The view at a frame, with the scene's illumination."""
         levels, matrix = self.views[self.turning(frame)]
-        lit = [cv2.multiply(level, (*self.gain, 1.0)) for level in levels]
+        # OpenCV's stubs know no scalars
+        lit = [cv2.multiply(v, (*self.gain, 1.0)) for v in levels]  # ty: ignore[no-matching-overload]
         # premultiplied colours never exceed alpha
         return [cv2.min(v, cv2.merge([v[..., 3]] * 4)) for v in lit], matrix
 

@@ -25,7 +25,8 @@ def fractal_noise(
         total += strength * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
         cell, strength = cell / 2, strength * persistence
         if cell < 2 or strength < 0.05:
-            return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
+            # OpenCV's stubs want an array for the result
+            return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)  # ty: ignore[no-matching-overload]
 
 
 def pattern(

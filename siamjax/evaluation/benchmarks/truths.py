@@ -82,7 +82,7 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
     if path.is_file():
         truths, problems = _read_json(path)
     else:
-        truths, problems = [], []
+        truths: list[AnyTruth] = []
         targets, problems = annotated_targets(path, benchmark)
         for target in targets:
             try:
@@ -101,7 +101,7 @@ def annotated_targets(path: Path, benchmark: Benchmark) -> tuple[list[Target], l
     try:
         targets, problems = find_targets(path, benchmark)
     except SequenceError:
-        targets, problems = [], None
+        targets, problems = [], []
     if targets:
         return targets, problems
     if flat := find_flat(path):

@@ -40,7 +40,7 @@ def frame_overlaps(
     is known. A prediction that is not finite is a miss. Raises `InputError` when a run has
     another length or no frame counts.
     """
-    counted = np.isfinite(gt_xywh).all(axis=1)
+    counted = np.all(np.isfinite(gt_xywh), axis=1)
     counted[0] = False
     if visible is not None:
         counted &= visible

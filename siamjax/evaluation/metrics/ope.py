@@ -155,7 +155,7 @@ def _center_errors(gt_xywh, predicted_xywh, unit):
 
 def counted_frames(gt_xywh: np.ndarray) -> np.ndarray:
     """Which frames have a finite ground-truth box, `[t]` bool."""
-    return np.isfinite(gt_xywh).all(axis=1)
+    return np.all(np.isfinite(gt_xywh), axis=1)
 
 
 def curves(
@@ -197,7 +197,10 @@ def curves(
     )
 
 
-def _count_within(values: np.ndarray, thresholds: np.ndarray, side: str) -> np.ndarray:
+_Side = Literal["left", "right"]
+
+
+def _count_within(values: np.ndarray, thresholds: np.ndarray, side: _Side) -> np.ndarray:
     """How many values are below each threshold, or equal if `side` is "right"; NaN never."""
     return np.searchsorted(np.sort(values[~np.isnan(values)]), thresholds, side)
 

@@ -159,7 +159,7 @@ class _Job(NamedTuple):
 class _Work:
     """The pending work of an evaluation that other processes may share."""
 
-    def __init__(self, sequences, results: ResultFolder, bar, make):
+    def __init__(self, sequences: list[Sequence], results: ResultFolder, bar, make):
         self._results, self._bar, self._make = results, bar, make
         self._counting = threading.Lock()
         self.refused: list[Problem] = []

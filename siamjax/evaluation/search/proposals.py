@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -103,9 +103,8 @@ def _steps(low: float, high: float, count: int) -> list[float]:
 
 
 def _random(space: Space, seed: int, total: int) -> list[Settings]:
-    drawn = np.random.default_rng(seed).random(
-        (total, len(_RANGES) + 1)
-    )  # a larger total extends the list
+    # a larger total extends the list
+    drawn = np.random.default_rng(seed).random((total, len(_RANGES) + 1))
     found = []
     for *shares, which in drawn.tolist():
         ranges = (getattr(space, name) for name in _RANGES)
@@ -130,7 +129,7 @@ class _Optuna:
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna = optuna
-        self._distributions = {
+        self._distributions: dict[str, Any] = {
             name: optuna.distributions.FloatDistribution(*getattr(space, name))
             for name in _RANGES
         }
