@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import jax
@@ -31,7 +31,8 @@ _TAKEN_BACK = "taken_back"  # the file that says whether XLA takes back what it 
 def enable() -> None:
     """Keeps what is compiled from now on, and takes what was kept; says so where it cannot."""
     wish = os.environ.get(VARIABLE, "")
-    if wish.lower() == "off" or jax.config.jax_compilation_cache_dir is not None:
+    kept = jax.config.jax_compilation_cache_dir  # ty: ignore[missing-attribute] JAX adds options as it runs
+    if wish.lower() == "off" or kept is not None:
         return
     _enable(wish)
 
@@ -154,7 +155,7 @@ def _are_taken_back(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _gathering(printed: list[str]) -> Iterator[None]:
+def _gathering(printed: list[str]) -> Generator[None]:
     """Takes what is written to stderr, by C++ too, into `printed`."""
     with tempfile.TemporaryFile() as file:
         sys.stderr.flush()
