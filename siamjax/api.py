@@ -14,7 +14,7 @@ from siamjax.config_files import changed, load_config
 from siamjax.errors import InputError
 from siamjax.model import Model
 from siamjax.models.build import abstract_variables, build_network, init_variables
-from siamjax.models.siamese import SiameseRPN
+from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking.batch import BatchTracker
 from siamjax.tracking.tracker import Tracker
 from siamjax.weights.release import check_tree, is_release, read_about, read_release
@@ -177,7 +177,7 @@ def resolve(
     elif config is None or _ships(config):
         path = shipped.weights_of(None if config is None else str(config))
     if config is None:
-        if path == RANDOM:
+        if not isinstance(path, Path):
             raise ConfigError("random weights need a `config`, which says what the network is")
         config = _config_of(path)
     elif _ships(config):
@@ -271,7 +271,7 @@ def _released(config: Config, path: Path) -> Model:
     return Model(network, variables, config, about.provenance)
 
 
-def _load_variables(network: SiameseRPN, config: Config, weights: Path) -> dict[str, dict]:
+def _load_variables(network: SiameseRPN | SiamFC, config: Config, weights: Path) -> dict:
     abstract = abstract_variables(config.model)
     if weights.is_dir():
         from siamjax.training.checkpoints import load_variables

@@ -29,7 +29,7 @@ from siamjax.commands.track import track
 from siamjax.commands.train import train
 from siamjax.commands.vot import vot
 
-COMMANDS = {
+COMMANDS: dict[str, Callable] = {
     "track": track,
     "train": train,
     "eval": evaluate,

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import jax
@@ -31,7 +31,8 @@ _TAKEN_BACK = "taken_back"  # the file that says whether XLA loads here what it 
 def enable() -> None:
     """Turns on JAX's persistent compilation cache; logs a warning where it cannot."""
     wish = os.environ.get(VARIABLE, "")
-    if wish.lower() == "off" or jax.config.jax_compilation_cache_dir is not None:
+    kept = jax.config.jax_compilation_cache_dir  # ty: ignore[missing-attribute] JAX adds options as it runs
+    if wish.lower() == "off" or kept is not None:
         return
     _enable(wish)
 
@@ -154,7 +155,7 @@ def _are_taken_back(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _gathering(printed: list[str]) -> Iterator[None]:
+def _gathering(printed: list[str]) -> Generator[None]:
     """Captures stderr, including that of C++, in `printed`."""
     with tempfile.TemporaryFile() as file:
         sys.stderr.flush()

@@ -106,7 +106,7 @@ def _check_kind(where: str, value: typing.Any, kind: typing.Any) -> None:
 
 
 @functools.cache
-def _annotations(kind: type) -> dict[str, tuple[typing.Any, Range | None]]:
+def _annotations(kind: type[typing.Any]) -> dict[str, tuple[typing.Any, Range | None]]:
     """The type and the range of each field."""
     found = {}
     hints = typing.get_type_hints(kind, include_extras=True)
@@ -400,7 +400,7 @@ class SyntheticConfig(_Checked, place="synthetic."):
 
     def _check(self):
         require(
-            0 <= self.part_prob <= 1 and (self.sprites or not self.part_prob),
+            0 <= self.part_prob <= 1 and bool(self.sprites or not self.part_prob),
             f"`synthetic.part_prob` (={self.part_prob}) must lie in [0, 1] and needs "
             f"`synthetic.sprites` (={self.sprites}): give folders, or set it to 0",
         )

@@ -74,7 +74,8 @@ def run_file(path: Path, function: str, form: str, *arguments: Any) -> Any:
     blame; `form` is what to say where the function is missing.
     """
     spec = importlib.util.spec_from_file_location(f"siamjax_file_{path.stem}", path)
-    require(spec is not None, f"{str(path)!r} must be a .py or .json file")
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{str(path)!r} must be a .py or .json file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -105,7 +106,7 @@ def _explained(error: BaseException) -> str:
         r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error)
     )
     owner = vars(siamjax.config).get(match[1]) if match else None
-    if owner is None:
+    if match is None or owner is None:
         return printable(f"{type(error).__name__}: {error}")
     fields = [field.name for field in dataclasses.fields(owner)]
     hint = did_you_mean(match[2], fields) or f"; its fields are {fields}"

@@ -48,15 +48,15 @@ def _write(frame: np.ndarray, text: str, at: tuple[int, int], color) -> None:
 
 
 def draw_polygon(
-    frame: np.ndarray, corners: np.ndarray, color: tuple[int, int, int] = (60, 220, 60)
+    frame: np.ndarray, corners: np.ndarray | list, color: tuple[int, int, int] = (60, 220, 60)
 ) -> np.ndarray:
     """A copy of the frame with a closed line through `corners` `[k, 2]`; `color` is BGR.
 
     Corners that are not finite are not drawn.
     """
-    frame, corners = frame.copy(), np.asarray(corners, np.float64)
-    if np.isfinite(corners).all():
-        points = np.round(np.clip(corners, -1e6, 1e6)).astype(np.int32)
+    frame, found = frame.copy(), np.asarray(corners, np.float64)
+    if np.isfinite(found).all():
+        points = np.round(np.clip(found, -1e6, 1e6)).astype(np.int32)
         thickness = max(1, round(max(frame.shape[:2]) / 400))
         cv2.polylines(frame, [points], True, color, thickness, cv2.LINE_AA)
     return frame
@@ -107,7 +107,7 @@ class Window:
         pixels = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).tobytes()
         image = self._photo(data=b"P6 %d %d 255\n" % (width, height) + pixels, format="PPM")
         self._label.configure(image=image)
-        self._label.image = image  # Tk keeps no reference of its own
+        self._image = image  # Tk keeps no reference of its own
         self._root.update()
         return self._is_wanted
 
@@ -147,7 +147,8 @@ def choose_boxes(frame: np.ndarray) -> list[tuple[float, float, float, float]]:
         except Exception as error:  # Tk's own, of a display that does not answer
             raise OSError(f"no window can be opened: {error}") from error
         # matplotlib's own keys, among them one that saves the figure
-        figure.canvas.mpl_disconnect(figure.canvas.manager.key_press_handler_id)
+        manager = figure.canvas.manager  # pyplot's figures have one, with its keys connected
+        figure.canvas.mpl_disconnect(manager.key_press_handler_id)  # ty: ignore[invalid-argument-type, missing-union-attribute]
         chooser = BoxChooser(figure, frame, on_end=lambda: pyplot.close(figure))
         pyplot.show(block=True)
     return chooser.boxes if chooser.is_confirmed else []
@@ -210,7 +211,7 @@ class BoxChooser:
         if width <= 0 or height <= 0:
             return False
         self.boxes.append((left, top, width, height))
-        style = {"fill": False, "edgecolor": "orange", "linewidth": 2}
+        style: dict = {"fill": False, "edgecolor": "orange", "linewidth": 2}
         self._axes.add_patch(Rectangle((left, top), width, height, **style))
         return True
 

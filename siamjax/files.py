@@ -16,7 +16,7 @@ import shutil
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 # Bytes of a file name; most file systems allow 255, which leaves room for suffixes such as
@@ -109,7 +109,7 @@ def printable(text: str) -> str:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """Yields a temporary path, which atomically replaces `path` at the end of the block.
 
     If the block fails, the temporary file is removed and `path` is unchanged. The folder is
@@ -136,7 +136,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path) -> Generator[Path]:
     """Yields an empty folder, which atomically becomes `path` at the end of the block.
 
     `path` may be an empty folder before. Raises `OSError`, whose message names the folder,
@@ -158,7 +158,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
+def scratch_folder(parent: Path) -> Generator[Path]:
     """A hidden temporary folder in `parent`, removed at the end of the block.
 
     Its name contains the machine and the process. Folders of processes of this machine that

@@ -10,7 +10,7 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import cv2
@@ -31,7 +31,7 @@ _threads_off: list[int] = []  # one entry per open block: the number of threads 
 
 
 @contextlib.contextmanager
-def opencv_without_threads() -> Iterator[None]:
+def opencv_without_threads() -> Generator[None]:
     """Turns off OpenCV's threads until the last such block ends.
 
     For code with its own reader threads or processes, with which OpenCV's would compete.
@@ -111,7 +111,7 @@ def decode_image(
             if image.ndim == 2 or image.shape[2] != 4:
                 image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
             elif image.dtype == np.uint16:
-                image = (image >> 8).astype(np.uint8)
+                image = (image.view(np.uint16) >> 8).astype(np.uint8)
     except cv2.error as error:
         raise ImageError(f"{name}: no readable image: {error.err}") from error
     if image is None:

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from siamjax.files import printable
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl: Any = None
 
 LOCK_FILE = ".lock"
 _BUSY = (errno.EACCES, errno.EAGAIN)
@@ -37,7 +37,7 @@ class BusyError(InputError):
 
 
 @contextlib.contextmanager
-def held(folder: Path, option: str, *, shared_as: Any = None) -> Iterator[None]:
+def held(folder: Path, option: str, *, shared_as: Any = None) -> Generator[None]:
     """Locks a folder, creating it if needed, until the end of the block.
 
     `option` names the option for the folder, such as `--out`, in messages. Processes with an
@@ -62,7 +62,7 @@ def held(folder: Path, option: str, *, shared_as: Any = None) -> Iterator[None]:
 @contextlib.contextmanager
 def held_file(
     file: Path, folder: Path, option: str, *, shared_as: Any = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """As `held`, with a lock file elsewhere, in an existing folder."""
     descriptor = _take(file, folder, option, shared_as)
     try:

@@ -143,7 +143,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, list[float]]]:
             yield number, in_line(path, number, parse_numbers, line)
 
 
-def in_line(path: Path, number: int, parse, line: str):
+def in_line(path: Path, number: int, parse, line: str | float):
     """`parse(line)`; its `TextError` names the file and the line."""
     try:
         return parse(line)
@@ -253,7 +253,7 @@ def as_whole(value: Any) -> int:
     if type(value) is int and -_WHOLE <= value < _WHOLE:
         return value
     number = as_number(value)
-    if not (number.is_integer() and abs(number) < _WHOLE):
+    if not (float(number).is_integer() and abs(number) < _WHOLE):
         raise TextError(f"{quote(value)} is not a 64-bit integer")
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else int(number)
 

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from siamjax.errors import SiamjaxError
@@ -137,7 +137,7 @@ class _Patient:
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _unread(self) -> Iterator[None]:
+    def _unread(self) -> Generator[None]:
         try:
             yield
         except BrokenPipeError:
@@ -161,14 +161,14 @@ def _open_descriptors() -> None:
 
 
 @contextlib.contextmanager
-def _patient_streams() -> Iterator[None]:
+def _patient_streams() -> Generator[None]:
     """Output that fails neither when its reader goes away nor for undecodable file names."""
     _open_descriptors()
     before = sys.stdout, sys.stderr
     given = [open(os.devnull, "w") if s is None else s for s in before]
     for stream in given:
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        if (reconfigure := getattr(stream, "reconfigure", None)) is not None:
+            reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = map(_Patient, given)
     try:
         yield

@@ -38,14 +38,14 @@ def release(
     check_release_name(out)
     about = read_json(provenance)
     check_provenance(about)
-    settings, weights = resolve(config, weights)
-    if not isinstance(weights, Path):
-        raise InputError(f"`weights` (={weights!r}) have learnt nothing that could be released")
-    if weights.is_file() and out.resolve() == weights.resolve():
+    settings, source = resolve(config, weights)
+    if not isinstance(source, Path):
+        raise InputError(f"`weights` (={source!r}) have learnt nothing that could be released")
+    if source.is_file() and out.resolve() == source.resolve():
         raise InputError(
             f"`--out` (={str(out)!r}) is what is to be released; name another file"
         )
-    load_model(settings, weights).save(out, provenance=about, dtype=dtype)
+    load_model(settings, source).save(out, provenance=about, dtype=dtype)
     data = out.read_bytes()
     print(f"wrote {out} ({len(data) / 1e6:.1f} MB, {dtype})")
     print(f"sha256: {hashlib.sha256(data).hexdigest()}")

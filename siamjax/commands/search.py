@@ -72,7 +72,7 @@ def search(
     require_between("--batch", batch, 1, 1024)
     require_between("--tolerance", tolerance, 0, 1000)
     require_between("--seed", seed, 0, 2**32 - 1)
-    settings, weights = resolve(config, weights)
+    settings, source = resolve(config, weights)
     conventions = get_benchmark(benchmark)
     space = Space(
         penalty_k=penalty_k,
@@ -86,7 +86,7 @@ def search(
             build_network(dataclasses.replace(settings.model, search_size=size))
     proposer = make_proposer(method, space, seed, candidates)
     loaded, problems = load_sequences(data, conventions, sequences)
-    model = siamjax.load_model(settings, weights)
+    model = siamjax.load_model(settings, source)
     made = fingerprint(settings, model.variables, siamjax.__version__)
     model = model.folded()
 

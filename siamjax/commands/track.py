@@ -79,7 +79,7 @@ def track(
             "stream's address; --example tracks the clip that comes with siamjax"
         )
     _check_lost_below(lost_below, long_term)
-    settings, weights = resolve(config, weights)
+    settings, found = resolve(config, weights)
     if out is None and boxes is None and not show:
         name = _name_of(source)
         out, boxes = Path(f"{name}_tracked.mp4"), Path(f"{name}_boxes.txt")
@@ -108,7 +108,7 @@ def track(
         report = Report(source, starts)
         run = Run(report, sinks, stop, frames)
         if run.begin(first):
-            follower = _load_tracker(settings, weights, long_term, lost_below)
+            follower = _load_tracker(settings, found, long_term, lost_below)
             follower.init(first, starts)
             run.follow(follower, images)
         if boxes is not None:

@@ -25,6 +25,7 @@ class Report:
 
     Attributes:
         source: what was tracked.
+        first: the targets of the first frame, whose boxes were given.
         frames: for each frame a list of targets, None where it was not tracked.
         times: when each frame is shown, seconds after the first.
         skipped: why, in words.
@@ -34,9 +35,8 @@ class Report:
 
     def __init__(self, source: str, boxes):
         self.source = source
-        self.frames: list[list[TargetReport] | None] = [
-            [TargetReport(tuple(box), None, False) for box in boxes]
-        ]
+        self.first = [TargetReport(tuple(box), None, False) for box in boxes]
+        self.frames: list[list[TargetReport] | None] = [self.first]
         self.times = [0.0]
         self.skipped: list[str] = []
         self.stopped: str | None = None
@@ -70,8 +70,8 @@ class Report:
                 f"{rate:.1f} frames/s on frames in memory (the first step, with compilation, "
                 f"took {self._first_seconds:.1f} s and is not in it)"
             )
-        several = len(self.frames[0]) > 1
-        for number in range(len(self.frames[0])):
+        several = len(self.first) > 1
+        for number in range(len(self.first)):
             spans = self.lost_spans(number)
             if spans:
                 name = f"target {number + 1}" if several else "the target"
@@ -113,7 +113,7 @@ def write_boxes(path: Path, report: Report) -> None:
 
 
 def _as_text(report: Report) -> str:
-    missing = ["nan"] * 4 * len(report.frames[0])
+    missing = ["nan"] * 4 * len(report.first)
     lines = []
     for targets in report.frames:
         numbers = [f"{value:.3f}" for target in targets or () for value in target.box_xywh]
@@ -127,7 +127,7 @@ def _as_csv(report: Report) -> str:
     writer.writerow(["frame", "time", "target", "x", "y", "w", "h", "score", "lost"])
     for t, (targets, seconds) in enumerate(zip(report.frames, report.times, strict=True), 1):
         shown = f"{seconds:.3f}"
-        for number in range(len(report.frames[0])):
+        for number in range(len(report.first)):
             if targets is None:
                 writer.writerow([t, shown, number + 1, *["nan"] * 5, ""])
                 continue

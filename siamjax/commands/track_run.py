@@ -26,7 +26,7 @@ class Run:
 
     def begin(self, first) -> bool:
         """Shows the first frame with its boxes; whether to go on."""
-        return self._give(first, self.report.frames[0])
+        return self._give(first, self.report.first)
 
     def follow(self, follower, images) -> None:
         """Tracks until the images end or stop, a sink says so, or Ctrl-C."""

@@ -31,16 +31,16 @@ def vot(*, weights: Path | None = None, config: Path | None = None) -> None:
         raise InputError(
             "`siamjax vot` needs the package vot-trax: pip install vot-trax"
         ) from error
-    from siamjax.api import load_tracker
+    from siamjax.api import load_model
 
-    tracker = load_tracker(config, weights)
+    model = load_model(config, weights)
     server = trax.Server(
         [trax.Region.RECTANGLE, trax.Region.POLYGON],
         [trax.Image.PATH],
-        tracker_name=tracker.config.name,
+        tracker_name=model.config.name,
     )
     with server:
-        serve(server, tracker, partial(region_of, trax))
+        serve(server, model.tracker(), partial(region_of, trax))
 
 
 def serve(server, tracker, region) -> None:

@@ -38,7 +38,7 @@ class AlexNetStage(nn.Module):
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """`[b, h, w, i]` to `[b, h', w', features]`."""
-        spatial = {
+        spatial: dict = {
             "stride": self.stride,
             "groups": self.groups,
             "kernel_init": self.kernel_init,

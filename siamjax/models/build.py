@@ -44,14 +44,13 @@ def build_network(
     Raises `NetworkError` when template or search image are too small for it, when its
     levels have different strides, or when its score map is not the one that `config` states.
     """
-    shared = {"folded": folded, "dtype": jnp.dtype(config.dtype)}
+    shared: dict = {"folded": folded, "dtype": jnp.dtype(config.dtype)}
     backbone = _backbone(config.backbone, config.levels, config.remat, **shared)
     if config.correlation == "plain":
         network = _siamfc(config, backbone)
     else:
-        kind, own = SiameseRPN, {}
-        if config.mask:
-            kind, own = SiamMask, _mask_heads(config, **shared)
+        kind = SiamMask if config.mask else SiameseRPN
+        own = _mask_heads(config, **shared) if config.mask else {}
         network = kind(
             backbone=backbone,
             neck=Neck(config.levels, config.channels, **shared) if config.neck else None,
@@ -82,7 +81,7 @@ def abstract_variables(config: ModelConfig, *, folded: bool = False) -> dict:
     Raises `NetworkError` as `build_network` does.
     """
     network = build_network(config, folded=folded)
-    return _shapes(network, config)[0]
+    return _shapes(network, config)[0]  # ty: ignore[invalid-argument-type] Flax's modules hash
 
 
 def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
@@ -101,7 +100,7 @@ def _backbone(
     config: BackboneConfig, levels: tuple[str, ...], remat: bool, **shared
 ) -> nn.Module:
     kind, stages = BACKBONES[config.name], BACKBONE_STAGES[config.name]
-    own = {}
+    own: dict = {}
     if kind is resnet.ResNet:
         own["variant"] = config.name
     if kind in (resnet.ResNet, mobilenetv2.MobileNetV2):
@@ -133,7 +132,7 @@ def _siamfc(config: ModelConfig, backbone: nn.Module) -> SiamFC:
     return SiamFC(backbone, config.levels[0], config.xcorr_implementation)
 
 
-def _mask_heads(config: ModelConfig, *, folded: bool, dtype: jnp.dtype) -> dict[str, nn.Module]:
+def _mask_heads(config: ModelConfig, *, folded: bool, dtype: jnp.dtype) -> dict:
     (channels,) = config.channels
     side = config.template_size // 2
     branch = DepthwiseBranch(channels, side**2, config.xcorr_implementation, folded, dtype)
@@ -164,7 +163,7 @@ def _shapes(network: nn.Module, config: ModelConfig) -> tuple[dict, Prediction]:
 
 def _check_score_map(network: nn.Module, config: ModelConfig) -> None:
     try:
-        _, prediction = _shapes(network, config)
+        _, prediction = _shapes(network, config)  # ty: ignore[invalid-argument-type] they hash
     except ValueError as error:
         raise NetworkError(
             f"no network for `model.template_size` (={config.template_size}) and "

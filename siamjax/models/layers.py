@@ -2,7 +2,7 @@
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 import flax.linen as nn
 import jax
@@ -25,7 +25,7 @@ _batch_axis: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 
 
 @contextlib.contextmanager
-def batch_divided_over(axis_name: str | None) -> Iterator[None]:
+def batch_divided_over(axis_name: str | None) -> Generator[None]:
     """Inside it, batch norm also averages its statistics over this axis of `pmap`.
 
     Read when a network is traced, not when it runs. `jit` over a mesh needs no axis: its

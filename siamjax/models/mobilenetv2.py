@@ -143,7 +143,7 @@ class MobileNetV2(nn.Module):
         self, x: Array, train: bool = False, frozen: tuple[str, ...] = ()
     ) -> dict[str, Array]:
         """`[b, h, w, 3]` to the stages' features `[b, h', w', c]`, shallow ones first."""
-        shared = {"folded": self.folded, "dtype": self.dtype}
+        shared: dict = {"folded": self.folded, "dtype": self.dtype}
         x = Stem(int(32 * self.width), **shared, name="layer0")(
             x, train and "layer0" not in frozen
         )

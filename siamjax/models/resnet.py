@@ -56,7 +56,7 @@ class ResidualBlock(nn.Module):
             dilation //= 2
         # A strided convolution is never padded: 2 - stride.
         padding = dilation if self.stride == 1 else 0
-        spatial = {
+        spatial: dict = {
             "stride": self.stride,
             "dilation": dilation,
             "padding": 0 if self.cropped else padding,
@@ -101,7 +101,7 @@ class Shortcut(nn.Module):
 
     features: int
     size: int
-    spatial: dict[str, int]
+    spatial: dict
     folded: bool
     dtype: DTypeLike
 

@@ -78,7 +78,7 @@ class SiamMask(SiameseRPN):
         """Encodes and predicts in one call, without masks."""
         features = self.encode_template(template, train=train, frozen=frozen)
         prediction = self.predict(features, search, train=train, frozen=frozen)
-        if self.is_initializing():
+        if self.is_initializing() and prediction.mask is not None:
             cell = jnp.zeros((template.shape[0], 2), jnp.int32)
             self.coarse_mask(prediction.mask, cell)
             self.predict_mask(prediction.mask, cell)

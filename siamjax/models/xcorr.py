@@ -6,7 +6,7 @@ faster. Both accumulate in float32 and are compared, forward and gradient, in th
 No padding, stride 1, no normalisation: the map has h - kh + 1 by w - kw + 1 cells.
 """
 
-from typing import Literal
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +100,8 @@ def xcorr_up_channel(
     taps = kernel.reshape(b, kh * kw, c, o).swapaxes(1, 2).reshape(b, c, kh * kw * o)
     products = lax.split(search.reshape(b, -1, c) @ taps, [o] * (kh * kw), axis=2)
     maps = [x.reshape(*search.shape[:3], o) for x in products]
-    return sum(maps[i * kw + j][:, i : i + h, j : j + w] for i in range(kh) for j in range(kw))
+    moved = (maps[i * kw + j][:, i : i + h, j : j + w] for i in range(kh) for j in range(kw))
+    return cast(Array, sum(moved))
 
 
 def xcorr_plain(

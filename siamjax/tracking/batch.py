@@ -329,7 +329,7 @@ class MultiTracker(_Slots):
         return np.array([each.score for each in self._results], np.float32)
 
     @property
-    def polygons(self) -> list[np.ndarray] | None:
+    def polygons(self) -> list[np.ndarray | None] | None:
         """`Result.polygon` of each target; None for a network without masks."""
         return [each.polygon for each in self._results] if self._settings.model.mask else None
 

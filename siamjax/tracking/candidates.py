@@ -62,18 +62,14 @@ class CandidateTracker:
             raise InputError(f"`tolerance` (={tolerance}) must not be negative")
         self.network = network
         self.variables = jax.device_put(variables)
-        self.candidates = tuple(candidates)
+        self.candidates = candidates = tuple(candidates)
         self.config = _without_numbers(config, self.candidates)
         self.tolerance = tolerance
         self.evaluations = 0
-        self._hyper = Hyperparameters(
-            *(
-                jax.device_put(np.float32([getattr(c, name) for c in self.candidates]))
-                for name in Hyperparameters._fields
-            )
-        )
+        values = [[getattr(c, name) for c in candidates] for name in Hyperparameters._fields]
+        self._hyper = Hyperparameters(*jax.device_put(list(np.array(values, np.float32))))
         self._state: TrackerState | None = None
-        self._shape: tuple[int, int] = (0, 0)
+        self._shape: tuple[int, ...] = (0, 0)
         self._search_size = 0
         self._where = np.empty((0, 4), np.float32)  # centre and size of each candidate
 

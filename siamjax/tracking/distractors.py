@@ -16,7 +16,7 @@ from siamjax.config import DistractorConfig, TrackingConfig
 from siamjax.geometry.anchors import decode
 from siamjax.geometry.boxes import cxcywh_to_xyxy, iou_xyxy
 from siamjax.geometry.crops import context_side
-from siamjax.models.siamese import Prediction, SiameseRPN, TemplateFeatures
+from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
 from siamjax.tracking.crop import subwindow
 from siamjax.tracking.state import TrackerState, TrackOutput
 
@@ -36,7 +36,7 @@ def forget(template: TemplateFeatures, rules: DistractorConfig) -> Distractors:
 
 
 def predict(
-    variables: dict, state: TrackerState, search: Array, *, network: SiameseRPN
+    variables: dict, state: TrackerState, search: Array, *, network: SiameseRPN | SiamFC
 ) -> Prediction:
     """Score maps of one search image `[1, s, s, 3]`: the template's, then each distractor's.
 
@@ -77,7 +77,7 @@ def remember(
     frame_size: Array,
     *,
     anchors,
-    network: SiameseRPN,
+    network: SiameseRPN | SiamFC,
     config: TrackingConfig,
 ) -> TrackerState:
     """The state `after` a frame with that frame's distractors added, the oldest dropped.
@@ -109,7 +109,7 @@ def remember(
             variables, jax.vmap(crop)(centers, sizes), method=network.encode_template
         )
         seen = jnp.concatenate([jnp.where(found, memory.frame, -1.0), memory.seen])
-        latest = jnp.argsort(-seen, stable=True)[: rules.count]
+        latest = jnp.argsort(-seen, stable=True)[: memory.seen.shape[0]]
         templates = jax.tree.map(
             lambda new, old: jnp.concatenate([new[:, None], old])[latest],
             new,

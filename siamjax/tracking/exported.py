@@ -128,7 +128,7 @@ def write_export(
             _write(folder / files[size], update(size), platforms, shapes, leaves, frame, pair)
     flat = jax.tree_util.tree_flatten_with_path(variables)[0]
     names = {"/".join(key.key for key in path): np.asarray(x) for path, x in flat}
-    np.savez(folder / "variables.npz", **names)
+    np.savez(folder / "variables.npz", **names)  # ty: ignore[invalid-argument-type] never a keyword
     manifest = {
         "name": config.name,
         "platforms": platforms,
@@ -173,8 +173,8 @@ def check_export(
     stored = read_variables(folder)
     init = _read(folder / "init.stablehlo")
     frames = pad_frames(_moving_image(width - width // 8, height - height // 8))
-    frame_size = np.float32([width - width // 8, height - height // 8])
-    box = np.float32([width * 0.3, height * 0.3, width * 0.2, height * 0.25])
+    frame_size = np.array([width - width // 8, height - height // 8], np.float32)
+    box = np.array([width * 0.3, height * 0.3, width * 0.2, height * 0.25], np.float32)
     options = {
         "network": network,
         "config": TrackingConfig(config.model, config.tracker),

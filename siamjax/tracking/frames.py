@@ -1,5 +1,6 @@
 """A caller's frames and first boxes, checked and padded on the host."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,7 @@ class NoTargetError(SiamjaxError, RuntimeError):
 Frame = np.ndarray | jax.Array
 
 
-def padded_shape(*shapes: tuple[int, int]) -> tuple[int, int]:
+def padded_shape(*shapes: tuple[int, ...]) -> tuple[int, int]:
     """The smallest bucket, (height, width), that holds frames of every one of `shapes`."""
     sides = (max(sides) for sides in zip(*shapes, strict=True))
     height, width = (-(-side // BUCKET) * BUCKET for side in sides)
@@ -44,7 +45,7 @@ def pad_frame(frame: Frame) -> Frame:
     return pad_frames([frame])[0]
 
 
-def pad_frames(frames: list[Frame]) -> Frame:
+def pad_frames(frames: Sequence[Frame]) -> Frame:
     """Frames of any sizes in the bucket that holds them all: `[n, H, W, 3]` uint8."""
     height, width = padded_shape(*(frame.shape[:2] for frame in frames))
     if all(isinstance(frame, jax.Array) for frame in frames):
@@ -58,7 +59,7 @@ def pad_frames(frames: list[Frame]) -> Frame:
     return padded
 
 
-def _pad_on_device(frame: jax.Array, height: int, width: int) -> jax.Array:
+def _pad_on_device(frame: Frame, height: int, width: int) -> jax.Array:
     h, w = frame.shape[:2]
     return jnp.pad(frame, ((0, height - h), (0, width - w), (0, 0)))
 

@@ -25,6 +25,6 @@ def as_got10k_tracker(tracker: Tracker, name: str):
 
         def update(self, image):
             tracker.update(np.asarray(image.convert("RGB")), color="rgb")
-            return tracker.box_xywh + np.float32([1, 1, 0, 0])
+            return tracker.box_xywh + np.array([1, 1, 0, 0], np.float32)
 
     return Adapter()

@@ -19,7 +19,7 @@ class Fetched:
     Arrays may have a first axis of the targets that were found in one call.
     """
 
-    def __init__(self, output: TrackOutput, steps_lost: Array | np.ndarray | None = None):
+    def __init__(self, output: TrackOutput, steps_lost: Array | np.int32 | None = None):
         """`steps_lost` is the state's after the step: None for a short-term tracker."""
         self._output = output
         self._steps_lost = steps_lost
@@ -136,7 +136,7 @@ class Result:
         mask = self._fetched.mask
         return mask if mask is None else Mask(*map(self._mine, mask))
 
-    def _mine(self, array: np.ndarray) -> np.ndarray:
+    def _mine(self, array) -> np.ndarray:
         return array if self._number is None else array[self._number]
 
     def __eq__(self, other) -> bool:
@@ -151,7 +151,7 @@ class Result:
         """All of it as bytes, of which equal ones are equal, and NaN is itself."""
         polygon = None if self.polygon is None else self.polygon.tobytes()
         mask = None if self.mask is None else (self.mask.shape, self.mask.tobytes())
-        numbers = np.float32([*self.box_xywh, self.score]).tobytes()
+        numbers = np.array([*self.box_xywh, self.score], np.float32).tobytes()
         return numbers, self.is_lost, polygon, mask, self.problem
 
     def __repr__(self) -> str:

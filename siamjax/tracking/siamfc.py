@@ -3,6 +3,8 @@
 Reference: siamfc-pytorch; Bertinetto et al., ECCV 2016 workshops, section 3.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from jax import Array
 
 from siamjax.config import TrackingConfig
 from siamjax.geometry.crops import context_side
-from siamjax.models.siamese import Prediction, SiamFC
+from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC
 from siamjax.tracking.crop import mean_color, subwindow
 from siamjax.tracking.select import cosine_window
 from siamjax.tracking.state import TrackerState, TrackOutput
@@ -30,7 +32,7 @@ def init(
     frame_size: Array,
     box_xywh: Array,
     *,
-    network: SiamFC,
+    network: SiameseRPN | SiamFC,
     config: TrackingConfig,
 ) -> TrackerState:
     """The state of a new target; arguments as those of `step.init`."""
@@ -41,7 +43,7 @@ def init(
     template_size = config.model.template_size
     side *= template_size / config.model.context_pixels
     crop = subwindow(frame, frame_size, center, side, pad_color, template_size, "siamfc")
-    template = network.apply(variables, crop[None], method=network.encode_template)
+    template: Any = network.apply(variables, crop[None], method=network.encode_template)
     return TrackerState(center, size, pad_color, template, memory=size)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from jax import Array
 
 from siamjax.models.siamese import TemplateFeatures
@@ -26,13 +27,14 @@ class TrackerState(NamedTuple):
 class Mask(NamedTuple):
     """The target's mask in the part of the frame around it. (SiamMask)"""
 
-    probabilities: Array  # [s, s] in [0, 1], s the template's side
-    box_xywh: Array  # [4] the part of the frame that it covers, pixels
+    probabilities: Array | np.ndarray  # [s, s] in [0, 1], s the template's side
+    box_xywh: Array | np.ndarray  # [4] the part of the frame that it covers, pixels
 
 
 class TrackOutput(NamedTuple):
-    """Where the target is in a frame."""
+    """Where the target is in a frame: of the device, or of the host once it is fetched."""
 
-    box_xywh: Array  # [4] pixels of the frame, 0-based
-    score: Array  # [] foreground score of the chosen anchor, in [0, 1], not penalised
+    box_xywh: Array | np.ndarray  # [4] pixels of the frame, 0-based
+    # [] foreground score of the chosen anchor, in [0, 1], not penalised
+    score: Array | np.ndarray | np.float32
     mask: Mask | None = None  # where the network makes masks

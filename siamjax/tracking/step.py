@@ -7,6 +7,7 @@ public, so that many targets can share one call of the network, see `batch.py`.
 
 import dataclasses
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,14 +61,14 @@ def init(
         config.model.template_size,
         config.tracker.arithmetic,
     )
-    template = network.apply(variables, crop[None], method=network.encode_template)
+    template: Any = network.apply(variables, crop[None], method=network.encode_template)
     steps_lost = None if config.tracker.long_term is None else jnp.int32(0)
     rules = config.tracker.distractors
     memory = None if rules is None else distractors.forget(template, rules)
     state = TrackerState(center, size, pad_color, template, steps_lost, memory=memory)
     if config.tracker.calibration:
         scale, search = search_crops(state, frame, frame_size, config=config)
-        seen = network.apply(variables, template, search, method=network.predict)
+        seen: Any = network.apply(variables, template, search, method=network.predict)
         correction = correction_of(
             seen.cls_logits[0],
             seen.loc[0],
@@ -96,7 +97,7 @@ def update(
     configuration's. The score is the foreground probability of the chosen anchor, before
     penalty and window.
     """
-    options = {"config": config, "search_size": search_size}
+    options: dict = {"config": config, "search_size": search_size}
     scale, search = search_crops(state, frame, frame_size, **options)
     if config.tracker.distractors is not None:
         prediction = distractors.predict(variables, state, search, network=network)
@@ -116,7 +117,7 @@ def update(
         )
         return after, output
     template = repeat_template(state.template, search.shape[0])
-    prediction = network.apply(variables, template, search, method=network.predict)
+    prediction: Any = network.apply(variables, template, search, method=network.predict)
     refine = refiner(variables, network=network, config=config)
     return follow(state, prediction, scale, frame_size, refine=refine, **options)
 
@@ -203,7 +204,8 @@ def refiner(
     """The function that `follow` makes masks with; None for a network without masks."""
     if not config.model.mask:
         return None
-    return partial(network.apply, variables, method=network.predict_mask)
+    apply: Any = network.apply  # Flax annotates what `mutable` makes of its result
+    return partial(apply, variables, method=network.predict_mask)
 
 
 def repeat_template(template: TemplateFeatures, count: int) -> TemplateFeatures:
@@ -230,7 +232,7 @@ def follow(
     `hyper` overrides the configuration's numbers, and may be traced. The output has
     a mask where `refine` is given, see `refiner`; the state does not depend on it.
     """
-    if siamfc.is_siamfc(config):
+    if prediction.loc is None:
         return siamfc.follow(state, prediction, scale, config=config)
     rules = config.tracker.distractors
     chosen = select(
@@ -245,7 +247,7 @@ def follow(
         correction=state.correction,
     )
     after, output = settle(state, chosen, frame_size, config=config)
-    if refine is not None:
+    if refine is not None and prediction.mask is not None:
         mask = mask_at(
             refine,
             prediction.mask,
@@ -281,7 +283,7 @@ def hyperparameters(state: TrackerState, config: TrackingConfig) -> Hyperparamet
     hyper = Hyperparameters(
         config.tracker.penalty_k, config.tracker.window_influence, config.tracker.size_lr
     )
-    if config.tracker.long_term is None:
+    if config.tracker.long_term is None or state.steps_lost is None:
         return hyper
     lost = state.steps_lost > 0
     influence = jnp.where(lost, config.tracker.long_term.window_influence, hyper[1])
@@ -299,7 +301,7 @@ def settle(
     """
     rules = config.tracker.long_term
     center, size = chosen.center, chosen.size
-    if rules is None:
+    if rules is None or state.steps_lost is None:
         center, size = hold(center, size, frame_size)
         state = state._replace(center=center, size=size)
     else:

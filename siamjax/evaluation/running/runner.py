@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -44,7 +44,9 @@ class TrackerLike(Protocol):
     If it has a `polygon` `[4, 2]` that is not None, a supervised run uses that as region.
     """
 
-    box_xywh: np.ndarray  # [4] 0-based pixels, after `init` or `update`
+    @property
+    def box_xywh(self) -> np.ndarray:
+        """`[4]` 0-based pixels, after `init` or `update`."""
 
     def init(self, frame: np.ndarray, box_xywh) -> None:
         """Initialises on a frame `[h, w, 3]` uint8 BGR with the target's box.
@@ -53,16 +55,8 @@ class TrackerLike(Protocol):
         here or in `update`, stops the evaluation.
         """
 
-    def update(self, frame: np.ndarray) -> None:
+    def update(self, frame: np.ndarray) -> object:
         """Finds the target in the next frame."""
-
-
-class ResultLike(Protocol):
-    """The result of a batch tracker for one slot."""
-
-    box_xywh: np.ndarray  # [4]
-    score: float
-    polygon: np.ndarray | None  # [4, 2], from a tracker with masks
 
 
 class BatchTrackerLike(Protocol):
@@ -71,8 +65,12 @@ class BatchTrackerLike(Protocol):
     def init(self, slot: int, frame: np.ndarray, box_xywh) -> None:
         """Initialises a slot on a frame `[h, w, 3]` uint8 BGR with the target's box."""
 
-    def update(self, frames: dict[int, np.ndarray]) -> dict[int, ResultLike]:
-        """The results of the slots that got a frame; the others do not advance."""
+    def update(self, frames: dict[int, np.ndarray]) -> Mapping[int, Any]:
+        """The results of the slots that got a frame; the others do not advance.
+
+        A result has a `box_xywh` `[4]`, a `score`, and a `polygon` `[4, 2]`, or None without
+        masks.
+        """
 
 
 class StaticTracker:

@@ -93,7 +93,7 @@ def _maps(outputs: int, taps: int) -> _Maps:
 
 def _mapped(matrix: np.ndarray, parts: Sequence[Array] | Array) -> list[Array]:
     """The matrix times a vector of arrays."""
-    return [
+    return [  # ty: ignore[invalid-explicit-return] every row has a factor: no sum is 0
         sum(
             (part if factor == 1.0 else factor * part)
             for factor, part in zip(row.tolist(), parts, strict=True)
