@@ -1,4 +1,4 @@
-"""Compiled programs kept between processes, so that a tracker starts at once the next time.
+"""Persistent cache of compiled programs, so that a tracker starts at once the next time.
 
 They live in the user's cache folder. The variable SIAMJAX_CACHE names another folder, or turns
 this off with `off`; an application that has given JAX a folder of its own keeps it.
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 VARIABLE = "SIAMJAX_CACHE"
 _LARGEST = 2**28  # bytes, over all processors and versions; a tracker takes some two million
-_TAKEN_BACK = "taken_back"  # the file that says whether XLA takes back what it compiled
+_TAKEN_BACK = "taken_back"  # the file that says whether XLA loads here what it compiled here
 
 
 def enable() -> None:
-    """Keeps what is compiled from now on, and takes what was kept; says so where it cannot."""
+    """Turns on JAX's persistent compilation cache; logs a warning where it cannot."""
     wish = os.environ.get(VARIABLE, "")
     kept = jax.config.jax_compilation_cache_dir  # ty: ignore[missing-attribute] JAX adds options as it runs
     if wish.lower() == "off" or kept is not None:
@@ -59,7 +59,7 @@ def _enable(wish: str) -> None:
             VARIABLE,
         )
         taken_back = readable and any(folder.glob("*-cache"))
-        # What somebody else has put there can still be used.
+        # Existing entries can still be read.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
     else:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -105,7 +105,7 @@ def _kind() -> str:
 
 
 def _tidy(folder: Path) -> None:
-    """Removes, beyond a limit, what has not been used for longest."""
+    """Removes the least recently used entries when the cache exceeds its limit."""
     entries = []
     for path in folder.glob("*/*-cache"):
         with contextlib.suppress(OSError):  # another process tidies too
@@ -148,7 +148,7 @@ def _are_taken_back(folder: Path) -> bool:
                 deserialize_and_load(
                     *serialize(compiled), execution_devices=jax.local_devices()[:1]
                 )
-            except Exception as error:  # whatever it is, a cache would meet it too
+            except Exception as error:  # whatever it is, the cache would raise it too
                 printed.append(str(error) or type(error).__name__)
         mark.write_text("".join(printed))
     return not mark.read_text()
@@ -156,7 +156,7 @@ def _are_taken_back(folder: Path) -> bool:
 
 @contextlib.contextmanager
 def _gathering(printed: list[str]) -> Generator[None]:
-    """Takes what is written to stderr, by C++ too, into `printed`."""
+    """Captures stderr, including that of C++, in `printed`."""
     with tempfile.TemporaryFile() as file:
         sys.stderr.flush()
         screen = os.dup(2)

@@ -1,7 +1,7 @@
-"""Labels of a batch of pairs: which anchors, or cells, are the target and which background.
+"""Labels of a batch of pairs: which anchors, or cells, are positive and which negative.
 
 What is random comes in as `rank`, the anchors of each pair in a random order: where more are
-allowed than wanted, those that come first are chosen. NumPy and JAX arrays alike.
+eligible than wanted, those of the lowest rank are chosen. NumPy and JAX arrays alike.
 """
 
 from typing import NamedTuple

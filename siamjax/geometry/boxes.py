@@ -55,7 +55,7 @@ def giou_xyxy(box, other):
     """Generalised IoU of boxes `[..., 4]`, broadcast, in [-1, 1]: `[...]`.
 
     The IoU, less the share of the smallest box around both that neither of them covers, so
-    that boxes which do not meet still know which way is nearer. (Rezatofighi et al., 2019)
+    that boxes without overlap have a gradient too. (Rezatofighi et al., 2019)
     """
     xp = box.__array_namespace__()
     intersection, union = _intersection_and_union(box, other)

@@ -60,7 +60,7 @@ class AlexNetStage(nn.Module):
 
 
 class AlexNet(nn.Module):
-    """The stages `layer1` to `layer5`; pooling stands before the rectifier.
+    """The stages `layer1` to `layer5`; pooling comes before the ReLU.
 
     Reference: PySOT's AlexNet (DaSiamRPN has the same).
 
@@ -102,7 +102,7 @@ class AlexNet(nn.Module):
 class SiamFCAlexNet(nn.Module):
     """The stages `conv1` to `conv5`; two groups in the second, fourth and fifth.
 
-    The rectifier stands before the pooling, and the last stage has no batch norm.
+    The ReLU comes before the pooling, and the last stage has no batch norm.
     Reference: siamfc-pytorch's AlexNetV1.
 
     Attributes: as those of `AlexNet`.

@@ -1,4 +1,4 @@
-"""From a configuration to a network that is known to fit it."""
+"""Builds a network from its configuration, and checks that they fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def build_network(
 ) -> SiameseRPN | SiamFC:
     """The network of `config`; with `folded`, the one that `fold_batch_norm` makes.
 
-    Checking it takes a trace, which a network that is known to fit need not wait for.
+    `checked` traces the network once; a caller that knows that it fits saves that time.
     Raises `NetworkError` when template or search image are too small for it, when its
     levels have different strides, or when its score map is not the one that `config` states.
     """
@@ -76,7 +76,7 @@ def build_network(
 
 
 def abstract_variables(config: ModelConfig, *, folded: bool = False) -> dict:
-    """What `init_variables` gives, as `jax.ShapeDtypeStruct`s; not to be changed.
+    """The variables of `init_variables` as `jax.ShapeDtypeStruct`s; cached, do not modify.
 
     Raises `NetworkError` as `build_network` does.
     """

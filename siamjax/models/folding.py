@@ -1,4 +1,4 @@
-"""Batch norms folded into the convolutions before them, for inference."""
+"""Folds batch norms into the convolutions before them, for inference."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def unfold_batch_norm(
 ) -> tuple[dict, tuple[str, ...]]:
     """Variables with batch norms that compute what the `folded` ones do, and the norms' paths.
 
-    Each batch norm is the identity, but for the bias, which it takes over; to what it would
-    measure in training see `training.norms`. `like` is a tree of the trained network's
-    variables, or of some of its parts; what `folded` lacks of it is left out.
+    Each batch norm is the identity, except for its bias, which it takes from the convolution;
+    `training.batch_norm` measures the statistics again. `like` is a tree of the trained
+    network's variables, or of some of its parts; what `folded` lacks is left out.
     """
     norms: list[str] = []
     params, statistics = _unfold(

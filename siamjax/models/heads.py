@@ -1,4 +1,4 @@
-"""Heads: what is kept of the template, and what its correlation with the search gives.
+"""Heads: from template features to kernels, and from their correlation to cls and loc.
 
 Every head has two methods: `encode(template, train)` returns the kernels, a pytree, and
 `__call__(kernels, search, train)` returns `(cls, loc)`, channels in PyTorch's order: cls is
@@ -17,7 +17,7 @@ from siamjax.models.xcorr import Implementation, xcorr_depthwise, xcorr_up_chann
 
 
 class Output(nn.Module):
-    """A 1x1 convolution with batch norm and rectifier, then one to the outputs.
+    """A 1x1 convolution with batch norm and ReLU, then one to the outputs.
 
     Attributes:
         outputs: output channels.
@@ -55,7 +55,7 @@ class Output(nn.Module):
 
 
 class DepthwiseBranch(nn.Module):
-    """A 3x3 convolution on each side, depthwise correlation, then the outputs.
+    """A 3x3 convolution of template and search, depthwise correlation, then the outputs.
 
     Attributes:
         channels: width of the branch.
@@ -71,7 +71,7 @@ class DepthwiseBranch(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def setup(self):
-        """Names the parts as in the parameter tree."""
+        """Creates the submodules; attribute names are those of the parameter tree."""
         self.kernel = ConvNorm(self.channels, 3, self.folded, self.dtype, relu=True)
         self.search = ConvNorm(self.channels, 3, self.folded, self.dtype, relu=True)
         self.output = Output(self.outputs, self.folded, self.dtype)
@@ -81,7 +81,7 @@ class DepthwiseBranch(nn.Module):
         return self.kernel(template, train)
 
     def correlate(self, kernel: Array, search: Array, train: bool) -> Array:
-        """What the outputs are made of, `[b, h, w, c]` float32."""
+        """The correlation map before the output layers, `[b, h, w, c]` float32."""
         return xcorr_depthwise(self.search(search, train), kernel, implementation=self.xcorr)
 
     def __call__(self, kernel: Array, search: Array, train: bool) -> Array:
@@ -105,7 +105,7 @@ class DepthwiseRPN(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def setup(self):
-        """Names the branches as in the parameter tree."""
+        """Creates the submodules; attribute names are those of the parameter tree."""
         rest = (self.xcorr, self.folded, self.dtype)
         self.cls = DepthwiseBranch(self.channels, 2 * self.anchors, *rest)
         self.loc = DepthwiseBranch(self.channels, 4 * self.anchors, *rest)
@@ -151,7 +151,7 @@ class UpChannelRPN(nn.Module):
         )
 
     def setup(self):
-        """Names the convolutions as in the parameter tree."""
+        """Creates the submodules; attribute names are those of the parameter tree."""
         width = self.channels
         self.template_cls = self._conv(width * 2 * self.anchors, 3, width * 9)
         self.template_loc = self._conv(width * 4 * self.anchors, 3, width * 9)
@@ -208,7 +208,7 @@ class LevelHeads(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def setup(self):
-        """Calls each head after its level."""
+        """Creates one head for each level, under the level's name."""
         for level, channels in zip(self.levels, self.channels, strict=True):
             head = HEADS[self.kind](channels, self.anchors, self.xcorr, self.folded, self.dtype)
             setattr(self, level, head)

@@ -1,4 +1,4 @@
-"""A convolution, and one with a batch norm: the layers that every network is made of."""
+"""The layers of every network: a convolution, and one with a batch norm."""
 
 import contextlib
 import contextvars
@@ -26,10 +26,10 @@ _batch_axis: contextvars.ContextVar[str | None] = contextvars.ContextVar(
 
 @contextlib.contextmanager
 def batch_divided_over(axis_name: str | None) -> Generator[None]:
-    """While it lasts, batch norm takes its statistics over this axis of `pmap` as well.
+    """Inside it, batch norm also averages its statistics over this axis of `pmap`.
 
-    It matters when a network is traced, not when it runs. Under `jit` over a mesh there is
-    no such axis: arrays are the global batch's already.
+    Read when a network is traced, not when it runs. `jit` over a mesh needs no axis: its
+    arrays are the global batch already.
     """
     token = _batch_axis.set(axis_name)
     try:
@@ -99,8 +99,8 @@ class Conv(nn.Module):
         return y
 
     def _array(self, name: str, init: Callable[..., Array], shape: tuple[int, ...]) -> Array:
-        # Flax traces the initialiser of what is there already, only to compare the shapes: a
-        # quarter of the time until a tracker's first frame.
+        # `self.param` traces the initialiser even of a parameter that exists, to compare
+        # shapes: a quarter of the time until a tracker's first frame.
         if self.has_variable("params", name):
             return self.get_variable("params", name)
         return self.param(name, init, shape)
@@ -135,7 +135,7 @@ def conv_norm(
         momentum=momentum,
         epsilon=epsilon,
         axis_name=batch_axis(),
-        # E[x^2] - E[x]^2 loses all digits over a channel that is nearly dead.
+        # E[x^2] - E[x]^2 cancels catastrophically in a nearly constant channel.
         use_fast_variance=False,
         name=names[1],
     )
@@ -148,7 +148,7 @@ class ConvNorm(nn.Module):
     Attributes:
         features, size: of the convolution.
         folded, dtype: as in `conv_norm`.
-        relu: whether a rectifier follows.
+        relu: whether a ReLU follows.
     """
 
     features: int

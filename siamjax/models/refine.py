@@ -1,7 +1,7 @@
 """From one cell of SiamMask's correlation to a mask with the outlines of the image.
 
 The cell's vector is unfolded into a coarse map of the template's size, which grows in three
-steps; each takes in what a shallower stage of the backbone sees at that place. (Wang et al.,
+steps; each adds the features of a shallower stage of the backbone at that place. (Wang et al.,
 CVPR 2019; reference: PySOT's Refine)
 """
 
@@ -73,7 +73,7 @@ def _conv(features: int, fan_in: int, dtype: DTypeLike, name: str) -> Conv:
 
 
 class TwoConvs(nn.Module):
-    """Two 3x3 convolutions, each with a rectifier.
+    """Two 3x3 convolutions, each with a ReLU.
 
     Attributes:
         inner, outer: output channels of the first and of the second.
@@ -133,6 +133,6 @@ def patches(x: Array, start: Array, side: int, margin: int) -> Array:
 
 
 def enlarge(x: Array, side: int) -> Array:
-    """`[b, h, h, c]` to `[b, side, side, c]`, each cell from the one it falls into."""
+    """`[b, h, h, c]` to `[b, side, side, c]`, nearest neighbour, as PyTorch's."""
     nearest = np.arange(side) * x.shape[1] // side
     return x[:, nearest][:, :, nearest]

@@ -1,7 +1,7 @@
 """ResNet-18, -34 and -50 as trackers use them: dilated, to keep a stride of 8.
 
 Against the ImageNet networks: no padding in the stem and in strided 3x3 convolutions, 3x3
-instead of 1x1 shortcuts from layer2 on, and dilation in the place of the last two strides.
+instead of 1x1 shortcuts from layer2 on, and dilation instead of the last two strides.
 (SiamRPN++, section 3.3; reference: PySOT's ResNet)
 """
 
@@ -28,7 +28,7 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions, or a bottleneck of 1x1, 3x3 and 1x1, beside a shortcut.
 
     Attributes:
-        planes: channels inside; a bottleneck puts out four times as many.
+        planes: channels inside; a bottleneck outputs four times as many.
         bottleneck: which of the two kinds.
         stride: of the first 3x3 convolution and of the shortcut.
         dilation: of the stage.

@@ -12,7 +12,7 @@ from siamjax.models.xcorr import Implementation, xcorr_plain
 
 
 class TemplateFeatures(NamedTuple):
-    """All that a frame needs of the template: what the heads correlate with, by level.
+    """The encoded template: the heads' correlation kernels, by level.
 
     `mask` is the kernel of SiamMask's mask branch; None in the other networks.
     """
@@ -22,7 +22,7 @@ class TemplateFeatures(NamedTuple):
 
 
 class MaskFeatures(NamedTuple):
-    """What a mask at any cell of the score map is made of. (SiamMask)"""
+    """The features from which a mask at any cell of the score map is computed. (SiamMask)"""
 
     correlation: Array  # [b, h, w, c] of the mask branch, float32
     stages: tuple[Array, ...]  # of the search image, [b, h', w', c'], shallow ones first
@@ -94,7 +94,7 @@ class SiameseRPN(nn.Module):
     def encode_template(
         self, template: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
     ) -> TemplateFeatures:
-        """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
+        """Encodes the template `[b, t, t, 3]`, once for all frames."""
         features = self.extract_template(template, train=train, frozen=frozen)
         return TemplateFeatures(self.head.encode(features, train and "head" not in frozen))
 
@@ -135,7 +135,7 @@ class SiameseRPN(nn.Module):
         train: bool = False,
         frozen: tuple[str, ...] = (),
     ) -> Prediction:
-        """Both in turn: the joint call of training."""
+        """Encodes and predicts in one call, for training."""
         features = self.encode_template(template, train=train, frozen=frozen)
         return self.predict(features, search, train=train, frozen=frozen)
 
@@ -190,6 +190,6 @@ class SiamFC(nn.Module):
         train: bool = False,
         frozen: tuple[str, ...] = (),
     ) -> Prediction:
-        """Both in turn: the joint call of training."""
+        """Encodes and predicts in one call, for training."""
         features = self.encode_template(template, train=train, frozen=frozen)
         return self.predict(features, search, train=train, frozen=frozen)

@@ -11,8 +11,8 @@ from siamjax.models.siamese import MaskFeatures, Prediction, SiameseRPN, Templat
 class SiamMask(SiameseRPN):
     """A `SiameseRPN` of one level with a branch for masks. (Wang et al., CVPR 2019)
 
-    A prediction carries what masks are made of; the mask of a cell is made on demand, since
-    a tracker needs one of hundreds.
+    A prediction carries the features of the masks; the mask of a cell is computed on demand,
+    since a tracker needs one of hundreds.
 
     Attributes:
         mask_head: a `DepthwiseBranch` of m * m outputs, m half the template's side.
@@ -25,7 +25,7 @@ class SiamMask(SiameseRPN):
     def encode_template(
         self, template: Array, *, train: bool = False, frozen: tuple[str, ...] = ()
     ) -> TemplateFeatures:
-        """Everything about the template `[b, t, t, 3]` that a frame does not need again."""
+        """Encodes the template `[b, t, t, 3]`, once for all frames."""
         features = self.extract_template(template, train=train, frozen=frozen)
         (level,) = self.levels
         train = train and "head" not in frozen
@@ -75,7 +75,7 @@ class SiamMask(SiameseRPN):
         train: bool = False,
         frozen: tuple[str, ...] = (),
     ) -> Prediction:
-        """Both in turn: the joint call, which makes no mask."""
+        """Encodes and predicts in one call, without masks."""
         features = self.encode_template(template, train=train, frozen=frozen)
         prediction = self.predict(features, search, train=train, frozen=frozen)
         if self.is_initializing() and prediction.mask is not None:

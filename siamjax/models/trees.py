@@ -1,4 +1,4 @@
-"""Says in words how two trees of arrays differ."""
+"""Describes how two trees of arrays differ."""
 
 from typing import Any
 

@@ -168,7 +168,7 @@ def test_gradients_of_a_wide_3x3_convolution_with_fewer_products(rng, batch):
     assert_convolves_like_torch(rng, x, kernel, padding=2, dilation=2)
 
 
-def test_the_gradient_of_an_image_is_not_computed_when_nobody_asks(rng):
+def test_the_gradient_of_an_image_is_not_computed_unless_needed(rng):
     """What enters the first trained layer; a convolution's kernel alone has one."""
     x, kernel = image(rng, 2, 12, 12, 64), image(rng, 3, 3, 64, 64)
 

@@ -83,7 +83,7 @@ def count(backbone):
     return sum(x.size for x in jax.tree.leaves(shapes["params"]))
 
 
-def test_stages_that_nobody_uses_are_not_built():
+def test_unused_stages_are_not_built():
     # SiamMask's backbone ends with layer3: 13,786,176 parameters.
     assert count(ResNet(last_stage="layer3")) == 13_786_176
 

@@ -1,4 +1,4 @@
-"""SiamMask's network: what its masks are made of.
+"""SiamMask's network: the features its masks are computed from.
 
 The mask branch and its refinement are held to PyTorch in tests/weights/test_against_torch.py.
 """
@@ -79,7 +79,7 @@ def test_joint_training_leaves_masks_out(small):
     )
 
 
-def test_the_public_model_makes_masks_of_chosen_cells(small):
+def test_the_public_model_computes_masks_of_chosen_cells(small):
     from siamjax.api import Model
     from siamjax.config import Config
 

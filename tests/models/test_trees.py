@@ -1,4 +1,4 @@
-"""The difference of two trees in words."""
+"""The difference of two trees, described."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def test_equal_trees_have_no_difference():
     assert difference(tree(a=((2,), "f4")), tree(a=((2,), "f4"))) == ""
 
 
-def test_each_kind_of_difference_is_told_and_long_lists_are_cut():
+def test_each_kind_of_difference_is_described_and_long_lists_are_shortened():
     many = {f"k{i}": ((), "f4") for i in range(5)}
     ours = tree(a=((2, 3), "f4"), b=((), "f4"), **many)
     theirs = tree(a=((3, 2), "f4"), b=((), "f2"), new=((), "f4"))
