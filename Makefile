@@ -73,6 +73,7 @@ $(PREPARED)/.ready: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ty check --python $(VENV)
 
 install: $(INSTALLED)
 

@@ -232,7 +232,7 @@ def first_of(line: str):
 @pytest.mark.slow
 def test_the_vot_toolkit_evaluates_to_the_end(weights, tmp_path):
     if not all(map(importlib.util.find_spec, ("vot", "trax"))):
-        pytest.skip("needs vot-toolkit and vot-trax: pip install 'siamjax[vot]'")
+        pytest.skip("could not import 'vot' and 'trax': pip install 'siamjax[vot]'")
     (tmp_path / "sequences").mkdir()
     names = write_sequences(tmp_path / "sequences")
     stack = "title: local\nexperiments:\n  free:\n    type: unsupervised\n    repetitions: 1\n"
