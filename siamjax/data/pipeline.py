@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import grain
@@ -267,11 +267,13 @@ def make_dataset(
 ) -> grain.MapDataset:
     """The endless dataset of (batch, unreadable) by step: this host's rows of each batch."""
     seeds = np.random.SeedSequence(config.train.seed).generate_state(len(sources) + 1)
+    passes: list[Any] = [
+        sampling.Passes(source.track_index().num_videos, int(seed))
+        for source, seed in zip(sources, seeds[1:], strict=True)
+    ]
     places = [
-        grain.MapDataset.source(
-            sampling.Passes(source.track_index().num_videos, int(seed))
-        ).map(functools.partial(_place, number))
-        for number, (source, seed) in enumerate(zip(sources, seeds[1:], strict=True))
+        grain.MapDataset.source(each).map(functools.partial(_place, number))
+        for number, each in enumerate(passes)
     ]
     mixed = grain.MapDataset.mix(places, shares(sources, config))
     pairs = mixed.random_map(PairMaker(sources, config), seed=int(seeds[0]))
@@ -290,7 +292,7 @@ class _Rows:
     def __len__(self) -> int:
         return len(self._pairs) // (self._rows * self._hosts) * self._rows
 
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, index: int) -> Any:
         step, row = divmod(index, self._rows)
         return self._pairs[(step * self._hosts + self._host) * self._rows + row]
 

@@ -12,7 +12,7 @@ each target in each frame, or whole frames, which several targets may share.
 import os
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -103,7 +103,8 @@ class RecordSource:
         try:
             image, *own = _parse(self._records[int(self.index.picture[record])])
             if not self.holds_frames:
-                return Record(image=image, **dict(zip(_FIELDS, own, strict=True)))
+                fields: Any = dict(zip(_FIELDS, own, strict=True))
+                return Record(image=image, **fields)
             index = self.index
             return Record(
                 image=image,
@@ -124,7 +125,7 @@ def _parse(content: bytes) -> tuple:
     as decoding a small image.
     """
     # the module's classes are made when it is imported
-    fields = tf_example_pb2.Example.FromString(content).features.feature  # ty: ignore[missing-attribute]
+    fields = tf_example_pb2.Example.FromString(content).features.feature
     box_xyxy = np.array(fields["box_xyxy"].float_list.value, np.float32)
     numbers = (fields[name].int64_list.value[0] for name in _FIELDS[1:])
     return fields["image"].bytes_list.value[0], box_xyxy, *numbers

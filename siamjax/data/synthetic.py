@@ -101,7 +101,7 @@ def describe(config: SyntheticConfig) -> dict[str, Any]:
     missing folder.
     """
     photographs.forget()  # what is rendered next must match this description
-    values = dataclasses.asdict(config) | {"renderer": RENDERER}
+    values: dict[str, Any] = dataclasses.asdict(config) | {"renderer": RENDERER}
     for name in ("sprites", "backgrounds"):
         values[name] = [photographs.folder_digest(f, name) for f in values[name]]
     if config.sprites or config.backgrounds:

@@ -1,7 +1,7 @@
 """Scores of result files against ground truth: by sequence, by attribute and overall."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -123,7 +123,7 @@ def score_tracker(
     """
     truths = list(truths)
     chosen = get_convention(convention, benchmark)
-    by_experiment = {
+    by_experiment: dict[str, Callable[..., dict[str, Any]]] = {
         "one-pass": _score_one_pass,
         "repeated": _score_repeated,
         "supervised": _score_supervised,

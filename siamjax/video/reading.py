@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -279,7 +280,8 @@ def _area(stream) -> int:
 def _upright(frame: av.VideoFrame) -> np.ndarray:
     """A decoded frame with its display rotation and mirroring, in steps of 90 degrees."""
     image = frame.to_ndarray(format="bgr24")
-    matrix = frame.side_data.get(SideData.DISPLAYMATRIX)
+    held: Any = frame.side_data
+    matrix = held.get(SideData.DISPLAYMATRIX)
     if matrix is not None:
         # a pixel (x, y) moves to (a x + c y, b x + d y)
         a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()

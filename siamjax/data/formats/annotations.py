@@ -197,8 +197,8 @@ def number_of(image: Path) -> int | None:
 
 def _in_places(images: Sequence[Path], regions: int) -> dict[int, Path]:
     """The images by the index of their region, from their numbers where some are missing."""
-    numbers = [number_of(image) for image in images]
-    counts = None not in numbers and all(a < b for a, b in itertools.pairwise(numbers))
+    numbers = [number for image in images if (number := number_of(image)) is not None]
+    counts = len(numbers) == len(images) and all(a < b for a, b in itertools.pairwise(numbers))
     if not images or len(images) >= regions or not counts:
         return dict(enumerate(images))
     start, span = numbers[0], numbers[-1] - numbers[0] + 1

@@ -109,7 +109,7 @@ def find_clips(
             f"{str(root)!r} holds nothing in the layout {name!r} (looked for {signs}){hint}"
         )
     if base is not None:
-        shift = LAYOUTS[name].index_base - base
+        shift = (LAYOUTS[name].index_base or 0) - base  # `moved_base` has refused None
         clips = [c._replace(read=functools.partial(_read_moved, c.read, shift)) for c in clips]
     if not only:
         return clips

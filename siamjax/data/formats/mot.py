@@ -146,13 +146,12 @@ def _by_frame(
     """The images by frame number; raises `LayoutError` where that is ambiguous."""
     if not images or not frames:
         return {}
-    by_name = {number_of(image): image for image in images}
-    if set(by_name) != {None} and (None in by_name or len(by_name) < len(images)):
+    by_name = {n: image for image in images if (n := number_of(image)) is not None}
+    if by_name and len(by_name) < len(images):
         raise LayoutError(
             f"{str(folder)!r}: images in img1/ have no number, or share one; "
             "name them 000001.jpg and so on"
         )
-    by_name.pop(None, None)
     numbers = sorted(by_name)
     images = [by_name[number] for number in numbers] or images
     from_one = dict(enumerate(images, 1))

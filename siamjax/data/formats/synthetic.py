@@ -87,5 +87,5 @@ def prepare_synthetic(
 
 def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[StoredImage]:
     for record in render_records(config, crop_size, template_size):
-        yield StoredImage(record.pop("image"), [record])
+        yield StoredImage(record["image"], [record])
         bar.update()

@@ -46,12 +46,13 @@ def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
 
 def _read_object(element, size) -> XmlObject:
     track = (element.findtext("trackid") or "").strip()
+    left, top, right, bottom = (
+        number_in(element, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax")
+    )
     return XmlObject(
         category=(element.findtext("name") or "").strip(),
         track=as_index(track) if track else None,
-        corners=tuple(
-            number_in(element, f"bndbox/{name}") for name in ("xmin", "ymin", "xmax", "ymax")
-        ),
+        corners=(left, top, right, bottom),
         flags=tuple(flag for name, flag in _FLAGS.items() if _is_set(element, name)),
         picture_size=size,
     )

@@ -16,11 +16,11 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-from array_record.python.array_record_module import ArrayRecordWriter  # ty: ignore[import-not-found]
+from array_record.python.array_record_module import ArrayRecordWriter
 
 from siamjax.data.formats.drops import Drops
 from siamjax.data.schema import Record
@@ -183,7 +183,7 @@ def _write_part(shard: Shard, folder: Path) -> None:
                     for target, box in zip(picture.targets, boxes, strict=True):
                         columns = tuple(int(target[name]) for name in _COLUMNS)
                         rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
-                    first = {**picture.targets[0], "image": picture.image}
+                    first: Any = {**picture.targets[0], "image": picture.image}
                     writer.write(_serialize(first))
                     count += 1
             finally:

@@ -285,7 +285,7 @@ class PhotographedCast:
         )
 
 
-def make_cast(config: SyntheticConfig, background: np.ndarray) -> Cast:
+def make_cast(config: SyntheticConfig, background: np.ndarray) -> DrawnCast | PhotographedCast:
     """The cast of a scene before `background` `[h, w, 3]` uint8 BGR.
 
     Raises `InputError` for folders of sprites that cannot be used.

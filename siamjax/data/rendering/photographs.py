@@ -275,8 +275,8 @@ def _cut(cell):
     zoom = min(1.0, _FINEST / max(w, h))
     if zoom < 1:
         image = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA)
-    pad = [sprites.BORDER] * 4
-    levels = [cv2.copyMakeBorder(image, *pad, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))]
+    b, clear = sprites.BORDER, (0, 0, 0, 0)
+    levels = [cv2.copyMakeBorder(image, b, b, b, b, cv2.BORDER_CONSTANT, value=clear)]
     while min(levels[-1].shape[:2]) > 16 and len(levels) < 4:
         rows, columns = levels[-1].shape[:2]
         smaller = columns // 2, rows // 2

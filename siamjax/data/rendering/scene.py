@@ -7,6 +7,7 @@ The two splits use separate random streams.
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,7 +65,7 @@ class Sequence:
         self._zoom_swing = rng.choice([0.0, 0.06, 0.12])
 
     def _draw_actors(self, rng):
-        cast = casts.make_cast(self._config, self._background)
+        cast: Any = casts.make_cast(self._config, self._background)
         manner = cast.manner
         frame = np.array([self.width, self.height])
         low = manner.sizes[0]
@@ -162,7 +163,7 @@ class Sequence:
         """The image `[h, w, 3]` uint8 BGR and the ground-truth box `[4]` `_xywh` float32."""
         image = self._render_background(frame)
         shake = self._shake(frame)
-        box = None
+        box = np.full(4, np.nan, np.float32)  # the target is always among the actors
         for number, actor in enumerate(self._actors):
             covered = actor.draw(image, frame, shake, self._exposure)
             if number == self._target:

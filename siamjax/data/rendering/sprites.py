@@ -106,10 +106,10 @@ def draw_look(rng: np.random.Generator, palette: np.ndarray | None = None) -> Lo
 def similar_look(rng: np.random.Generator, look: Look) -> Look:
     """A similar look: other colours, another shape, or small changes of both."""
     palette = look.palette + rng.normal(0, 12, look.palette.shape)
+    changed: dict = {}
     match rng.integers(3):
         case 0:  # the same shape in other colours
             palette = textures.draw_palette(rng, len(look.palette))
-            changed = {}
         case 1:  # the same colours on another shape
             changed = {"shape": str(rng.choice(SHAPES)), "shape_seed": int(rng.integers(2**31))}
         case _:  # another individual of the same species

@@ -6,14 +6,14 @@ pixels from its `index_base`.
 
 import dataclasses
 import difflib
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from siamjax.errors import InputError
 from siamjax.evaluation.benchmarks.names import plain_name
-from siamjax.evaluation.metrics.longterm import LONG_TERM_PROTOCOLS, LongTermProtocol
-from siamjax.evaluation.metrics.vot import VOT_PROTOCOLS, VotProtocol
+from siamjax.evaluation.metrics.longterm import LONG_TERM_PROTOCOLS
+from siamjax.evaluation.metrics.vot import VOT_PROTOCOLS
 
 # MATLAB numbers pixels from 1, and so do benchmarks with a MATLAB toolkit: OTB in
 # `groundtruth_rect.txt`, PySOT's JSON files and all published results.
@@ -178,7 +178,7 @@ VOT_ATTRIBUTES = (
 )
 
 
-def find_vot_protocol(name: str) -> VotProtocol | LongTermProtocol | None:
+def find_vot_protocol(name: str) -> Any:  # a protocol of the experiment that a name has
     """The VOT protocol of this name, ignoring case and separators; None if there is none."""
     known = {
         plain_name(n): protocol

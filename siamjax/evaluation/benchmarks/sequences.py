@@ -4,7 +4,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -83,6 +83,7 @@ def load_sequences(
     `SequenceError` if the folder is missing, a name is unknown, or nothing is left.
     """
     folder = Path(folder)
+    candidates: dict[str, Any]
     if benchmark.layout == "vot":
         candidates, problems = _vot_candidates(folder, benchmark)
     elif folder.suffix == ".json":
@@ -127,7 +128,7 @@ def _pick(candidates: dict, problems: list[Problem], names: list[str]):
 
 
 def _load(target: Target, benchmark: Benchmark) -> Sequence:
-    frames = frame_files(target.images)
+    frames = frame_files(cast(Path, target.images))  # which every target here has
     truth = read_truth(target, benchmark)
     t = len(truth)
     first = target.first

@@ -78,11 +78,12 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
         found, problems = read_vot_truths(path)
         if benchmark.experiment == "one-pass":
             return [as_boxes(truth) for truth in found], problems
-        return found, problems
+        return list(found), problems
+    truths: list[AnyTruth] = []
     if path.is_file():
-        truths, problems = _read_json(path)
+        read, problems = _read_json(path)
+        truths += read
     else:
-        truths: list[AnyTruth] = []
         targets, problems = annotated_targets(path, benchmark)
         for target in targets:
             try:

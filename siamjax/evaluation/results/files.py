@@ -21,7 +21,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -65,9 +65,8 @@ class Run(NamedTuple):
     problems: list[str]
     scores: np.ndarray | None = None  # [t] confidence
     codes: np.ndarray | None = None  # [t] codes of a supervised run; -1 for a region
-    regions: list[np.ndarray | None] | None = (
-        None  # where the code is -1: a box [4] or corners [8]
-    )
+    # where the code is -1: a box [4] or corners [8]
+    regions: list[np.ndarray | None] | None = None
 
 
 def fingerprint(config: Config, variables: dict[str, Any], version: str) -> dict[str, Any]:
@@ -212,13 +211,14 @@ class ResultFolder:
         if experiment != "long-term":
             self._write_times(name, run.seconds, repetition)
         if experiment == "supervised":
-            rows = [
+            regions, codes = cast(Any, (run.regions, run.codes))
+            rows: list[Any] = [
                 [code] if code >= 0 else self._in_own_base(region)
-                for region, code in zip(run.regions, run.codes, strict=True)
+                for region, code in zip(regions, codes, strict=True)
             ]
             write_supervised(self.folder, name, Regions.from_rows(rows), repetition)
         elif experiment == "long-term":
-            confident = LongTermRun(Regions.from_boxes(boxes), run.scores)
+            confident = LongTermRun(Regions.from_boxes(boxes), cast(Any, run.scores))
             write_long_term(self.folder, name, confident, run.seconds)
         else:
             lines = (",".join(f"{value:.4f}" for value in box) + "\n" for box in boxes)

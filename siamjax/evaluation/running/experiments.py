@@ -6,7 +6,7 @@ many.
 """
 
 from collections.abc import Callable, Generator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -193,7 +193,8 @@ def supervised(
     a region, or on an unreadable one, is postponed to the next.
     """
     asked = _Asked(sequence, clock)
-    truth = sequence.truth.ground_truth
+    truth: Any = sequence.truth  # VOT's
+    truth = truth.ground_truth
     codes, boxes = np.full(len(sequence), SKIPPED), np.full((len(sequence), 4), np.nan)
     regions: list[np.ndarray | None] = [None] * len(sequence)
     next_start: int | None = 0
@@ -224,4 +225,4 @@ def _overlaps_truth(region: np.ndarray, truth: Regions, frame_size: tuple[int, i
     if truth.count[0] == 4:
         corners = box_corners(truth.values[:, :4], to_last_pixel=True)
         truth = Regions.from_polygons(corners)
-    return bool(raster_overlap(Regions.from_rows([region]), truth, frame_size)[0] > 0)
+    return bool(raster_overlap(Regions.from_rows([region.tolist()]), truth, frame_size)[0] > 0)

@@ -210,7 +210,7 @@ class _Work:
 
 
 def evaluate(
-    tracker: TrackerLike | BatchTrackerLike,
+    tracker: Any,
     sequences: list[Sequence],
     results: ResultFolder,
     label: str,
@@ -280,9 +280,9 @@ def _run_alone(tracker: TrackerLike, work: _Work) -> None:
 def _run_together(tracker: BatchTrackerLike, work: _Work, slots: int) -> None:
     """Runs all slots in lockstep: every call of the tracker gets one frame for each."""
     jobs: dict[int, _Job] = {}
-    requests: dict[int, Start | Step] = {}
+    requests: dict[int, Any] = {}  # `Start` or `Step`; None before the first
 
-    def advance(slot: int, answer: Answer | None) -> None:
+    def advance(slot: int, answer: Any) -> None:
         """Advances a slot to its next request, which reads a frame, or finishes its job."""
         try:
             requests[slot] = jobs[slot].experiment.send(answer)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -59,11 +59,11 @@ def _frames_ahead(sequence: VideoSequence) -> Iterator[np.ndarray | None]:
             return None
 
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read, 1) if len(sequence) > 1 else None
+        coming = [reader.submit(read, 1)] if len(sequence) > 1 else []
         for t in range(1, len(sequence)):
-            frame = coming.result()
+            frame = coming.pop().result()
             if t + 1 < len(sequence):
-                coming = reader.submit(read, t + 1)
+                coming.append(reader.submit(read, t + 1))
             yield frame
 
 
@@ -73,14 +73,13 @@ def score_boxes(sequence: VideoSequence, boxes: np.ndarray, benchmark: Benchmark
     Success AUC; average overlap for GOT-10k; for VOT the mean overlap of one pass, since
     candidates would fail and be re-initialised at different frames.
     """
+    truth: Any = sequence.truth  # of the kind that the experiment has
     if benchmark.experiment in ("supervised", "long-term"):
-        truth = sequence.truth
         predicted = Regions.from_boxes(boxes + benchmark.origin_xywh)
         overlap = raster_overlap(predicted, truth.ground_truth, sequence.frame_size)
         known = truth.ground_truth.is_finite
         known[0] = False
         return float(np.nan_to_num(overlap[known]).mean()) if known.any() else 0.0
-    truth = sequence.truth
     predicted = boxes + benchmark.origin_xywh
     if benchmark.experiment == "repeated":
         overlap = got10k.frame_overlaps(

@@ -92,8 +92,11 @@ class _Listed:
 def _grid(space: Space, total: int) -> list[Settings]:
     """A grid of at most `total` settings with as many steps per axis as possible."""
     steps = max(int((total / len(space.search_sizes)) ** (1 / 3) + 1e-9), 1)
-    axes = [_steps(*getattr(space, name), steps) for name in _RANGES]
-    return [Settings(*each) for each in itertools.product(*axes, space.search_sizes)]
+    axes: list[Any] = [_steps(*getattr(space, name), steps) for name in _RANGES]
+    return [
+        Settings(*numbers, size)
+        for *numbers, size in itertools.product(*axes, space.search_sizes)
+    ]
 
 
 def _steps(low: float, high: float, count: int) -> list[float]:
