@@ -88,6 +88,8 @@ def test_it_tracks_trains_and_evaluates_outside_of_the_checkout(run):
     tracked = run("siamjax", "track", "--example", "--boxes", "boxes.txt")
     assert len((run.outside / "boxes.txt").read_text().splitlines()) == 26, tracked
 
+    if sys.platform == "win32":
+        return  # array-record, which training data are written with, has no wheel there
     run("siamjax", "train", "--config", "quickstart", "--workdir", "mine", *TINY)
     lines = (run.outside / "mine" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 2
