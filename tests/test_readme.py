@@ -61,15 +61,13 @@ def test_the_command_exists(command):
         variables = [w.split("=")[0] for w in words[1:] if "=" in w]
         assert all(f"{v} ?=" in (ROOT / "Makefile").read_text() for v in variables), variables
         return
-    if words[0] == "siamjax":
-        shown = help_of("-m", "siamjax.cli", words[1])
-    elif words[1].startswith("benchmarks/"):
-        shown = help_of(words[1])
-    elif "--config" in words and words[1] == "train.py":
+    program = ("-m", "siamjax.cli", words[1]) if words[0] == "siamjax" else (words[1],)
+    if words[1] in ("train", "train.py") and "--config" in words:
         config = words[words.index("--config") + 1]
-        shown = help_of(
-            words[1], "--config", config if "X" not in config else "configs/quickstart.py"
-        )
+        known = "X" not in config and "NAME" not in config
+        shown = help_of(*program, "--config", config if known else "quickstart")
+    elif words[0] == "siamjax" or words[1].startswith("benchmarks/"):
+        shown = help_of(*program)
     else:
         shown = help_of(*words[1:2])
     missing = [flag for flag in flags if flag not in shown]
