@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import types
 import zlib
 from collections.abc import Callable, Generator, Sequence
@@ -312,7 +313,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 def _reading(folder: Path) -> Generator[None]:
     """Turns errors inside into `_DamagedError`, or `CheckpointError` if the machine failed."""
     problem, is_damage = None, True
-    with _orbax_logs_to_debug():
+    with _orbax_logs_to_debug(), _closed_loops_ignored():
         try:
             yield
         except Exception as error:
@@ -352,11 +353,33 @@ def _orbax_logs_to_debug(*, exceptions_only: bool = False) -> Generator[None]:
             each.removeFilter(keeps)
 
 
+@contextlib.contextmanager
+def _closed_loops_ignored() -> Generator[None]:
+    """While a read lasts, Tensorstore's threads may report to an event loop that has ended.
+
+    Nobody waits for such a report, and it cannot be raised; Python would print it.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable) -> None:
+        if "Event loop is closed" in str(unraisable.exc_value):
+            logger.debug("Orbax: %s", unraisable.exc_value)
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def _close_abandoned_coroutines() -> None:
     """Closes Orbax's coroutines that a failed read leaves in an event loop that has ended.
 
     Otherwise each prints a warning when it is collected, some time later.
     """
+    gc.collect()
     for thing in gc.get_objects():
         # By type: isinstance asks the object, and other packages' proxies answer with warnings.
         if issubclass(type(thing), asyncio.Task):
