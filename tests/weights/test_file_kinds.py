@@ -47,7 +47,7 @@ WRONG = {
     "onnx": (b"\x08\x07\x12\x07pytorch", "protocol buffers", "no reader"),
     "npy": (b"\x93NUMPY\x01\x00", "a single NumPy array", "savez"),
     "gguf": (b"GGUF\x03\x00\x00\x00", "GGUF", "work directory"),
-    "zeros": (bytes(4096), "zero bytes", "did not finish"),
+    "zeros": (bytes(4096), "zero bytes", "copy is incomplete"),
     "text": (b"epoch 3, loss 0.1\n", "begins with b'epoch 3", "a .pth of PyTorch"),
     "text with a brace": (b"siamrpn {", "begins with b'siamrpn {'", "a .pth of PyTorch"),
     "noise": (bytes(range(200, 256)), "begins with", "a .pth of PyTorch"),

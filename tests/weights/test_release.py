@@ -248,7 +248,7 @@ def test_a_provenance_that_says_too_little_is_refused(
         ({"weights": "gone"}, "does not exist"),
         (
             {"weights": "random", "--config": str(ROOT / "configs/quickstart.py")},
-            "learnt nothing",
+            "are untrained",
         ),
     ],
 )
