@@ -321,6 +321,6 @@ def test_a_backbone_that_is_used_in_part_ignores_the_stages_behind(shared):
     state_dict = read_state_dict(shared / "weights" / "mobilenetv2_1.0_imagenet.npz")
     config = load_config(ROOT / "configs" / "siamjax_small.py")
     _, report = convert(state_dict, config)
-    behind = [key for key, reason in report.ignored if "behind the last one" in reason]
+    behind = [key for key, reason in report.ignored if "after the last one" in reason]
     # the stem, 1 + 2 + 3 + 4 + 3 blocks of three convolutions but for one: 0..38 are used
     assert {int(key[:2]) for key in behind} == set(range(39, 51))

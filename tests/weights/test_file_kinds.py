@@ -23,8 +23,8 @@ POINTER = (
 )
 
 WRONG = {
-    "page": (PAGE, "an HTML page", "web page in place of the file"),
-    "page with BOM": (b"\xef\xbb\xbf<HTML>", "an HTML page", "web page in place"),
+    "page": (PAGE, "an HTML page", "page instead of the file"),
+    "page with BOM": (b"\xef\xbb\xbf<HTML>", "an HTML page", "page instead of"),
     "xml": (b'<?xml version="1.0"?><Error>', "an XML document", "fetch it again"),
     "lfs": (POINTER, "a pointer of Git LFS", "git lfs pull"),
     "annex": (b"/annex/objects/SHA256E-s5--ab.pth\n", "git-annex", "git annex get"),
