@@ -41,8 +41,6 @@ def load_config(path: str | Path) -> Config:
 def configs_folder() -> Path:
     """Where the configurations that come with siamjax lie: in the package, or a checkout."""
     package = Path(siamjax.config.__file__).parent
-    if package.name == "config":
-        package = package.parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 
@@ -58,8 +56,9 @@ def find_file(path: str | Path, kind: str, folder: str = "") -> Path:
         return path
     ours = configs_folder() / folder
     name = Path(*path.parts[1:]) if path.parts[:1] == ("configs",) else path
+    name = name.with_name(name.name.removesuffix(".py") + ".py") if name.name else name
     for base in (ours, configs_folder()):
-        if not name.is_absolute() and (found := base / name.with_suffix(".py")).is_file():
+        if not name.is_absolute() and (found := base / name).is_file():
             return found
     known = [each.stem for each in ours.glob("*.py")]
     if path.parent != Path("."):

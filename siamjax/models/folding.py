@@ -21,7 +21,13 @@ def fold_batch_norm(config: ModelConfig, variables: dict) -> tuple[SiameseRPN | 
     here it becomes part of the kernel and the bias. The result gives the same predictions up
     to rounding and cannot be trained.
     """
-    params = _fold(variables["params"], variables["batch_stats"], _epsilon(config))
+    statistics = variables["batch_stats"]
+    params = {
+        part: _fold(child, statistics[part], _epsilon(config, part))
+        if part in statistics
+        else child
+        for part, child in variables["params"].items()
+    }
     # The trained network fits its configuration, and so does this one.
     network = build_network(config, folded=True, checked=False)
     return network, {"params": params, "batch_stats": {}}
@@ -37,14 +43,24 @@ def unfold_batch_norm(
     network's variables, or of some of its parts; what `folded` lacks is left out.
     """
     norms: list[str] = []
-    params, statistics = _unfold(
-        folded["params"], like["params"], like["batch_stats"], _epsilon(config), (), norms
-    )
+    params, statistics = {}, {}
+    for part, child in folded["params"].items():
+        params[part] = child
+        if part in like["batch_stats"]:
+            params[part], statistics[part] = _unfold(
+                child,
+                like["params"][part],
+                like["batch_stats"][part],
+                _epsilon(config, part),
+                (part,),
+                norms,
+            )
     return {"params": params, "batch_stats": statistics}, tuple(norms)
 
 
-def _epsilon(config: ModelConfig) -> float:
-    return SIAMFC_EPSILON if config.backbone.name == "siamfc_alexnet" else 1e-5
+def _epsilon(config: ModelConfig, part: str) -> float:
+    is_siamfc = config.backbone.name == "siamfc_alexnet" and part == "backbone"
+    return SIAMFC_EPSILON if is_siamfc else 1e-5
 
 
 def _convolution_of(norm: str) -> str:

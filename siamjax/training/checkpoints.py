@@ -8,18 +8,12 @@ when it is complete. Its metadata name the configuration and the versions that w
 checksum of each tree, since the array format has none. `scores.json` holds the scores of steps.
 """
 
-import asyncio
 import contextlib
 import errno
-import gc
 import importlib.metadata
-import inspect
-import json
 import logging
 import os
 import shutil
-import sys
-import types
 import zlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -33,10 +27,14 @@ import siamjax
 from siamjax.config import Config
 from siamjax.config_files import config_to_dict
 from siamjax.errors import InputError
-from siamjax.files import write_whole
 from siamjax.models.trees import describe, difference
-from siamjax.text import read_object
+from siamjax.training.orbax_noise import (
+    close_abandoned_coroutines,
+    closed_loops_ignored,
+    orbax_logs_to_debug,
+)
 from siamjax.training.processes import is_main
+from siamjax.training.scores import Scores
 from siamjax.training.state import TrainState
 from siamjax.training.workdir import write_config
 
@@ -45,7 +43,6 @@ logger = logging.getLogger(__name__)
 # Failures of the machine: no reason to set a checkpoint aside as damaged.
 _NOT_DAMAGE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES, errno.EPERM}
 _OPEN_FILES = 64  # at most, of Orbax
-_ORBAX = os.sep + "orbax" + os.sep  # in the path of each of its files
 
 
 class CheckpointError(InputError):
@@ -79,7 +76,7 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         # Background threads log a traceback of whatever `wait` raises.
-        self._logging.enter_context(_orbax_logs_to_debug(exceptions_only=True))
+        self._logging.enter_context(orbax_logs_to_debug(exceptions_only=True))
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
@@ -313,7 +310,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 def _reading(folder: Path) -> Generator[None]:
     """Turns errors inside into `_DamagedError`, or `CheckpointError` if the machine failed."""
     problem, is_damage = None, True
-    with _orbax_logs_to_debug(), _closed_loops_ignored():
+    with orbax_logs_to_debug(), closed_loops_ignored():
         try:
             yield
         except Exception as error:
@@ -321,105 +318,11 @@ def _reading(folder: Path) -> Generator[None]:
             is_damage = getattr(error, "errno", None) not in _NOT_DAMAGE
             is_damage &= not isinstance(error, MemoryError)
         if problem is not None:
-            _close_abandoned_coroutines()
+            close_abandoned_coroutines()
     if problem is not None and not is_damage:
         raise CheckpointError(f"checkpoint {folder} cannot be read here: {problem}")
     if problem is not None:
         raise _DamagedError(f"checkpoint {folder} is damaged: {problem}")
-
-
-@contextlib.contextmanager
-def _orbax_logs_to_debug(*, exceptions_only: bool = False) -> Generator[None]:
-    """Turns what Orbax logs into debug messages of ours: the error raised says the same once.
-
-    With `exceptions_only`, only its reports of exceptions.
-    """
-
-    def keeps(record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        of_orbax = _ORBAX in record.pathname and (record.exc_info or not exceptions_only)
-        if not of_orbax and "exception was never retrieved" not in text:  # asyncio's words
-            return True
-        logger.debug("Orbax: %s", text, exc_info=record.exc_info)
-        return False
-
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    for each in loggers:
-        each.addFilter(keeps)
-    try:
-        yield
-    finally:
-        for each in loggers:
-            each.removeFilter(keeps)
-
-
-@contextlib.contextmanager
-def _closed_loops_ignored() -> Generator[None]:
-    """While a read lasts, Tensorstore's threads may report to an event loop that has ended.
-
-    Nobody waits for such a report, and it cannot be raised; Python would print it.
-    """
-    before = sys.unraisablehook
-
-    def hook(unraisable) -> None:
-        if "Event loop is closed" in str(unraisable.exc_value):
-            logger.debug("Orbax: %s", unraisable.exc_value)
-        else:
-            before(unraisable)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-
-
-def _close_abandoned_coroutines() -> None:
-    """Closes Orbax's coroutines that a failed read leaves in an event loop that has ended.
-
-    Otherwise each prints a warning when it is collected, some time later.
-    """
-    gc.collect()
-    for thing in gc.get_objects():
-        # By type: isinstance asks the object, and other packages' proxies answer with warnings.
-        if issubclass(type(thing), asyncio.Task):
-            abandoned = not thing.get_loop().is_running()
-            coroutine = thing.get_coro()
-        elif issubclass(type(thing), types.CoroutineType):
-            abandoned = inspect.getcoroutinestate(thing) == inspect.CORO_CREATED
-            coroutine = thing
-        else:
-            continue
-        if abandoned and _ORBAX in coroutine.cr_code.co_filename:
-            if coroutine is not thing:
-                thing._log_destroy_pending = False
-            with contextlib.suppress(Exception):
-                coroutine.close()
-    gc.collect()
-
-
-class Scores:
-    """Scores of steps, the higher the better, in a file."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        try:
-            stored = read_object(path)
-            self._scores = {int(step): float(score) for step, score in stored.items()}
-        except (ValueError, TypeError):
-            self._scores = {}  # never written, or truncated
-
-    def add(self, step: int, score: float) -> None:
-        """Writes the score of a step."""
-        self._scores[step] = score
-        if not is_main():
-            return
-        write_whole(self._path, json.dumps(self._scores))
-
-    def best(self, steps: Sequence[int]) -> int | None:
-        """The step with the highest score, the last of equals; None without any score."""
-        scored = [step for step in steps if step in self._scores]
-        return max(scored, key=lambda step: (self._scores[step], step), default=None)
 
 
 class _LatestAndBest:

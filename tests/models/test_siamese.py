@@ -146,6 +146,24 @@ def test_folded_batch_norms_change_nothing(name, rng):
         assert relative_error(got.mask.correlation, want.mask.correlation) < 1e-4
 
 
+def test_each_part_is_folded_with_its_own_epsilon(rng):
+    """1e-6 in SiamFC's backbone, 1e-5 in neck and heads: seen where variances are small."""
+    sizes = {"template_size": 103, "search_size": 119, "base_size": 0}
+    own = {"correlation": "depthwise", "neck": True, "channels": (8,)}
+    config = dataclasses.replace(MODELS["siamfc"], **sizes, **own)
+    network, variables, template, search = make(config, rng)
+    small = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf * 1e-5 if path[-1].key == "var" else leaf,
+        variables["batch_stats"],
+    )
+    variables = {**variables, "batch_stats": small}
+    folded, folded_variables = fold_batch_norm(config, variables)
+    want = quick_jit(network.apply)(variables, template, search)
+    got = quick_jit(folded.apply)(folded_variables, template, search)
+    assert relative_error(got.cls_logits, want.cls_logits) < 1e-4
+    assert relative_error(got.loc, want.loc) < 1e-4
+
+
 def test_a_folded_network_is_not_trained(rng):
     config = MODELS["mobilenetv2"]
     _, variables, template, search = make(config, rng)

@@ -332,7 +332,7 @@ def test_orbax_logs_stay_but_for_what_our_error_says(tmp_path, caplog):
     seen = [(r.name, r.getMessage()) for r in caplog.records if r.exc_info or r.levelno > 30]
     assert seen == [
         ("absl", "before"),
-        ("siamjax.training.checkpoints", "Orbax: an error of a save that `wait` raises"),
+        ("siamjax.training.orbax_noise", "Orbax: an error of a save that `wait` raises"),
         ("absl", "anything else"),
         ("absl", "after"),
     ]

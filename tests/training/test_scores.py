@@ -6,8 +6,9 @@ import json
 import jax
 import pytest
 
-from siamjax.training.checkpoints import Checkpoints, Scores, load_variables
+from siamjax.training.checkpoints import Checkpoints, load_variables
 from siamjax.training.loop import train
+from siamjax.training.scores import Scores
 from tests.training.test_checkpoints import abstract, assert_equal, make_state, restore
 from tests.training.test_loop import use_tiny
 from tests.training.tiny import CONFIG, with_train
