@@ -1,6 +1,6 @@
 # make demo   train the small tracker, evaluate it, write a report
 # make test   the test suite; make test-all also what runs at night only
-# make small  prepare the data of the tracker that ships, and train it; goes on where it stood
+# make small  prepare the data of the tracker that ships, and train it; resumes
 # Both make a virtual environment of their own first; Python >= 3.11 is all they need.
 
 PYTHON ?= python3

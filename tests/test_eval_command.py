@@ -102,7 +102,9 @@ def test_one_bad_sequence_does_not_stop_the_others(run, summary, data, capsys):
     assert run("--allow-missing") == 0
     (tracker,) = summary()["trackers"].values()
     assert list(tracker["sequences"]) == ["Beta"]
-    assert tracker["problems"][0].startswith("Alpha: skipped: expected 6 rows of ground truth")
+    assert tracker["problems"][0].startswith(
+        "Alpha: skipped: expected 6 rows of ground truth, one per frame, read 1"
+    )
     assert "0003.jpg" in tracker["problems"][1]
 
 
@@ -155,9 +157,9 @@ def test_bad_input_is_one_line_and_exit_code_1(run, tmp_path, capsys, wrong, mes
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["--speed", "25"], "`speed` (=25.0) is for `real_time`"),
-        (["--repetitions", "3"], "`repetitions` (=3): otb has one run"),
-        (["--compare", "nowhere"], "`compare` (='nowhere') is no folder"),
+        (["--speed", "25"], "`--speed` (=25.0) is for `--real-time`"),
+        (["--repetitions", "3"], "`--repetitions` (=3): otb has one run"),
+        (["--compare", "nowhere"], "`--compare` (='nowhere') is no folder"),
     ],
 )
 def test_an_option_without_effect_is_refused(run, tmp_path, capsys, words, message):
@@ -298,7 +300,7 @@ def test_searching_hyper_parameters(weights, data, tmp_path, capsys):
 def test_packing_what_no_server_takes(data, tmp_path, capsys):
     words = ["pack", "--benchmark", "otb", "--data", str(data), "--results", str(tmp_path)]
     assert main([*words, "--out", str(tmp_path / "x.zip")]) == 1
-    assert "there is no server for" in capsys.readouterr().err
+    assert "there is no server for otb" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_what_cannot_be_exported_is_refused(weights, tmp_path, capsys):
     assert "exists" in capsys.readouterr().err
     out = ["--out", str(tmp_path / "out")]
     assert main([*good, *out, "--width", "0"]) == 1
-    assert "`width` (=0)" in capsys.readouterr().err
+    assert "`--width` (=0)" in capsys.readouterr().err
     assert main(["export", "--weights", str(tmp_path / "gone"), *out]) == 1
     assert "does not exist" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

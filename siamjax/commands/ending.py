@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from siamjax.errors import SiamjaxError
+from siamjax.errors import InputError, SiamjaxError
 from siamjax.interrupts import heeding_interrupts
 
 if TYPE_CHECKING:
@@ -55,6 +55,20 @@ def run_command(
                 return code
             codes = exit_codes or {}
             return next((code for kind, code in codes.items() if isinstance(error, kind)), 1)
+
+
+@contextlib.contextmanager
+def named_as_options(**names: str) -> Generator[None]:
+    """Within it, errors about these arguments name the options that they came from."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        for name, option in names.items():
+            message = message.replace(f"`{name}`", f"`--{option}`")
+        if message == str(error):
+            raise
+        raise InputError(message) from None
 
 
 def missing_code(trackers: "Iterable[TrackerScores]", allowed: bool) -> int:

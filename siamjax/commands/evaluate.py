@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from siamjax.commands.ending import missing_code
+from siamjax.commands.ending import missing_code, named_as_options
 
 
 def evaluate(
@@ -58,20 +58,22 @@ def evaluate(
     from siamjax.evaluation.benchmarks.protocols import get_benchmark
     from siamjax.evaluation.report.tables import as_text
 
-    report = siamjax.evaluate(
-        (config, weights),
-        benchmark,
-        data=data,
-        out=out,
-        sequences=sequences,
-        controls=controls,
-        experiment=experiment,
-        slots=slots,
-        real_time=real_time,
-        speed=speed,
-        repetitions=repetitions,
-        compare=compare,
-    )
+    names = ("slots", "repetitions", "speed", "compare")
+    with named_as_options(real_time="real-time", **{name: name for name in names}):
+        report = siamjax.evaluate(
+            (config, weights),
+            benchmark,
+            data=data,
+            out=out,
+            sequences=sequences,
+            controls=controls,
+            experiment=experiment,
+            slots=slots,
+            real_time=real_time,
+            speed=speed,
+            repetitions=repetitions,
+            compare=compare,
+        )
     print(as_text(report.trackers, report.problems))
     if report.archive is not None:
         print(f"for the server: {report.archive}")

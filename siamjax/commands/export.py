@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from siamjax.commands.ending import named_as_options
+
 Platform = Literal["cpu", "cuda", "rocm", "tpu"]
 
 
@@ -37,7 +39,8 @@ def export(
     from siamjax.api import load_model
 
     model = load_model(config, weights)
-    difference = model.export(out, width=width, height=height, platforms=platforms)
+    with named_as_options(folder="out", width="width", height="height", platforms="platforms"):
+        difference = model.export(out, width=width, height=height, platforms=platforms)
     manifest = json.loads((out / "manifest.json").read_text())
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     frame = " x ".join(str(side) for side in manifest["frame"][1::-1])

@@ -41,7 +41,7 @@ def export(
     Raises `InputError` for a folder that exists, sizes out of range, or a missing package.
     """
     if folder.exists():
-        raise InputError(f"`{folder}` exists; name another folder, or remove it")
+        raise InputError(f"`folder` (={folder}) exists; name another folder, or remove it")
     require_between("width", width, 1, 16384)
     require_between("height", height, 1, 16384)
     if not platforms:

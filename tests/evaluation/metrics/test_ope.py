@@ -162,7 +162,7 @@ def test_predictions_that_are_not_finite_are_misses(value):
 
 def test_lengths_must_agree_and_something_must_count():
     box = np.array([[1.0, 1, 5, 5]])
-    with pytest.raises(ValueError, match=r"expected 1 boxes, .* got 2"):
+    with pytest.raises(ValueError, match=r"expected 1 boxes, as in the ground truth, got 2"):
         ope.curves(box, box.repeat(2, axis=0))
     with pytest.raises(ValueError, match="no frame"):
         ope.curves(box * np.nan, box)

@@ -104,7 +104,9 @@ def test_longer_results_are_cut_where_the_toolkit_does(tmp_path):
     truths = [Truth(name, gt) for name in ("monkey-17", "zebra-10")]
     found = score_tracker("ours", tmp_path, truths, lasot)
     assert list(found.sequences) == ["monkey-17"]
-    assert str(found.problems[0]).startswith("zebra-10: not scored: expected 10 boxes")
+    assert str(found.problems[0]).startswith(
+        "zebra-10: not scored: expected 10 boxes, as in the ground truth, got 13"
+    )
 
 
 @pytest.fixture

@@ -220,14 +220,14 @@ def test_the_clock_is_vot_toolkits(monkeypatch, rng):
     vot_tracker = import_vot_toolkit(monkeypatch, "vot.tracker")
     times = rng.uniform(0.01, 0.4, 60)
 
-    class Fake(vot_tracker.OnlineTrackerRuntime):
+    class Fake(vot_tracker.TrackerRuntime):
         def __init__(self):
             self._tracker, self.calls = None, 0
 
-        def initialize(self, frame, new=None):
+        def initialize(self, frame, new=None, properties=None):
             return "box", times[0]
 
-        def update(self, frame, new=None):
+        def update(self, frame, new=None, properties=None):
             self.calls += 1
             return "box", times[frame]
 
