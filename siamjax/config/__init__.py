@@ -22,30 +22,6 @@ from siamjax.config.training import (
     ValidationConfig,
 )
 
-__all__ = [
-    "BACKBONE_STAGES",
-    "AnchorConfig",
-    "AugmentConfig",
-    "BackboneConfig",
-    "Config",
-    "ConfigError",
-    "DataConfig",
-    "DistractorConfig",
-    "InitConfig",
-    "LongTermConfig",
-    "LossConfig",
-    "ModelConfig",
-    "OptimConfig",
-    "SourceConfig",
-    "SyntheticConfig",
-    "TrackerConfig",
-    "TrackingConfig",
-    "TrainConfig",
-    "ValidationConfig",
-    "did_you_mean",
-    "require",
-]
-
 
 class TrackingConfig(NamedTuple):
     """The part of a configuration that a tracking step is compiled for."""
