@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from siamjax.config import BACKBONE_STAGES, Config
+from siamjax.config import BACKBONES, Config
 from siamjax.training.phases import phases
 from siamjax.weights.pysot import to_state_dict
 
@@ -137,7 +137,7 @@ class PysotTraining:
         backbone = self.model.backbone
         # PySOT freezes the whole of it and wakes the stages that train.
         backbone.train(not frozen).requires_grad_(not frozen)
-        for name in set(BACKBONE_STAGES[config.model.backbone.name]) - set(frozen):
+        for name in set(BACKBONES[config.model.backbone.name].stages) - set(frozen):
             if frozen:
                 getattr(backbone, name).train().requires_grad_()
         trained = [p for p in backbone.parameters() if p.requires_grad]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from siamjax.config import ModelConfig
-from siamjax.models.alexnet import SIAMFC_EPSILON
+from siamjax.models.alexnet import SiamFCAlexNet
 from siamjax.models.mobilenetv2 import GROUPS
 from siamjax.models.resnet import RESNETS
 
@@ -107,7 +107,7 @@ class TorchNetwork:
             x = self._layer(
                 x,
                 f"backbone/{stage}",
-                eps=SIAMFC_EPSILON if is_siamfc else 1e-5,
+                eps=SiamFCAlexNet.norm_epsilon if is_siamfc else 1e-5,
                 stride=2 if i == 1 else 1,
                 groups=groups[i - 1],
             )

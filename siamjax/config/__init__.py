@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from siamjax.config.checks import Checked, ConfigError, did_you_mean, require
 from siamjax.config.data import AugmentConfig, DataConfig, SourceConfig, SyntheticConfig
-from siamjax.config.model import BACKBONE_STAGES, AnchorConfig, BackboneConfig, ModelConfig
+from siamjax.config.model import BACKBONES, AnchorConfig, BackboneConfig, ModelConfig
 from siamjax.config.tracker import DistractorConfig, LongTermConfig, TrackerConfig
 from siamjax.config.training import (
     InitConfig,
@@ -103,7 +103,7 @@ class Config(Checked):
             f"`optim.warmup_epochs` (={self.optim.warmup_epochs}) must be fewer than "
             f"`train.epochs` (={self.train.epochs})",
         )
-        stages = BACKBONE_STAGES[self.model.backbone.name]
+        stages = BACKBONES[self.model.backbone.name].stages
         stages = stages[: max(map(stages.index, self.model.levels)) + 1]
         for stage in self.optim.backbone_train_stages or ():
             require(

@@ -1,7 +1,7 @@
 """Settings of the network."""
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from siamjax.config.checks import (
     POSITIVE,
@@ -13,14 +13,22 @@ from siamjax.config.checks import (
     require,
 )
 
-# The stages that each backbone returns, in order; `ModelConfig.levels` picks from them.
-BACKBONE_STAGES: dict[str, tuple[str, ...]] = {
-    "resnet18": ("stem", "layer1", "layer2", "layer3", "layer4"),
-    "resnet34": ("stem", "layer1", "layer2", "layer3", "layer4"),
-    "resnet50": ("stem", "layer1", "layer2", "layer3", "layer4"),
-    "alexnet": ("layer1", "layer2", "layer3", "layer4", "layer5"),
-    "siamfc_alexnet": ("conv1", "conv2", "conv3", "conv4", "conv5"),
-    "mobilenetv2": tuple(f"layer{i}" for i in range(8)),
+
+class Backbone(NamedTuple):
+    """Where a backbone is built, and what it returns."""
+
+    module: str  # file and class in `siamjax/models`; by name, since to import it imports JAX
+    stages: tuple[str, ...]  # shallow ones first; `ModelConfig.levels` picks from them
+
+
+_RESNET = Backbone("resnet.ResNet", ("stem", "layer1", "layer2", "layer3", "layer4"))
+BACKBONES: dict[str, Backbone] = {
+    "resnet18": _RESNET,
+    "resnet34": _RESNET,
+    "resnet50": _RESNET,
+    "alexnet": Backbone("alexnet.AlexNet", tuple(f"layer{i}" for i in range(1, 6))),
+    "siamfc_alexnet": Backbone("alexnet.SiamFCAlexNet", tuple(f"conv{i}" for i in range(1, 6))),
+    "mobilenetv2": Backbone("mobilenetv2.MobileNetV2", tuple(f"layer{i}" for i in range(8))),
 }
 
 
@@ -38,9 +46,9 @@ class BackboneConfig(Checked, place="model.backbone."):
 
     def _check(self):
         require(
-            self.name in BACKBONE_STAGES,
+            self.name in BACKBONES,
             f"`model.backbone.name` (={self.name!r}) must be one of "
-            f"{sorted(BACKBONE_STAGES)}{did_you_mean(self.name, BACKBONE_STAGES)}",
+            f"{sorted(BACKBONES)}{did_you_mean(self.name, BACKBONES)}",
         )
 
 
@@ -98,7 +106,7 @@ class ModelConfig(Checked, place="model."):
     remat: bool = False  # recompute the backbone's activations in the backward pass
 
     def _check(self):
-        stages = BACKBONE_STAGES[self.backbone.name]
+        stages = BACKBONES[self.backbone.name].stages
         require(len(self.levels) > 0, "`model.levels` is empty; name at least one stage")
         for level in self.levels:
             require(

@@ -11,8 +11,6 @@ from jax.typing import DTypeLike
 from siamjax.models.layers import Conv, conv_norm, normal_fan_out
 from siamjax.models.operations import max_pool
 
-SIAMFC_EPSILON = 1e-6  # of its batch norms
-
 
 class AlexNetStage(nn.Module):
     """A convolution with bias and a batch norm.
@@ -112,6 +110,7 @@ class SiamFCAlexNet(nn.Module):
     last_stage: str = "conv5"
     folded: bool = False
     dtype: DTypeLike = jnp.float32
+    norm_epsilon = 1e-6  # no field: what folds the norms reads it from the class
 
     @nn.compact
     def __call__(
@@ -133,7 +132,7 @@ class SiamFCAlexNet(nn.Module):
                 stride,
                 groups,
                 norm=i < 5,
-                epsilon=SIAMFC_EPSILON,
+                epsilon=self.norm_epsilon,
                 momentum=0.95,
                 kernel_init=nn.initializers.xavier_uniform(),
                 folded=self.folded,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
@@ -10,9 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from siamjax.config import BACKBONE_STAGES
+from siamjax.config import BACKBONES
 from siamjax.errors import InputError
-from siamjax.models import alexnet, mobilenetv2, resnet
 from siamjax.models.heads import DepthwiseBranch, LevelHeads, Neck, WeightedFusion
 from siamjax.models.refine import Refine
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC
@@ -20,14 +20,6 @@ from siamjax.models.siammask import SiamMask
 
 if TYPE_CHECKING:
     from siamjax.config import BackboneConfig, ModelConfig
-
-# The module of each backbone; `config.BACKBONE_STAGES` names its stages.
-BACKBONES = {
-    **dict.fromkeys(resnet.RESNETS, resnet.ResNet),
-    "alexnet": alexnet.AlexNet,
-    "siamfc_alexnet": alexnet.SiamFCAlexNet,
-    "mobilenetv2": mobilenetv2.MobileNetV2,
-}
 
 
 class NetworkError(InputError):
@@ -89,6 +81,12 @@ def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
     return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
 
 
+def backbone_class(name: str) -> type[nn.Module]:
+    """The Linen module that `config.BACKBONES` names."""
+    file, kind = BACKBONES[name].module.split(".")
+    return getattr(importlib.import_module(f"siamjax.models.{file}"), kind)
+
+
 @functools.cache
 def _rematerialised(backbone: type[nn.Module]) -> type[nn.Module]:
     # Cached, because networks are compared by class when a jitted step looks them up.
@@ -98,17 +96,15 @@ def _rematerialised(backbone: type[nn.Module]) -> type[nn.Module]:
 def _backbone(
     config: BackboneConfig, levels: tuple[str, ...], remat: bool, **shared
 ) -> nn.Module:
-    kind, stages = BACKBONES[config.name], BACKBONE_STAGES[config.name]
-    own: dict = {}
-    if kind is resnet.ResNet:
-        own["variant"] = config.name
-    if kind in (resnet.ResNet, mobilenetv2.MobileNetV2):
-        own |= {"dilated": config.dilated, "cropped": config.padding == "cropped"}
-    elif not config.dilated or config.padding != "zeros":
+    kind, stages = backbone_class(config.name), BACKBONES[config.name].stages
+    cropped = config.padding == "cropped"
+    if not hasattr(kind, "dilated") and (cropped or not config.dilated):
         raise NetworkError(
             f"`model.backbone.name` (={config.name!r}) has neither dilation nor padding; "
             "leave `model.backbone.dilated` and `model.backbone.padding` as they are"
         )
+    offered = {"variant": config.name, "dilated": config.dilated, "cropped": cropped}
+    own = {field: value for field, value in offered.items() if hasattr(kind, field)}
     return (_rematerialised(kind) if remat else kind)(
         width=config.width, last_stage=max(levels, key=stages.index), **own, **shared
     )

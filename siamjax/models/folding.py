@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siamjax.models.alexnet import SIAMFC_EPSILON
-from siamjax.models.build import build_network
+from siamjax.models.build import backbone_class, build_network
 from siamjax.models.siamese import SiameseRPN, SiamFC
 
 if TYPE_CHECKING:
@@ -59,8 +58,8 @@ def unfold_batch_norm(
 
 
 def _epsilon(config: ModelConfig, part: str) -> float:
-    is_siamfc = config.backbone.name == "siamfc_alexnet" and part == "backbone"
-    return SIAMFC_EPSILON if is_siamfc else 1e-5
+    kind = backbone_class(config.backbone.name) if part == "backbone" else None
+    return getattr(kind, "norm_epsilon", 1e-5)
 
 
 def _convolution_of(norm: str) -> str:

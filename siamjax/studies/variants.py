@@ -3,7 +3,7 @@
 import dataclasses
 
 from siamjax.config import (
-    BACKBONE_STAGES,
+    BACKBONES,
     AnchorConfig,
     BackboneConfig,
     Config,
@@ -16,7 +16,7 @@ from siamjax.config_files import changed
 def with_levels(config: Config, levels: tuple[str, ...]) -> Config:
     """The same network on these stages, with as many channels each and no deeper stages."""
     model, trained = config.model, config.optim.backbone_train_stages
-    stages = BACKBONE_STAGES[model.backbone.name]
+    stages = BACKBONES[model.backbone.name].stages
     built = stages[: max(map(stages.index, levels)) + 1]
     return changed(
         config,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from siamjax.config import BACKBONE_STAGES, Config
+from siamjax.config import BACKBONES, Config
 
 
 class Phase(NamedTuple):
@@ -26,7 +26,7 @@ class Phase(NamedTuple):
 
 def phases(config: Config) -> tuple[Phase, ...]:
     """The phases of a run, in order; the first begins at step 0."""
-    stages = BACKBONE_STAGES[config.model.backbone.name]
+    stages = BACKBONES[config.model.backbone.name].stages
     optim, chosen = config.optim, config.optim.backbone_train_stages
     later = () if chosen is None else tuple(name for name in stages if name not in chosen)
     joins_at = optim.backbone_train_epoch * config.train.steps_per_epoch
@@ -47,13 +47,13 @@ def fixed_norms(config: Config, frozen: tuple[str, ...]) -> tuple[str, ...]:
     Those are the backbone's stages in `frozen`, and what `optim.*_norm` fixes.
     """
     if config.optim.backbone_norm == "fixed":
-        frozen = BACKBONE_STAGES[config.model.backbone.name]
+        frozen = BACKBONES[config.model.backbone.name].stages
     return (*frozen, "neck", "head") if config.optim.head_norm == "fixed" else frozen
 
 
 def rate_scales(params: Any, config: Config, frozen: tuple[str, ...]) -> Any:
     """The factor on each parameter's learning rate, a tree of floats; 0.0 where frozen."""
-    stages = BACKBONE_STAGES[config.model.backbone.name]
+    stages = BACKBONES[config.model.backbone.name].stages
 
     def scale(path: tuple, _) -> float:
         if path[0].key != "backbone":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamjax.config import BACKBONE_STAGES
+from siamjax.config import BACKBONES
 from siamjax.models.build import abstract_variables
 from siamjax.weights import (
     WeightsError,
@@ -178,7 +178,7 @@ def convert(
 
 def _keys_of_whole_backbone(detected: Detected, config: "Config") -> set[str]:
     """The keys that the backbone would need if the network used its last stage."""
-    last = BACKBONE_STAGES[config.model.backbone.name][-1]
+    last = BACKBONES[config.model.backbone.name].stages[-1]
     if last in config.model.levels:
         return set()
     model = dataclasses.replace(config.model, levels=(last,), channels=(1,), mask=False)

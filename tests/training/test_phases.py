@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from siamjax.config import BACKBONE_STAGES, ConfigError, OptimConfig
+from siamjax.config import BACKBONES, ConfigError, OptimConfig
 from siamjax.config_files import load_config
 from siamjax.models.build import build_network, init_variables
 from siamjax.training import loop, parallel, step
@@ -43,7 +43,7 @@ def with_optim(config, **values):
 )
 def test_phases_of_the_published_recipes(name, joins_at, frozen):
     config = published(name)
-    stages = BACKBONE_STAGES[config.model.backbone.name]
+    stages = BACKBONES[config.model.backbone.name].stages
     first, second = phases(config)
     assert first == Phase(0, stages)
     assert second == Phase(joins_at, frozen)
@@ -52,7 +52,7 @@ def test_phases_of_the_published_recipes(name, joins_at, frozen):
 
 
 def test_phases_at_the_edges():
-    stages = BACKBONE_STAGES["alexnet"]
+    stages = BACKBONES["alexnet"].stages
     assert phases(published("quickstart")) == (Phase(0, ()),)
     never = with_optim(STAGED, backbone_train_stages=())
     assert phases(never) == (Phase(0, stages),)
@@ -99,7 +99,7 @@ def test_frozen_stages_of_every_backbone_keep_their_statistics(name, heads, rng)
     config = MODELS[name]
     network = build_network(config)
     variables = quick_jit(lambda key: init_variables(network, key, config))(jax.random.key(0))
-    stages = [s for s in BACKBONE_STAGES[config.backbone.name] if s != "stem"]
+    stages = [s for s in BACKBONES[config.backbone.name].stages if s != "stem"]
     built = [s for s in stages if s in variables["batch_stats"]["backbone"]]
     frozen = ("stem", *built[:2], *heads)
     sides = config.template_size, config.search_size
@@ -175,23 +175,25 @@ def test_nothing_is_backpropagated_to_what_is_frozen():
         lowered = jax.jit(make_step(STAGED, NETWORK, frozen)).lower(state, batch)
         return lowered.compile().cost_analysis()["flops"]
 
-    every = BACKBONE_STAGES["alexnet"]
+    every = BACKBONES["alexnet"].stages
     assert flops(every) < flops(every[:1]) < 0.9 * flops(())
 
 
 def test_what_is_frozen_is_only_computed_forwards():
-    """A frozen backbone's convolutions: two for each image, and no gradient of any."""
+    """In what an accelerator runs: a frozen backbone's convolutions: two for each image, and no gradient of any."""
     state, batch = history()[0], make_batch(0)._replace(records=None)
     config = dataclasses.replace(
         STAGED, train=dataclasses.replace(STAGED.train, micro_batches=2)
     )
 
     def backbone_convolutions(frozen):
-        text = str(jax.make_jaxpr(make_step(config, NETWORK, frozen))(state, batch))
-        return text.count("conv_general_dilated[")
+        step = jax.jit(make_step(config, NETWORK, frozen)).trace(state, batch)
+        text = step.lower(lowering_platforms=("cuda",)).as_text()
+        return text.count("stablehlo.convolution")
 
-    every = BACKBONE_STAGES["alexnet"]
-    heads = 2 * 3  # two convolutions, each with the gradients of its input and its kernel
+    every = BACKBONES["alexnet"].stages
+    # correlation and two convolutions, each with the gradients of its input and its kernel
+    heads = 3 * 3
     assert backbone_convolutions(every) == 2 * 2 + heads
     # kernels of both stages for both images, and the second stage's gradient of its input
     assert backbone_convolutions(()) == 2 * 2 + heads + 2 * 3
