@@ -86,4 +86,4 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf runs prepared .pytest_cache .ruff_cache .hypothesis
+	rm -rf runs prepared .pytest_cache .ruff_cache .hypothesis .jax_cache

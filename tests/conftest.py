@@ -6,11 +6,18 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["SIAMJAX_CACHE"] = "off"  # of the user's own, which tests must not fill
+# Most programs of tests run a few times, and optimising them would take most of the time. What
+# is measured against goldens runs as users compile it too: `XLA_FLAGS=` does, see the Makefile.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 import jax
 import numpy as np
 import pytest
 from absl import flags
+
+from siamjax import compile_cache
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -20,6 +27,33 @@ flags.FLAGS.mark_as_parsed()
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+COMPILED = ROOT / ".jax_cache"
+DAMAGED = "Error reading persistent compilation cache entry"  # how JAX's warning begins
+
+
+def pytest_configure(config):
+    """Shares compiled programs among tests, the processes they start, and later runs.
+
+    Another process may be writing the entry that one reads, or may have been killed at it: that
+    costs the time of a compilation, and JAX's warning fails no test.
+    """
+    folder = COMPILED / compile_cache._kind()
+    if not hasattr(config, "workerinput"):  # before any worker process
+        folder.mkdir(parents=True, exist_ok=True)
+        compile_cache._tidy(COMPILED)
+        compile_cache._drop_damaged(folder)
+    config.addinivalue_line("filterwarnings", f"ignore:{DAMAGED}")
+    os.environ["PYTHONWARNINGS"] = f"ignore:{DAMAGED}"
+    if not compile_cache._are_taken_back(folder):
+        return
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.05,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    for name, value in settings.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
 
 
 # Packages that must not be missing, as CI names them: "torch,got10k,vot"

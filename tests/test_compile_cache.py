@@ -31,7 +31,8 @@ print(counts["cache_hits"], counts["cache_misses"], jax.config.jax_compilation_c
 
 def run(tmp_path, preparation="", **variables):
     """(hits, misses, folder) and what was printed to stderr."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("SIAMJAX_CACHE",)}
+    tests_own = ("SIAMJAX_CACHE", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(tests_own)}
     environment = kept | {"HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT), **variables}
     environment = {k: v for k, v in environment.items() if v is not None}
     done = subprocess.run(
