@@ -31,7 +31,14 @@ from absl import flags
 from harness import print_table
 from reference_loader import ReferenceLoader
 
-from siamjax.config import AugmentConfig, Config, DataConfig, SourceConfig, SyntheticConfig
+from siamjax.config import (
+    AugmentConfig,
+    Config,
+    DataConfig,
+    PrepareConfig,
+    SourceConfig,
+    SyntheticConfig,
+)
 from siamjax.config_files import load_config
 from siamjax.data import augment, pipeline, sampling, targets
 from siamjax.data.crops import encode_jpeg
@@ -104,7 +111,7 @@ def published(folder: Path, **data) -> Config:
 
 def prepare_sets(layout: Path, scratch: Path, frame_step: int) -> tuple[Path, Path, list[Path]]:
     """The same crops in three forms: records of ordinary JPEGs, of tiled ones, and files."""
-    settings = cutting.Settings(frame_step=frame_step)
+    settings = PrepareConfig(frame_step=frame_step)
     with mock.patch.object(cutting, "encode_tiled", encode_jpeg):
         prepare("otb", layout, scratch / "plain", settings)
     prepare("otb", layout, scratch / "tiled", settings)

@@ -172,7 +172,11 @@ def resolve(
         path = Path(weights)
     elif weights is not None:
         if str(weights) != RANDOM:
-            raise _missing(Path(weights))
+            raise InputError(
+                f"`weights` (={str(weights)!r}) does not exist; give a training's work "
+                "directory, a checkpoint in it, a weights file, or the name of a tracker that "
+                "ships (`siamjax models` lists them)"
+            )
         path = RANDOM
     elif config is None or _ships(config):
         path = shipped.weights_of(None if config is None else str(config))
@@ -287,11 +291,3 @@ def _load_variables(network: SiameseRPN | SiamFC, config: Config, weights: Path)
             f"{weights} holds a backbone alone, which can start a training but not track"
         )
     return variables
-
-
-def _missing(weights: Path) -> InputError:
-    return InputError(
-        f"`weights` (={str(weights)!r}) does not exist; give a training's work directory, a "
-        "checkpoint in it, a weights file, or the name of a tracker that ships (`siamjax "
-        "models` lists them)"
-    )

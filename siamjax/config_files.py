@@ -155,10 +155,7 @@ def _build(kind: Any, value: Any, where: str, checked: bool = True) -> Any:
             return _built_before(value, where)
         hints = typing.get_type_hints(kind)
         for key in value:
-            require(
-                key in hints,
-                f"`{where}` has no field {key!r}{did_you_mean(key, hints)}",
-            )
+            require(key in hints, f"`{where}` has no field {key!r}{did_you_mean(key, hints)}")
         missing = [
             field.name
             for field in dataclasses.fields(kind)

@@ -161,7 +161,7 @@ class Model:
                 f"`images` has shape {images.shape}, but templates of `{self.config.name}` are "
                 f"(b, {side}, {side}, 3)"
             )
-        return _encode_template(self.variables, images, network=self.network)
+        return self._call("encode_template", images)
 
     def predict(
         self, template: TemplateFeatures, search, *, color: Color = "bgr"
@@ -178,7 +178,7 @@ class Model:
                 f"`search` has shape {search.shape}, but {count} square images, one for each "
                 f"template, are expected: ({count}, n, n, 3)"
             )
-        return _predict(self.variables, template, search, network=self.network)
+        return self._call("predict", template, search)
 
     def predict_mask(self, prediction: Prediction, cell) -> Array:
         """SiamMask's masks, logits `[b, t, t]`, at `cell` `[b, 2]`: row and column of each map.
@@ -203,7 +203,7 @@ class Model:
                 f"the {shape[1]} x {shape[2]} cells of each of {shape[0]} score maps"
             )
         cell = jax.device_put(cell.astype(np.int32))
-        return _predict_mask(self.variables, prediction.mask, cell, network=self.network)
+        return self._call("predict_mask", prediction.mask, cell)
 
     def folded(self) -> "Model":
         """The same model with batch norms folded into the convolutions, for inference only.
@@ -217,6 +217,9 @@ class Model:
         folded = fold_batch_norm(self.config.model, variables)
         return Model(*folded, self.config, self.provenance)
 
+    def _call(self, method: str, *arguments) -> Any:
+        return _apply(self.variables, *arguments, network=self.network, method=method)
+
     @cached_property
     def _folded(self) -> "Model":
         return self.folded()
@@ -227,19 +230,9 @@ class Model:
         return self._folded.network, self._folded.variables, config
 
 
-@partial(jax.jit, static_argnames="network")
-def _encode_template(variables, images, *, network):
-    return network.apply(variables, images, method=network.encode_template)
-
-
-@partial(jax.jit, static_argnames="network")
-def _predict(variables, template, search, *, network):
-    return network.apply(variables, template, search, method=network.predict)
-
-
-@partial(jax.jit, static_argnames="network")
-def _predict_mask(variables, mask, cell, *, network):
-    return network.apply(variables, mask, cell, method=network.predict_mask)
+@partial(jax.jit, static_argnames=("network", "method"))
+def _apply(variables, *arguments, network, method: str) -> Any:
+    return network.apply(variables, *arguments, method=method)
 
 
 def _images(images, name: str, color: Color) -> Array:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from siamjax.cli import main
-from siamjax.data.formats.cutting import Settings
+from siamjax.config import PrepareConfig
 from siamjax.data.formats.layouts import LAYOUTS
 from siamjax.data.formats.prepare import prepare
 from siamjax.data.sources import Index, read_index, write_index
 from tests.data import trees
 
-SMALL = Settings(crop_size=127, template_size=31)
+SMALL = PrepareConfig(crop_size=127, template_size=31)
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,9 @@ def test_corners_within_the_frame(tmp_path, capsys, rng):
     assert main(["check", str(tmp_path / "in")]) == 2
     assert "PROBLEM: many boxes reach beyond" in shown(capsys)
     out = tmp_path / "set"
-    prepare("vot", tmp_path / "in", out, Settings(crop_size=127, template_size=31, min_side=1))
+    prepare(
+        "vot", tmp_path / "in", out, PrepareConfig(crop_size=127, template_size=31, min_side=1)
+    )
     assert main(["check", str(out)]) == 2
     assert "are they corners" in shown(capsys)
 

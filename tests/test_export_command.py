@@ -10,7 +10,7 @@ import pytest
 from siamjax.cli import main
 from siamjax.config import Config, LongTermConfig, TrackerConfig
 from siamjax.models.build import build_network
-from siamjax.tracking.exported import ExportError, check_export, write_export
+from siamjax.tracking.exported import ExportError, check_export, export
 from siamjax.tracking.tracker import Tracker
 from siamjax.training.checkpoints import save_variables
 from tests.conftest import ROOT
@@ -82,7 +82,7 @@ def test_a_long_term_tracker_has_an_update_for_each_size(tmp_path):
     rules = LongTermConfig(search_size=319, search_step=32)
     config = Config(name="test", tracker=TrackerConfig(long_term=rules))
     network = SeesBrightness()
-    write_export(
+    export(
         tmp_path / "out", network, EMPTY, config, width=99, height=99, platforms=("cpu", "cuda")
     )
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())

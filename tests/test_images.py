@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from siamjax import images as module
-from siamjax.data.formats.cutting import Settings, cut_clips
+from siamjax.config import PrepareConfig
+from siamjax.data.formats.cutting import cut_clips
 from siamjax.data.formats.drops import Drops
 from siamjax.data.formats.layouts import find_clips
 from siamjax.data.jpeg import encode_tiled, open_tiled
@@ -335,7 +336,7 @@ def places(tmp_path, picture):
 def kept_by(data, keep):
     drops = Drops()
     clips = find_clips("otb", data)
-    settings = Settings(keep=keep, crop_size=63, template_size=31)
+    settings = PrepareConfig(keep=keep, crop_size=63, template_size=31)
     return [each.image for each in cut_clips(clips, 0, settings, drops)], drops.counts
 
 

@@ -3,8 +3,9 @@
 import pytest
 
 from siamjax.cli import main
-from siamjax.commands.prepare import Flag, Source
-from siamjax.data.formats.annotations import FLAGS
+from siamjax.commands.prepare import Source
+from siamjax.config.data import Flag
+from siamjax.data.formats import annotations
 from siamjax.data.formats.layouts import LAYOUTS
 from tests.data import trees
 
@@ -13,7 +14,8 @@ SMALL = ["--crop-size", "127", "--template-size", "31", "--jobs", "1"]
 
 def test_choices_are_those_that_exist():
     assert set(Source.__args__) == set(LAYOUTS)
-    assert set(Flag.__args__) == set(FLAGS)
+    flags = ("ABSENT", "HIDDEN", "OCCLUDED", "TRUNCATED", "CROWD", "DIFFICULT")
+    assert set(Flag.__args__) == {getattr(annotations, name) for name in flags}
 
 
 def test_prepares_and_reports(tmp_path, capsys):

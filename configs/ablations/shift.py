@@ -25,7 +25,7 @@ from pathlib import Path
 from siamjax.config import Config, SourceConfig
 from siamjax.config_files import changed, load_config
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import plain, probe_source, shortened, up_to
+from siamjax.studies.variants import plain, probe_source, shortened, with_levels
 
 MODELS = Path(__file__).parents[1]
 RANGES = (0, 8, 16, 32, 64)
@@ -47,12 +47,14 @@ def get_study(size: Size) -> Study:
     for pixels in (0, 64):
         variants += [
             _at(f"plain_{pixels}", plain(base), pixels * scale),
-            _at(f"shallow_{pixels}", up_to(base, "layer2", "zeros", second), pixels * scale),
-            _at(f"unpadded_{pixels}", up_to(base, "layer2", "cropped", second), pixels * scale),
+            _at(f"shallow_{pixels}", _up_to(base, "layer2", "zeros", second), pixels * scale),
+            _at(
+                f"unpadded_{pixels}", _up_to(base, "layer2", "cropped", second), pixels * scale
+            ),
         ]
     variants += [
-        _at("middle_0", up_to(base, "layer3", "zeros", third), 0.0),
-        _at("middle_unpadded_0", up_to(base, "layer3", "cropped", third), 0.0),
+        _at("middle_0", _up_to(base, "layer3", "zeros", third), 0.0),
+        _at("middle_unpadded_0", _up_to(base, "layer3", "cropped", third), 0.0),
     ]
     return Study(
         name=f"shift_{size}",
@@ -71,3 +73,25 @@ def _at(name: str, config: Config, shift: float) -> Variant:
     """The configuration with another range, and colour, scale and blur as they were."""
     search = dataclasses.replace(config.data.search, shift=float(shift))
     return Variant(name=name, config=changed(config, {"data.search": search}))
+
+
+def _up_to(config: Config, level: str, padding: str, margin: int) -> Config:
+    """The same network up to one stage, with zero padding or ("cropped") without any.
+
+    Without padding every image has `margin` pixels more on each side, at the same scale, so
+    that real context takes the place of zeros and the score map keeps its size.
+    """
+    config = with_levels(config, (level,))
+    model = config.model
+    added = 2 * margin if padding == "cropped" else 0
+    return changed(
+        config,
+        {
+            "model.backbone.padding": padding,
+            "model.context_size": model.context_pixels,
+            "model.template_size": model.template_size + added,
+            "model.search_size": model.search_size + added,
+            "tracker.search_size": config.tracker.search_size + added,
+            "data.crop_size": config.data.crop_size + 2 * margin,
+        },
+    )

@@ -1,5 +1,6 @@
 """`siamjax prepare`: converts a training set from its own layout to records."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from siamjax.config import PrepareConfig
 from siamjax.errors import require_between
 
 Source = Literal[
@@ -24,7 +26,6 @@ Source = Literal[
     "mot",
     "crops",
 ]
-Flag = Literal["absent", "hidden", "occluded", "truncated", "crowd", "difficult"]
 
 
 def prepare(
@@ -32,14 +33,8 @@ def prepare(
     *,
     input: Path,
     out: Path,
+    settings: Annotated[PrepareConfig, tyro.conf.arg(name="")],
     only: tuple[str, ...] = (),
-    keep: Literal["crops", "frames"] = "crops",
-    crop_size: int = 511,
-    template_size: int = 127,
-    frame_step: int = 1,
-    drop: tuple[Flag, ...] = ("absent", "hidden", "crowd"),
-    min_side: float = 4.0,
-    max_aspect: float = 15.0,
     index_base: Literal[0, 1] | None = None,
     jobs: int | None = None,
 ) -> None:
@@ -53,30 +48,16 @@ def prepare(
         source: the layout of the folder, see docs/data.md
         input: the folder to read, a public dataset or your own in one of the layouts
         out: the folder to write, new or from an interrupted preparation
+        settings: what is kept, and how
         only: only the clips whose names match one of these patterns, e.g. "train/*"
-        keep: store square crops around the targets, or whole frames to crop during training
-        crop_size: side of a crop, pixels (`data.crop_size` of the configuration)
-        template_size: side of the model's template (`model.template_size`)
-        frame_step: keep every n-th frame of a video
-        drop: drop targets that are annotated with these flags
-        min_side: drop boxes with a shorter side, pixels of the frame
-        max_aspect: drop boxes whose longer side is more than this many times the shorter
         index_base: coordinate of the first pixel in the annotations; by default the layout's
             own (1 for OTB, 0 for VOT)
         jobs: number of processes; by default one per core
     """
     from siamjax.data.formats import prepare as preparing
-    from siamjax.data.formats.cutting import Settings
+    from siamjax.data.formats.cutting import look_like_corners
 
-    settings = Settings(
-        keep=keep,
-        crop_size=crop_size,
-        template_size=template_size,
-        frame_step=frame_step,
-        drop=tuple(sorted(drop)),
-        min_side=min_side,
-        max_aspect=max_aspect,
-    )
+    settings = dataclasses.replace(settings, drop=tuple(sorted(settings.drop)))
     if jobs is None:
         jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     require_between("--jobs", jobs, 1, 1024)
@@ -91,7 +72,7 @@ def prepare(
         print("\n".join(done.drops.lines()))
     for remark in done.drops.told():
         print(f"note: {remark.strip()}")
-    if done.looks_like_corners:
+    if look_like_corners(done.drops, done.targets):
         print(
             "Many boxes exceed their frames: are they corners (x1, y1, x2, y2) where the "
             "layout has x, y, width, height? Then convert them and prepare the set again.",

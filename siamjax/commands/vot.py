@@ -85,18 +85,11 @@ def read(path: str):
 def first_box(region) -> tuple[float, float, float, float]:
     """Left, top, width and height of an initial TraX region, a rectangle or a polygon.
 
-    Four corners become the axis-aligned box of the same area, centred at their mean.
-    Reference: PySOT's `get_axis_aligned_bbox`.
+    A polygon becomes a box as in `polygon_to_box`.
     """
+    from siamjax.evaluation.metrics.regions import polygon_to_box
+
     if region.type == "rectangle":
         return region.bounds()
-    points = [tuple(map(float, region[i])) for i in range(region.size())]
-    xs, ys = ([point[axis] for point in points] for axis in (0, 1))
-    width, height = max(xs) - min(xs), max(ys) - min(ys)
-    scale = 1.0
-    if len(points) == 4 and width * height > 0:
-        area = math.dist(points[0], points[1]) * math.dist(points[1], points[2])
-        scale = math.sqrt(area / (width * height))
-    width, height = scale * width + 1, scale * height + 1
-    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    x, y, width, height = polygon_to_box([region[i] for i in range(region.size())]).tolist()
     return x - (width - 1) / 2, y - (height - 1) / 2, width, height

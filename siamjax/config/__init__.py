@@ -11,7 +11,13 @@ import re
 from typing import NamedTuple
 
 from siamjax.config.checks import Checked, ConfigError, did_you_mean, require
-from siamjax.config.data import AugmentConfig, DataConfig, SourceConfig, SyntheticConfig
+from siamjax.config.data import (
+    AugmentConfig,
+    DataConfig,
+    PrepareConfig,
+    SourceConfig,
+    SyntheticConfig,
+)
 from siamjax.config.model import BACKBONES, AnchorConfig, BackboneConfig, ModelConfig
 from siamjax.config.tracker import DistractorConfig, LongTermConfig, TrackerConfig
 from siamjax.config.training import (

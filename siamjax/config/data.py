@@ -17,6 +17,8 @@ from siamjax.config.checks import (
 Million = Annotated[int, between(1, 1_000_000)]
 FrameSide = Annotated[int, between(96, 8192)]
 Workers = Annotated[int, between(0, 1024)]
+CropSize = Annotated[int, between(1, 8192)]  # OpenCV cannot make crops of 32768 pixels
+Flag = Literal["absent", "hidden", "occluded", "truncated", "crowd", "difficult"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ class DataConfig(Checked, place="data."):
 
     sources: tuple[SourceConfig, ...] = ()
     # side of a stored crop, pixels
-    crop_size: Annotated[int, between(1, 8192)] = 511
+    crop_size: CropSize = 511
     template: AugmentConfig = AugmentConfig(shift=4, scale=0.05)
     search: AugmentConfig = AugmentConfig(shift=64, scale=0.18)
     negative_prob: Share = 0.2  # DATASET.NEG: share of negative pairs
@@ -146,4 +148,28 @@ class DataConfig(Checked, place="data."):
             0 < self.positives <= self.anchors,
             f"`data.positives` (={self.positives}) must be positive and at most "
             f"`data.anchors` (={self.anchors})",
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrepareConfig(Checked):
+    """How a training set is prepared, which is part of its identity; not of a `Config`."""
+
+    # store square crops around the targets, or whole frames to crop during training
+    keep: Literal["crops", "frames"] = "crops"
+    crop_size: CropSize = 511  # side of a crop, pixels (`data.crop_size` of the configuration)
+    template_size: int = 127  # side of the model's template (`model.template_size`)
+    frame_step: Million = 1  # keep every n-th frame of a video
+    # drop targets that are annotated with these flags
+    drop: tuple[Flag, ...] = ("absent", "hidden", "crowd")
+    # drop boxes with a shorter side, pixels of the frame
+    min_side: Annotated[float, between(1e-3, 1e6)] = 4.0
+    # drop boxes whose longer side is more than this many times the shorter
+    max_aspect: Annotated[float, between(1, 1e6)] = 15.0
+
+    def _check(self):
+        require(
+            0 < self.template_size < self.crop_size,
+            f"`template_size` (={self.template_size}) must be positive and less than "
+            f"`crop_size` (={self.crop_size})",
         )

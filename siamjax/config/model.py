@@ -1,6 +1,7 @@
 """Settings of the network."""
 
 import dataclasses
+from operator import attrgetter
 from typing import Annotated, Literal, NamedTuple
 
 from siamjax.config.checks import (
@@ -139,28 +140,21 @@ class ModelConfig(Checked, place="model."):
 
     def _check_mask(self):
         backbone = self.backbone
+        is_one = self.levels in (("layer2",), ("layer3",), ("layer4",))
         needs = {
-            "backbone.name": (backbone.name, backbone.name.startswith("resnet"), "a ResNet"),
-            "backbone.dilated": (backbone.dilated, backbone.dilated, "True"),
-            "backbone.padding": (backbone.padding, backbone.padding == "zeros", "'zeros'"),
-            "levels": (
-                self.levels,
-                len(self.levels) == 1 and self.levels[0] in ("layer2", "layer3", "layer4"),
-                "one of layer2, layer3 and layer4",
-            ),
-            "correlation": (self.correlation, self.correlation == "depthwise", "'depthwise'"),
-            "template_size": (
-                self.template_size,
-                self.template_size % 8 == 7,
-                "one less than a multiple of 8",
-            ),
-            "anchors.stride": (self.anchors.stride, self.anchors.stride == 8, "8"),
+            "backbone.name": (backbone.name.startswith("resnet"), "a ResNet"),
+            "backbone.dilated": (backbone.dilated, "True"),
+            "backbone.padding": (backbone.padding == "zeros", "'zeros'"),
+            "levels": (is_one, "one of layer2, layer3 and layer4"),
+            "correlation": (self.correlation == "depthwise", "'depthwise'"),
+            "template_size": (self.template_size % 8 == 7, "one less than a multiple of 8"),
+            "anchors.stride": (self.anchors.stride == 8, "8"),
         }
-        for name, (value, holds, rule) in needs.items():
+        for name, (holds, rule) in needs.items():
             require(
                 holds,
-                f"`model.{name}` (={value!r}) must be {rule} with `model.mask`, whose masks "
-                "are refined with a ResNet's first stages",
+                f"`model.{name}` (={attrgetter(name)(self)!r}) must be {rule} with "
+                "`model.mask`, whose masks are refined with a ResNet's first stages",
             )
 
     @property

@@ -121,8 +121,7 @@ def flip_box(box_xyxy: np.ndarray, params: Augmentation, size: int) -> np.ndarra
     if not params.flip:
         return box_xyxy
     return np.array(
-        [size - 1 - box_xyxy[2], box_xyxy[1], size - 1 - box_xyxy[0], box_xyxy[3]],
-        np.float32,
+        [size - 1 - box_xyxy[2], box_xyxy[1], size - 1 - box_xyxy[0], box_xyxy[3]], np.float32
     )
 
 

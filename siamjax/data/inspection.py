@@ -10,13 +10,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from siamjax.config import PrepareConfig
 from siamjax.data.contact_sheet import GREEN, write_sheet
 from siamjax.data.formats.annotations import LayoutError
 from siamjax.data.formats.cutting import (
     LOOKS_NORMALISED,
     OTHER_SIZE,
     UNREADABLE,
-    Settings,
     cut_clips,
     look_like_corners,
 )
@@ -198,11 +198,8 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
             content = source.read(record)
             image = decode_image(content["image"])
         except (RecordError, ValueError) as error:
-            return None, f"record {record}: {error}", record, content_box(record)
+            return None, f"record {record}: {error}", record, source.index.box_xyxy[record]
         return image, hashlib.sha256(content["image"]).digest(), record, content["box_xyxy"]
-
-    def content_box(record):
-        return source.index.box_xyxy[record]
 
     shown = set(chosen[:: max(1, len(chosen) // _SAMPLES)][:_SAMPLES].tolist())
     unreadable, digests, outside = [], [], []
@@ -256,7 +253,7 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
     every = max(1, len(chosen) // _SAMPLES)
     for place, number in enumerate(chosen):
         clip, shown = clips[number], False
-        for stored in cut_clips([clip], number, Settings(keep="frames"), drops):
+        for stored in cut_clips([clip], number, PrepareConfig(keep="frames"), drops):
             digests.append(hashlib.sha256(stored.image).digest())
             for target in stored.targets:
                 rows.append([target[k] for k in ("video", "track", "frame", "category")])
@@ -322,5 +319,4 @@ def _judge_corners(report, drops, kept):
 
 def _choose(count: int, limit: int, seed: int) -> np.ndarray:
     """At most `limit` of the indices below `count`, at random."""
-    order = np.random.default_rng(seed).permutation(count)
-    return order[:limit]
+    return np.random.default_rng(seed).permutation(count)[:limit]

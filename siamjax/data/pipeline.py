@@ -9,7 +9,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -177,11 +177,12 @@ class Batches:
     `unreadable` holds the (folder, record) of every record skipped so far.
     """
 
-    def __init__(self, iterator, sources: Sequence[RecordSource]):
-        self._iterator = iterator
+    def __init__(self, batches: Iterable, sources: Sequence[RecordSource]):
         self._sources = sources
         self._threads = contextlib.ExitStack()
         self._threads.enter_context(opencv_without_threads())
+        # OpenCV may divide by zero where its threads go while it computes, as readers do.
+        self._iterator: Any = iter(batches)
         self.unreadable: set[tuple[str, int]] = set()
 
     def __iter__(self) -> "Batches":
@@ -342,8 +343,7 @@ def make_batches(
         threads = grain.ReadOptions(
             num_threads=count, prefetch_buffer_size=max(count, _BUFFERED)
         )
-        return Batches(iter(dataset.to_iter_dataset(threads)), sources)
+        return Batches(dataset.to_iter_dataset(threads), sources)
     single = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
     processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
-    iterable = dataset.to_iter_dataset(single).mp_prefetch(processes)
-    return Batches(iter(iterable), sources)
+    return Batches(dataset.to_iter_dataset(single).mp_prefetch(processes), sources)

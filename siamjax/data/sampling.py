@@ -41,11 +41,11 @@ def make_track_index(
     track: np.ndarray,
     frame: np.ndarray,
     record: np.ndarray,
-    category: np.ndarray | None = None,
+    category: np.ndarray,
 ) -> TrackIndex:
     """Groups `n` records by their video, track within the video, frame and index (`[n]` each).
 
-    A track takes the `category` of its first record (`[n]`; None: unknown).
+    A track takes the `category` of its first record (`[n]`).
     """
     order = np.lexsort((frame, track, video))
     video, track = video[order], track[order]
@@ -58,9 +58,7 @@ def make_track_index(
         frame=frame[order],
         track_start=np.r_[track_start, len(order)],
         video_start=np.r_[video_start, len(track_start)],
-        category=(
-            np.full(len(track_start), -1) if category is None else category[order][track_start]
-        ),
+        category=category[order][track_start],
     )
 
 
@@ -161,14 +159,9 @@ class SemanticNegatives:
         table = np.concatenate(columns, axis=1)
         table = table[:, table[3] >= 0]
         self._table = table[:, np.argsort(table[3], kind="stable")]
-        category = self._table[3]
-        self._start = {
-            int(c): (
-                int(np.searchsorted(category, c)),
-                int(np.searchsorted(category, c, "right")),
-            )
-            for c in np.unique(category)
-        }
+        found = np.unique(self._table[3], return_index=True, return_counts=True)
+        columns = (column.tolist() for column in found)
+        self._span = {kind: (first, first + n) for kind, first, n in zip(*columns, strict=True)}
 
     def draw(
         self, rng: np.random.Generator, source: int, video: int, category: int
@@ -178,9 +171,9 @@ class SemanticNegatives:
         Also None when the template's category is unknown or no track qualifies.
         """
         kind = rng.random()
-        if kind >= self._same + self._other or category not in self._start:
+        if kind >= self._same + self._other or category not in self._span:
             return None
-        start, stop = self._start[category]
+        start, stop = self._span[category]
         if kind < self._same:
             own = self._table[:, start:stop]
             allowed = np.flatnonzero((own[0] != source) | (own[2] != video)) + start

@@ -12,7 +12,7 @@ each target in each frame, or whole frames, which several targets may share.
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -28,7 +28,6 @@ from siamjax.text import TextError, read_json
 INDEX_FILE = "index.npz"
 DESCRIPTION_FILE = "prepared.json"
 SPLIT = "train"
-_FIELDS = ("box_xyxy", "video", "track", "frame", "category")
 _REMEDY = "remove the folder and prepare it again"
 
 
@@ -101,14 +100,11 @@ class RecordSource:
     def read(self, record: int) -> Record:
         """One record, its image still encoded; raises `RecordError`."""
         try:
-            image, *own = _parse(self._records[int(self.index.picture[record])])
-            if not self.holds_frames:
-                fields: Any = dict(zip(_FIELDS, own, strict=True))
-                return Record(image=image, **fields)
             index = self.index
+            image, box_xyxy = _parse(self._records[int(index.picture[record])])
             return Record(
                 image=image,
-                box_xyxy=index.box_xyxy[record],
+                box_xyxy=index.box_xyxy[record] if self.holds_frames else box_xyxy,
                 video=int(index.video[record]),
                 track=int(index.track[record]),
                 frame=int(index.frame[record]),
@@ -118,8 +114,8 @@ class RecordSource:
             raise RecordError(f"record {record} of {self.path}: {error}") from error
 
 
-def _parse(content: bytes) -> tuple:
-    """The contents of a stored record: its image, then `_FIELDS`.
+def _parse(content: bytes) -> tuple[bytes, np.ndarray]:
+    """The image of a stored record, and the box of its first target.
 
     Parsed by hand: TFDS's own feature decoding takes three times as long, which is as long
     as decoding a small image.
@@ -127,8 +123,7 @@ def _parse(content: bytes) -> tuple:
     # the module's classes are made when it is imported
     fields = tf_example_pb2.Example.FromString(content).features.feature
     box_xyxy = np.array(fields["box_xyxy"].float_list.value, np.float32)
-    numbers = (fields[name].int64_list.value[0] for name in _FIELDS[1:])
-    return fields["image"].bytes_list.value[0], box_xyxy, *numbers
+    return fields["image"].bytes_list.value[0], box_xyxy
 
 
 def is_prepared(path: Path) -> bool:

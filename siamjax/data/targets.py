@@ -14,10 +14,10 @@ from siamjax.geometry.assignment import (
     BACKGROUND,
     IGNORED,
     TARGET,
-    WINDOW,
     Rules,
     assign_ranked,
     assign_response,
+    negative_window,
 )
 from siamjax.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
@@ -154,14 +154,8 @@ def assign_negative_targets(
     implementation.
     """
     box_xyxy = np.asarray(box_xyxy, np.float32)
-    score_size = anchors.shape[0]
-    center = (box_xyxy[:2] + box_xyxy[2:]) / 2
-    cells = [score_size // 2 + math.ceil((c - search_size // 2) / stride + 0.5) for c in center]
-    window = np.zeros(anchors.shape[:-1], bool)
-    columns, rows = (
-        slice(max(0, c - WINDOW), min(score_size, max(0, c + WINDOW + 1))) for c in cells
-    )
-    window[rows, columns] = True
+    (window,) = negative_window(box_xyxy[None], anchors, search_size, stride)
+    window = np.broadcast_to(window, anchors.shape[:-1])
     label = np.full(window.shape, IGNORED, np.int32)
     label.flat[_choose(rng, window, rules.negatives_in_negative_pair)] = BACKGROUND
     # The reference leaves the regression targets unset here; with zero weight it has no effect.

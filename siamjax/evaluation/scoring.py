@@ -156,22 +156,13 @@ def score_tracker(
 
 
 def _score_one_pass(folder, truths: list[Truth], benchmark, convention) -> dict[str, Any]:
-    files = find_results(folder, [truth.name for truth in truths])
-    boxes, curves, problems = {}, {}, []
-    for truth in truths:
-        try:
-            predicted = _read(files, truth.name)[0]
-            _refuse_hidden(truth, benchmark)
-            if truth.name in LASOT_LONGER_RESULTS and len(predicted) > len(truth):
-                predicted = predicted[: len(truth)]
-            curves[truth.name] = ope.curves(
-                truth.boxes, predicted, visible=truth.visible, convention=convention
-            )
-        except InputError as error:
-            problems.append(Problem(truth.name, f"not scored: {error}"))
-            continue
-        boxes[truth.name] = predicted
-        problems += _not_finite(truth.name, predicted)
+    def measure(truth: Truth, runs: list[np.ndarray]) -> ope.Curves:
+        del runs[1:]  # a second one is of another experiment
+        if truth.name in LASOT_LONGER_RESULTS and len(runs[0]) > len(truth):
+            runs[0] = runs[0][: len(truth)]
+        return ope.curves(truth.boxes, runs[0], visible=truth.visible, convention=convention)
+
+    curves, boxes, problems = _measure_all(folder, truths, benchmark, measure)
 
     def row(of: ope.Curves) -> Scores:
         scores = ope.scores(of)._asdict()
@@ -196,20 +187,13 @@ def _score_one_pass(folder, truths: list[Truth], benchmark, convention) -> dict[
 
 def _score_repeated(folder, truths: list[Truth], benchmark, convention) -> dict[str, Any]:
     del convention
-    files = find_results(folder, [truth.name for truth in truths])
-    boxes, overlaps, problems = {}, {}, []
-    for truth in truths:
-        try:
-            runs = _read(files, truth.name)
-            _refuse_hidden(truth, benchmark)
-            overlaps[truth.name] = got10k.frame_overlaps(
-                truth.boxes, runs, visible=truth.visible, frame_size=truth.frame_size
-            )
-        except InputError as error:
-            problems.append(Problem(truth.name, f"not scored: {error}"))
-            continue
-        boxes[truth.name] = runs[0]
-        problems += _not_finite(truth.name, *runs)
+
+    def measure(truth: Truth, runs: list[np.ndarray]) -> np.ndarray:
+        return got10k.frame_overlaps(
+            truth.boxes, runs, visible=truth.visible, frame_size=truth.frame_size
+        )
+
+    overlaps, boxes, problems = _measure_all(folder, truths, benchmark, measure)
     every = np.concatenate(list(overlaps.values())) if overlaps else None
     return {
         "overall": {} if every is None else got10k.scores(every)._asdict(),
@@ -219,6 +203,23 @@ def _score_repeated(folder, truths: list[Truth], benchmark, convention) -> dict[
         "curves": {} if every is None else {"success": got10k.success_curve(every)},
         "problems": problems,
     }
+
+
+def _measure_all(folder, truths: list[Truth], benchmark: Benchmark, measure: Callable):
+    """By sequence, what `measure` makes of its truth and runs, and the boxes; and problems."""
+    files = find_results(folder, [truth.name for truth in truths])
+    measured, boxes, problems = {}, {}, []
+    for truth in truths:
+        try:
+            runs = _read(files, truth.name)
+            _refuse_hidden(truth, benchmark)
+            measured[truth.name] = measure(truth, runs)
+        except InputError as error:
+            problems.append(Problem(truth.name, f"not scored: {error}"))
+            continue
+        boxes[truth.name] = runs[0]
+        problems += _not_finite(truth.name, *runs)
+    return measured, boxes, problems
 
 
 def _score_supervised(

@@ -56,7 +56,7 @@ def assign_ranked(
     is_negative = is_negative_pair[:, None, None, None]
     box = box_xyxy[:, None, None, None, :]
     overlap = iou_xyxy(box, cxcywh_to_xyxy(anchors)[None])
-    window = _window(box_xyxy, anchors, search_size, stride)
+    window = negative_window(box_xyxy, anchors, search_size, stride)
     positive = choose_first(
         (overlap > rules.positive_iou) & ~is_negative, rank, rules.positives
     )
@@ -74,7 +74,7 @@ def assign_ranked(
     return label, loc, weight
 
 
-def _window(box_xyxy, anchors, search_size, stride):
+def negative_window(box_xyxy, anchors, search_size: int, stride: int):
     """`[b, h, w, 1]`: the cells around each object's centre, one off, as in the reference."""
     xp = box_xyxy.__array_namespace__()
     score_size = anchors.shape[0]

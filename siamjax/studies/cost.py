@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from siamjax.api import Model
 from siamjax.config import Config
 from siamjax.evaluation.report.tables import aligned
-from siamjax.models.build import build_network, init_variables
+from siamjax.models.build import abstract_variables, build_network
 from siamjax.studies.runs import Run
 from siamjax.studies.study import Study
 from siamjax.training.writers import read_metrics
@@ -27,9 +27,7 @@ def of_network(config: Config) -> dict[str, float]:
     FLOPs are counted before optimisation, two per multiply-add. Nothing is computed.
     """
     network = build_network(config.model)
-    variables = jax.eval_shape(
-        lambda key: init_variables(network, key, config.model), jax.random.key(0)
-    )
+    variables = abstract_variables(config.model)
     template, search = (
         jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
         for side in (config.model.template_size, config.tracker.search_size)

@@ -175,10 +175,7 @@ def _text(spread: Spread | None, *, signed: bool = False) -> str:
 
 def probe_tables(runs: Sequence[Run]) -> dict[str, list[list[str]]]:
     """The tables behind the heat maps, by title; only those that have lines."""
-    tables = {
-        "Position bias": _bias(runs),
-        "Translation equivariance": _equivariance(runs),
-    }
+    tables = {"Position bias": _bias(runs), "Translation equivariance": _equivariance(runs)}
     return {title: lines for title, lines in tables.items() if len(lines) > 1}
 
 

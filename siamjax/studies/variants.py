@@ -56,28 +56,6 @@ def plain(config: Config) -> Config:
     )
 
 
-def up_to(config: Config, level: str, padding: str, margin: int) -> Config:
-    """The same network up to one stage, with zero padding or ("cropped") without any.
-
-    Without padding every image has `margin` pixels more on each side, at the same scale, so
-    that real context takes the place of zeros and the score map keeps its size.
-    """
-    config = with_levels(config, (level,))
-    model = config.model
-    added = 2 * margin if padding == "cropped" else 0
-    return changed(
-        config,
-        {
-            "model.backbone.padding": padding,
-            "model.context_size": model.context_pixels,
-            "model.template_size": model.template_size + added,
-            "model.search_size": model.search_size + added,
-            "tracker.search_size": config.tracker.search_size + added,
-            "data.crop_size": config.data.crop_size + 2 * margin,
-        },
-    )
-
-
 # Of each run, so that 33 of them take 45 minutes on two cores (docs/ablations.md).
 WIDTH, EPOCHS, PAIRS_PER_EPOCH = 0.125, 3, 1120
 

@@ -111,9 +111,7 @@ def remember(
         seen = jnp.concatenate([jnp.where(found, memory.frame, -1.0), memory.seen])
         latest = jnp.argsort(-seen, stable=True)[: memory.seen.shape[0]]
         templates = jax.tree.map(
-            lambda new, old: jnp.concatenate([new[:, None], old])[latest],
-            new,
-            memory.templates,
+            lambda new, old: jnp.concatenate([new[:, None], old])[latest], new, memory.templates
         )
         return memory._replace(templates=templates, seen=jnp.maximum(seen[latest], 0.0))
 

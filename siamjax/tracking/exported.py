@@ -53,29 +53,20 @@ def export(
             "an export needs the package flatbuffers: pip install 'siamjax[export]'"
         ) from error
     with replacing_folder(folder) as partial:
-        write_export(
-            partial,
-            network,
-            variables,
-            config,
-            width=width,
-            height=height,
-            platforms=platforms,
-        )
+        frame_shape = (*padded_shape((height, width)), 3)
+        _write_programs(partial, network, variables, config, frame_shape, platforms)
         backends = {"gpu" if name in ("cuda", "rocm") else name for name in platforms}
         if jax.default_backend() not in backends:
             return None
         return check_export(partial, network, variables, config)
 
 
-def write_export(
+def _write_programs(
     folder: Path,
     network: SiameseRPN | SiamFC,
     variables: dict,
     config: Config,
-    *,
-    width: int,
-    height: int,
+    frame_shape: tuple[int, int, int],
     platforms: tuple[str, ...],
 ) -> None:
     """Writes init.stablehlo, an update for each search size, variables.npz and manifest.json.
@@ -84,13 +75,9 @@ def write_export(
     update(variables, state, frame, frame_size) returns the next state and a dictionary of
     `box_xywh` `[4]` and `score` `[]`, with `steps_lost` `[]` for a long-term tracker, and with
     `mask` `[s, s]` and `mask_xywh` `[4]`, the part of the frame that it covers, for SiamMask.
-    `frame` is `[H, W, 3]` uint8 BGR, H and W those of the bucket that holds `width` x `height`.
+    `frame` is `frame_shape` uint8 BGR: the bucket that holds all frames.
     """
-    frame_shape = (*padded_shape((height, width)), 3)
-    options = {
-        "network": network,
-        "config": TrackingConfig(config.model, config.tracker),
-    }
+    options = {"network": network, "config": TrackingConfig(config.model, config.tracker)}
 
     def init(variables, frame, frame_size, box_xywh):
         state = step.init(variables, frame, frame_size, box_xywh, **options)
@@ -119,7 +106,6 @@ def write_export(
 
         return update
 
-    folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "init.stablehlo", init, platforms, shapes, frame, pair, box)
     files = {}
     for first in (config.tracker.search_size, config.tracker.small_target_search_size):
@@ -175,10 +161,7 @@ def check_export(
     frames = pad_frames(_moving_image(width - width // 8, height - height // 8))
     frame_size = np.array([width - width // 8, height - height // 8], np.float32)
     box = np.array([width * 0.3, height * 0.3, width * 0.2, height * 0.25], np.float32)
-    options = {
-        "network": network,
-        "config": TrackingConfig(config.model, config.tracker),
-    }
+    options = {"network": network, "config": TrackingConfig(config.model, config.tracker)}
     state = step.init(variables, frames[0], frame_size, box, **options)
     ours = init(stored, frames[0], frame_size, box)
     worst = 0.0

@@ -58,10 +58,7 @@ def paste(mask: Mask, width: int, height: int) -> np.ndarray:
     down = (height - 1) / height * h / probabilities.shape[0]
     # In the mask's pixels the frame begins at minus its corner.
     to_frame = np.array(
-        [
-            [across, 0, x * (width - 1) / width],
-            [0, down, y * (height - 1) / height],
-        ]
+        [[across, 0, x * (width - 1) / width], [0, down, y * (height - 1) / height]]
     )
     return cv2.warpAffine(probabilities, to_frame, (width, height), flags=cv2.INTER_LINEAR)
 

@@ -75,11 +75,7 @@ def init(
         scale, search = search_crops(state, frame, frame_size, config=config)
         seen: Any = network.apply(variables, template, search, method=network.predict)
         correction = correction_of(
-            seen.cls_logits[0],
-            seen.loc[0],
-            size,
-            scale,
-            anchors=anchors_of(config, seen, None),
+            seen.cls_logits[0], seen.loc[0], size, scale, anchors=anchors_of(config, seen, None)
         )
         state = state._replace(correction=config.tracker.calibration * correction)
     return state

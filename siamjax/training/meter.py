@@ -36,12 +36,7 @@ class Meter:
     """
 
     def __init__(
-        self,
-        batch_size: int,
-        *,
-        run_ahead: bool = True,
-        skipped: int = 0,
-        max_skipped: int = 0,
+        self, batch_size: int, *, run_ahead: bool = True, skipped: int = 0, max_skipped: int = 0
     ):
         self._batch_size, self._run_ahead = batch_size, run_ahead
         self.skipped, self._max_skipped = skipped, max_skipped

@@ -28,7 +28,9 @@ class JsonLines:
 
     def __init__(self, path: Path, start_step: int):
         self._path = path
-        _keep_lines_until(path, start_step)
+        if path.exists():
+            kept = [line for line in read_metrics(path) if line["step"] <= start_step]
+            write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a")
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -58,13 +60,6 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
             break
         lines.append({k: v for k, v in line.items() if isinstance(v, int | float)})
     return lines
-
-
-def _keep_lines_until(path: Path, last_step: int) -> None:
-    if not path.exists():
-        return
-    kept = [json.dumps(line) + "\n" for line in read_metrics(path) if line["step"] <= last_step]
-    write_whole(path, "".join(kept))
 
 
 class Progress:

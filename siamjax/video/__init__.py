@@ -12,13 +12,3 @@ file, yielded in its place, so that the caller can count it and continue. Every 
 from siamjax.video.reading import SourceStopped, VideoFile
 from siamjax.video.sources import Camera, ImageFolder, is_live, open_frames
 from siamjax.video.writing import VideoWriter
-
-__all__ = [
-    "Camera",
-    "ImageFolder",
-    "SourceStopped",
-    "VideoFile",
-    "VideoWriter",
-    "is_live",
-    "open_frames",
-]

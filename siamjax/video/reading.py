@@ -17,12 +17,7 @@ from av.stream import Disposition
 from siamjax.images import MAX_PIXELS, ImageError
 from siamjax.signatures import HEAD, describe
 
-VIDEO_SUFFIXES = {
-    ".avi",
-    ".mkv",
-    ".mov",
-    ".mp4",
-}  # formats that are written; PyAV reads many more
+VIDEO_SUFFIXES = {".avi", ".mkv", ".mov", ".mp4"}  # are written; PyAV reads many more
 PATIENCE = 20.0  # seconds without data after which a network stream has stopped
 FOLDER_RATE = Fraction(30)  # frames per second of a folder of images, which has no rate
 MIN_RATE, MAX_RATE = Fraction(1, 10), Fraction(1000)  # plausible rates

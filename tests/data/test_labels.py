@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from siamjax.config import PrepareConfig
 from siamjax.data.formats.annotations import NO_IDENTITY, NO_LINE, LayoutError
 from siamjax.data.formats.coco import NO_BOX
-from siamjax.data.formats.cutting import UNREADABLE, Settings, category_number, cut_clips
+from siamjax.data.formats.cutting import UNREADABLE, category_number, cut_clips
 from siamjax.data.formats.drops import Drops
 from siamjax.data.formats.layouts import detect, find_clips
 from siamjax.data.formats.mot import NO_TARGET, NO_TRACK, NOT_CONSIDERED, PLACED
@@ -23,7 +24,7 @@ from siamjax.errors import InputError
 from tests import fuzzing
 from tests.data import trees
 
-FRAMES = Settings(keep="frames")
+FRAMES = PrepareConfig(keep="frames")
 BOX = (20, 16, 24, 16)
 
 
@@ -642,7 +643,7 @@ def test_names_that_are_no_text_are_shown_and_prepared(tmp_path):
         folder = tmp_path / "in" / os.fsdecode(name)
         trees.frames(folder, ["1.jpg", "2.jpg"])
         trees.text(folder / "groundtruth.txt", ["20,16,24,16", "20,16,2,16"])
-    done = prepare("vot", tmp_path / "in", tmp_path / "set", Settings(min_side=4))
+    done = prepare("vot", tmp_path / "in", tmp_path / "set", PrepareConfig(min_side=4))
     (line,) = done.drops.lines()
     assert "caf\\udce9, 2.jpg" in line and r"two\nlines\x1b[31m, 2.jpg" in line
     assert done.targets == 2

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from siamjax.config import PrepareConfig
 from siamjax.data.crops import crop_target, encode_jpeg
 from siamjax.data.formats.annotations import NO_LINE, LayoutError
 from siamjax.data.formats.cutting import (
     LOOKS_NORMALISED,
     OTHER_SIZE,
     REACHES_FAR,
-    Settings,
     category_number,
     cut_clips,
 )
@@ -23,7 +23,7 @@ from siamjax.data.formats.mot import NO_TARGET, NOT_CONSIDERED
 from siamjax.images import decode_image
 from tests.data import trees
 
-FRAMES = Settings(keep="frames")
+FRAMES = PrepareConfig(keep="frames")
 
 
 def cut(layout, root, settings=FRAMES):
@@ -104,7 +104,7 @@ def test_youtube_bb_boxes_are_pixels(tmp_path):
     trees.youtube_bb(tmp_path)
     pictures, _ = cut("youtube_bb", tmp_path)
     np.testing.assert_allclose(boxes_of(pictures), [trees.moving(n) for n in range(3)])
-    crops, _ = cut("youtube_bb", tmp_path, Settings())
+    crops, _ = cut("youtube_bb", tmp_path, PrepareConfig())
     for crop in crops:
         w, h = np.diff(crop.targets[0]["box_xyxy"].reshape(2, 2), axis=0)[0]
         assert w / h == pytest.approx(24 / 16, rel=1e-4)
@@ -124,7 +124,7 @@ def test_vid_keeps_both_parts_of_a_track(tmp_path):
 def test_vid_crop_is_the_reference_recipe(tmp_path):
     """Written out: middle and size of the corners as they stand in the file."""
     trees.imagenet_vid(tmp_path)
-    crops, _ = cut("imagenet_vid", tmp_path, Settings())
+    crops, _ = cut("imagenet_vid", tmp_path, PrepareConfig())
     (first,) = [
         c for c in crops if (c.targets[0]["frame"], c.targets[0]["track"]) == (0, 0)
         and c.targets[0]["video"] == 0
@@ -149,9 +149,9 @@ def test_vid_crop_is_the_reference_recipe(tmp_path):
 
 def test_flags_are_kept_on_request(tmp_path):
     trees.lasot(tmp_path)
-    pictures, drops = cut("lasot", tmp_path, Settings(keep="frames", drop=()))
+    pictures, drops = cut("lasot", tmp_path, PrepareConfig(keep="frames", drop=()))
     assert len(pictures) == 4 and not drops.total
-    none = Settings(keep="frames", drop=("occluded",))
+    none = PrepareConfig(keep="frames", drop=("occluded",))
     root = tmp_path / "vid"
     trees.imagenet_vid(root)
     pictures, _ = cut("imagenet_vid", root, none)
@@ -197,7 +197,7 @@ def test_small_flat_and_strange_boxes(tmp_path):
     trees.frames(tmp_path / "a" / "img", names)
     rows = ["50,40,3,30", "2,2,90,5", "0.1,0.2,0.5,0.4", "60,50,90,60", "nan,1,2,3", "9,9,9,9"]
     trees.text(tmp_path / "a" / "groundtruth_rect.txt", rows)
-    settings = Settings(keep="frames", min_side=4)
+    settings = PrepareConfig(keep="frames", min_side=4)
     # counted from 1, the third is moved; written as VOT, it is not
     trees.text(tmp_path / "v" / "groundtruth.txt", rows)
     trees.frames(tmp_path / "v", names)
@@ -399,7 +399,7 @@ def test_index_of_crops(tmp_path):
     (root / "a.png").write_bytes(cv2.imencode(".png", crop)[1].tobytes())
     entry = {"file": "../../a.png", "box_xywh_in_crop": box, "source": "s", "video": 7}
     trees.text(root / "index.jsonl", [json.dumps(entry)])
-    pictures, drops = cut("crops", root, Settings(crop_size=side, template_size=63))
+    pictures, drops = cut("crops", root, PrepareConfig(crop_size=side, template_size=63))
     assert not drops.total
     ours = decode_image(pictures[0].image)
     np.testing.assert_array_equal(ours, decode_image(encode_jpeg(crop)))
@@ -433,14 +433,14 @@ def test_folders_that_hold_nothing(tmp_path):
 
 def test_settings_check_themselves():
     for values, match in (
-        ({"drop": ("crwd",)}, "names"),
+        ({"drop": ("crwd",)}, "did you mean 'crowd'"),
         ({"frame_step": 0}, "frame_step"),
         ({"crop_size": 100}, "template_size"),
         ({"min_side": 0.0}, "min_side"),
         ({"max_aspect": 0.5}, "max_aspect"),
     ):
         with pytest.raises(ValueError, match=match):
-            Settings(**values)
+            PrepareConfig(**values)
 
 
 def test_categories_agree_between_sets():

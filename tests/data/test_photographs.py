@@ -474,18 +474,25 @@ def test_large_categories_are_known(tmp_path, scenes):
 
 
 def test_command(turning, scenes, tmp_path, capsys):
-    options = {"split": "train", "sequences": 2, "frames": 7, "width": WIDTH, "height": HEIGHT}
-    folders = {"sprites": (str(turning),), "backgrounds": (str(scenes),), "part_prob": 0.5}
-    render(tmp_path / "set", **options, **folders, sheet=tmp_path / "page.png")
+    settings = SyntheticConfig(
+        sequences=2,
+        frames=7,
+        width=WIDTH,
+        height=HEIGHT,
+        sprites=(str(turning),),
+        backgrounds=(str(scenes),),
+        part_prob=0.5,
+    )
+    render(tmp_path / "set", settings, sheet=tmp_path / "page.png")
     assert "samples: " in capsys.readouterr().out
     page = cv2.imread(str(tmp_path / "page.png"))
     assert page.shape == (2 * HEIGHT, 6 * WIDTH, 3)
     assert (page == [0, 255, 0]).all(-1).sum() > 12 * 20  # boxes
     assert len(list((tmp_path / "set").glob("*/img/*.jpg"))) == 14
     with pytest.raises(InputError, match=r"`--sheet`.*must end in"):
-        render(tmp_path / "other", **options, **folders, sheet=tmp_path / "page.gif")
+        render(tmp_path / "other", settings, sheet=tmp_path / "page.gif")
     with pytest.raises(InputError, match=r"differs in \['part_prob'\]"):
-        render(tmp_path / "set", **options, **folders | {"part_prob": 0.0})
+        render(tmp_path / "set", dataclasses.replace(settings, part_prob=0.0))
 
 
 def test_real_folders(shared):

@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax.config import ConfigError, DataConfig, SourceConfig
+from siamjax.config import ConfigError, DataConfig, PrepareConfig, SourceConfig
 from siamjax.config_files import config_to_dict
-from siamjax.data.formats.cutting import Settings
 from siamjax.data.formats.prepare import prepare
 from siamjax.data.pipeline import make_batches
 from siamjax.data.schema import Batch, batch_shapes
@@ -347,7 +346,7 @@ def test_prepared_crops_and_frames_give_the_same_pairs(config, tmp_path):
         trees.text(tmp_path / f"in/v{number}/groundtruth_rect.txt", rows)
     results = []
     for keep in ("crops", "frames"):
-        settings = Settings(keep=keep, crop_size=255, template_size=63)
+        settings = PrepareConfig(keep=keep, crop_size=255, template_size=63)
         prepare("otb", tmp_path / "in", tmp_path / keep, settings)
         source = SourceConfig(path=str(tmp_path / keep), frame_range=4)
         results.append(take(changed(config, sources=(source,)), tmp_path, 4))
@@ -362,7 +361,10 @@ def test_still_images_make_positive_pairs(config, tmp_path):
     """Template and search image of an image are the same record, augmented differently."""
     trees.coco(tmp_path / "in")
     prepare(
-        "coco", tmp_path / "in", tmp_path / "out", Settings(crop_size=255, template_size=63)
+        "coco",
+        tmp_path / "in",
+        tmp_path / "out",
+        PrepareConfig(crop_size=255, template_size=63),
     )
     source = SourceConfig(path=str(tmp_path / "out"), frame_range=0)
     stills = changed(config, sources=(source,), negative_prob=0)

@@ -11,11 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from siamjax.config import Config, DataConfig, SourceConfig, TrainConfig
+from siamjax.config import Config, DataConfig, PrepareConfig, SourceConfig, TrainConfig
 from siamjax.data.crops import crop_target
 from siamjax.data.formats import cutting, writer
 from siamjax.data.formats.annotations import LayoutError
-from siamjax.data.formats.cutting import Settings
 from siamjax.data.formats.layouts import LAYOUTS
 from siamjax.data.formats.prepare import prepare
 from siamjax.data.pipeline import make_batches
@@ -25,7 +24,7 @@ from siamjax.images import decode_image, read_image
 from tests.conftest import ROOT
 from tests.data import trees
 
-SMALL = Settings(crop_size=127, template_size=31)
+SMALL = PrepareConfig(crop_size=127, template_size=31)
 
 
 def digests(folder):
@@ -132,10 +131,11 @@ def test_an_ended_run_leaves_what_a_later_one_uses(signals, many, tmp_path):
     """kill -9, or an impatient Ctrl-C: the workers end, too, and the next run is whole."""
     program = (
         "import signal, sys\n"
-        "from siamjax.data.formats import prepare as p, cutting\n"
+        "from siamjax.data.formats import prepare as p\n"
+        "from siamjax.config import PrepareConfig\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "    p.prepare('otb', sys.argv[1], sys.argv[2], cutting.Settings(), jobs=2)\n"
+        "    p.prepare('otb', sys.argv[1], sys.argv[2], PrepareConfig(), jobs=2)\n"
     )
     file = tmp_path / "program.py"
     file.write_text(program)
@@ -153,18 +153,18 @@ def test_an_ended_run_leaves_what_a_later_one_uses(signals, many, tmp_path):
         time.sleep(0.1)
     running.communicate(timeout=60)  # until the workers have closed the pipe as well
     assert not (tmp_path / "out").exists()
-    prepare("otb", many, tmp_path / "out", Settings())
-    prepare("otb", many, tmp_path / "fresh", Settings())
+    prepare("otb", many, tmp_path / "out", PrepareConfig())
+    prepare("otb", many, tmp_path / "fresh", PrepareConfig())
     assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
 
 
 def test_full_disk_keeps_what_is_whole(many, tmp_path, run_on_full_disk):
     """Files may not grow beyond the small second file of records."""
-    settings = Settings(crop_size=255, template_size=63)
+    settings = PrepareConfig(crop_size=255, template_size=63)
     told = run_on_full_disk(
         60_000,
-        "from siamjax.data.formats.prepare import Settings, prepare",
-        "settings = Settings(crop_size=255, template_size=63)",
+        "from siamjax.data.formats.prepare import PrepareConfig, prepare",
+        "settings = PrepareConfig(crop_size=255, template_size=63)",
         f"prepare('otb', {str(many)!r}, {str(tmp_path / 'out')!r}, settings)",
     )
     assert "records cannot be written" in told and "the same command" in told
@@ -185,7 +185,7 @@ def test_done_is_done(many, tmp_path, monkeypatch):
 def test_other_contents_are_not_overwritten(many, tmp_path):
     prepare("otb", many, tmp_path / "out", SMALL)
     with pytest.raises(ValueError, match=r"differs in \['frame_step'\]"):
-        other = Settings(crop_size=127, template_size=31, frame_step=2)
+        other = PrepareConfig(crop_size=127, template_size=31, frame_step=2)
         prepare("otb", many, tmp_path / "out", other)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
@@ -215,7 +215,7 @@ def test_a_file_of_records_may_be_empty(many, tmp_path):
 def test_frames_are_kept_as_they_are(tmp_path):
     """One image for all its targets, its bytes untouched, and any target of it readable."""
     trees.imagenet_vid(tmp_path / "in")
-    prepare("imagenet_vid", tmp_path / "in", tmp_path / "out", Settings(keep="frames"))
+    prepare("imagenet_vid", tmp_path / "in", tmp_path / "out", PrepareConfig(keep="frames"))
     source = RecordSource(tmp_path / "out")
     assert len(source) == 10 and source.index.picture.max() + 1 == 6
     folder = next((tmp_path / "in/Data/VID/train").glob("*/*"))
@@ -230,7 +230,7 @@ def test_frames_are_kept_as_they_are(tmp_path):
 def test_crops_and_frames_show_the_same(tmp_path):
     trees.coco(tmp_path / "in")
     prepare("coco", tmp_path / "in", tmp_path / "crops", SMALL)
-    prepare("coco", tmp_path / "in", tmp_path / "frames", Settings(keep="frames"))
+    prepare("coco", tmp_path / "in", tmp_path / "frames", PrepareConfig(keep="frames"))
     crops, frames = RecordSource(tmp_path / "crops"), RecordSource(tmp_path / "frames")
     for number in range(len(crops)):
         stored, whole = crops.read(number), frames.read(number)
@@ -248,7 +248,7 @@ def test_real_sequences(shared, tmp_path):
         root.mkdir()
         for name in names:
             (root / name).symlink_to(shared / "sequences" / layout / name)
-        settings = Settings(crop_size=255, template_size=63, frame_step=20)
+        settings = PrepareConfig(crop_size=255, template_size=63, frame_step=20)
         done = prepare(layout, root, tmp_path / f"{layout}-out", settings)
         assert done.videos == len(names) and not done.drops.total
         source = RecordSource(tmp_path / f"{layout}-out")
@@ -261,7 +261,7 @@ def test_real_training_crops(shared, tmp_path):
     root = shared / "training"
     if not root.is_dir():
         pytest.skip("the training data are not here")
-    settings = Settings(crop_size=383)
+    settings = PrepareConfig(crop_size=383)
     done = prepare("crops", root, tmp_path / "out", settings, only=["raccoon/*", "amenity/*"])
     assert done[:3] == (45, 62, 62) and not done.drops.total
     source = RecordSource(tmp_path / "out")
@@ -274,7 +274,7 @@ def test_real_training_crops(shared, tmp_path):
     assert away.mean() < 1  # encoded once more
 
     names = ["blackswan", "camel"]
-    prepare("otb", root / "davis", tmp_path / "davis", Settings(frame_step=20), only=names)
+    prepare("otb", root / "davis", tmp_path / "davis", PrepareConfig(frame_step=20), only=names)
     sources = (
         SourceConfig(path=str(tmp_path / "out"), frame_range=0, weight=3),
         SourceConfig(path=str(tmp_path / "davis")),
@@ -299,7 +299,7 @@ def test_real_training_videos(shared, tmp_path):
     (tmp_path / "in").mkdir()
     for name in names:
         (tmp_path / "in" / name).symlink_to(davis / name)
-    settings = Settings(keep="frames", frame_step=10)
+    settings = PrepareConfig(keep="frames", frame_step=10)
     done = prepare("otb", tmp_path / "in", tmp_path / "out", settings)
     assert done.videos == len(names)
     assert set(done.drops.counts) <= {"there is no box", "the box is too small"}

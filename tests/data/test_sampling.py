@@ -15,9 +15,14 @@ ROWS = np.array(
 )  # fmt: skip
 
 
+def grouped(record):
+    """The track index of these of the rows, whose categories are not known."""
+    return make_track_index(*ROWS[record].T, record, np.full(len(record), -1))
+
+
 @pytest.fixture
 def index():
-    return make_track_index(*ROWS.T, np.arange(len(ROWS)))
+    return grouped(np.arange(len(ROWS)))
 
 
 def draw(rng, indices, source=0, video=0, frame_range=100, negative_prob=0.0):
@@ -38,7 +43,7 @@ def test_index_groups_records(index):
 
 def test_index_keeps_the_numbers_of_a_subset():
     chosen = np.array([1, 3, 9])
-    index = make_track_index(*ROWS[chosen].T, chosen)
+    index = grouped(chosen)
     assert index.record.tolist() == [1, 3, 9]
 
 
@@ -88,10 +93,10 @@ def test_template_is_uniform_over_tracks(index, rng):
 
 
 def test_a_single_video_has_no_negatives(rng):
-    lone = make_track_index(*ROWS[[9]].T, np.array([9]))
+    lone = grouped(np.array([9]))
     with pytest.raises(ValueError, match="at least two videos"):
         draw(rng, [lone], negative_prob=1.0)
-    many = make_track_index(*ROWS.T, np.arange(len(ROWS)))
+    many = grouped(np.arange(len(ROWS)))
     assert draw(rng, [lone, many], negative_prob=1.0).search[0] == 1
 
 

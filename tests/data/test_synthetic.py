@@ -175,7 +175,8 @@ def test_full_disk_leaves_no_half_sequence(tmp_path, monkeypatch):
 
 
 def test_command(tmp_path, capsys):
-    render(tmp_path / "set", sequences=1, frames=2, width=128, height=96)
+    settings = SyntheticConfig(split="test", sequences=1, frames=2, width=128, height=96)
+    render(tmp_path / "set", settings)
     assert "1 sequences of 2 frames" in capsys.readouterr().out
     assert (tmp_path / "set" / "test-0-0000" / "img" / "0002.jpg").is_file()
 

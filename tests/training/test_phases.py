@@ -180,7 +180,7 @@ def test_nothing_is_backpropagated_to_what_is_frozen():
 
 
 def test_what_is_frozen_is_only_computed_forwards():
-    """In what an accelerator runs: a frozen backbone's convolutions: two for each image, and no gradient of any."""
+    """On an accelerator, a frozen backbone is two convolutions an image without gradients."""
     state, batch = history()[0], make_batch(0)._replace(records=None)
     config = dataclasses.replace(
         STAGED, train=dataclasses.replace(STAGED.train, micro_batches=2)

@@ -15,10 +15,9 @@ from xml.etree import ElementTree
 from siamjax.errors import InputError
 from siamjax.text import TextError, as_number, as_whole, parse_number, quote, read_flags
 
-# Flags of a target in a frame; `Settings.drop` names those that are left out.
+# Flags of a target in a frame; `PrepareConfig.drop` names those that are left out.
 ABSENT, HIDDEN, OCCLUDED, TRUNCATED = "absent", "hidden", "occluded", "truncated"
 CROWD, DIFFICULT = "crowd", "difficult"
-FLAGS = (ABSENT, HIDDEN, OCCLUDED, TRUNCATED, CROWD, DIFFICULT)
 
 NO_IDENTITY = "a target of a video has no track id: kept as a track of one frame"
 NO_LINE = "the annotation ends before the image"

@@ -1,30 +1,22 @@
 """From a clip's annotations to stored images: what is kept, what is left out, and why."""
 
-import dataclasses
 import functools
 import hashlib
 import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 
+from siamjax.config import PrepareConfig
 from siamjax.data.crops import crop_target
-from siamjax.data.formats.annotations import (
-    ABSENT,
-    CROWD,
-    FLAGS,
-    HIDDEN,
-    Annotation,
-    Clip,
-)
+from siamjax.data.formats.annotations import Annotation, Clip
 from siamjax.data.formats.drops import Drops
 from siamjax.data.formats.writer import StoredImage
 from siamjax.data.jpeg import encode_tiled
 from siamjax.data.schema import Record
-from siamjax.errors import InputError, require_between
+from siamjax.errors import InputError
 from siamjax.images import ImageError, read_image
 
 UNREADABLE = "the annotation cannot be read"  # counts clips, not targets
@@ -41,45 +33,6 @@ _ROUNDED = 2  # pixels that an annotated image size may be off by
 _FRACTION = 2.0
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a set is prepared; these settings are part of its identity.
-
-    Attributes:
-        keep: `crops` around each target, or whole `frames`, cropped while training.
-        crop_size: side of a stored crop, pixels.
-        template_size: the model's template size, pixels.
-        frame_step: keep every n-th frame of a video.
-        drop: targets with these flags are left out.
-        min_side: minimum side of a box, pixels of the frame.
-        max_aspect: maximum aspect ratio of a box.
-    """
-
-    keep: Literal["crops", "frames"] = "crops"
-    crop_size: int = 511
-    template_size: int = 127
-    frame_step: int = 1
-    drop: tuple[str, ...] = (ABSENT, HIDDEN, CROWD)
-    min_side: float = 4.0
-    max_aspect: float = 15.0
-
-    def __post_init__(self):
-        unknown = sorted(set(self.drop) - set(FLAGS))
-        # OpenCV cannot make crops of 32768 pixels.
-        require_between("crop_size", self.crop_size, 1, 8192)
-        require_between("frame_step", self.frame_step, 1, 1_000_000)
-        require_between("min_side", self.min_side, 1e-3, 1e6)
-        require_between("max_aspect", self.max_aspect, 1, 1e6)
-        rules = {
-            f"`drop` names {unknown}; the flags are {list(FLAGS)}": not unknown,
-            f"`template_size` (={self.template_size}) must be positive and less than "
-            f"`crop_size` (={self.crop_size})": 0 < self.template_size < self.crop_size,
-        }
-        for message, holds in rules.items():
-            if not holds:
-                raise InputError(message)
-
-
 def category_number(name: str) -> int:
     """A number for a category name, the same in every set; -1 for no name.
 
@@ -91,7 +44,7 @@ def category_number(name: str) -> int:
 
 
 def cut_clips(
-    clips: Sequence[Clip], first_video: int, settings: Settings, drops: Drops
+    clips: Sequence[Clip], first_video: int, settings: PrepareConfig, drops: Drops
 ) -> Iterator[StoredImage]:
     """The stored images of some clips, whose video numbers start at `first_video`."""
     for video, clip in enumerate(clips, first_video):
@@ -112,7 +65,7 @@ def _cut_clip(name, annotations, video, settings, drops):
         if annotation.frame % settings.frame_step:
             continue
         if annotation.remark:
-            drops.remark(annotation.remark)
+            drops.remarks[annotation.remark] += 1
         where = f"{name}, {annotation.image.name}, track {annotation.track}"
         reason = _reason_without_image(annotation, settings)
         if reason is None and (annotation.frame, annotation.track) in unique:
@@ -138,7 +91,8 @@ def _cut_frame(name, image, annotations, video, frame, settings, drops):
     targets = []
     for annotation in annotations:
         size = annotation.annotated_size
-        if size is not None and _differ(size, (width, height)) and not annotation.is_fraction:
+        differs = size and max(abs(size[0] - width), abs(size[1] - height)) > _ROUNDED
+        if differs and not annotation.is_fraction:
             drops.add(
                 OTHER_SIZE,
                 f"{name}, {image.name}: {width} x {height}, annotated as {size[0]:g} x "
@@ -172,25 +126,21 @@ def _cut_frame(name, image, annotations, video, frame, settings, drops):
         )
 
 
-def _differ(size, other) -> bool:
-    return any(abs(a - b) > _ROUNDED for a, b in zip(size, other, strict=True))
-
-
 def _note_shape(box, width, height, drops):
     x, y, w, h = box
-    drops.note(_BOXES)
+    drops.notes[_BOXES] += 1
     if w > x and h > y:
-        drops.note(_LARGE)
+        drops.notes[_LARGE] += 1
         if x + w > width + 2 or y + h > height + 2:
-            drops.note(_BEYOND)
+            drops.notes[_BEYOND] += 1
 
 
 def look_like_corners(drops: Drops, kept: int) -> bool:
     """Whether boxes seem to be corners where sizes are expected; `kept` boxes were used."""
-    far = drops.counts.get(REACHES_FAR, 0)
+    far = drops.counts[REACHES_FAR]
     if far > _MANY * (far + kept):
         return True
-    count, large, beyond = (drops.notes.get(name, 0) for name in (_BOXES, _LARGE, _BEYOND))
+    count, large, beyond = (drops.notes[name] for name in (_BOXES, _LARGE, _BEYOND))
     return count >= _ENOUGH and large >= _NEARLY_ALL * count and beyond > _MANY * count
 
 

@@ -1,5 +1,6 @@
 """Targets left out of a prepared set: counts by reason, with examples."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from siamjax.files import printable
@@ -18,40 +19,31 @@ class Drops:
     """
 
     def __init__(self):
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
-        self.notes: dict[str, int] = {}
-        self.remarks: dict[str, int] = {}
-
-    def note(self, what: str) -> None:
-        """Counts an internal observation."""
-        self.notes[what] = self.notes.get(what, 0) + 1
-
-    def remark(self, what: str) -> None:
-        """Counts an observation that the user is told."""
-        self.remarks[what] = self.remarks.get(what, 0) + 1
+        self.notes: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
 
     def add(self, reason: str, where: str, count: int = 1) -> None:
         """Counts targets that are left out."""
-        self.counts[reason] = self.counts.get(reason, 0) + count
+        self.counts[reason] += count
         examples = self.examples.setdefault(reason, [])
         if len(examples) < _EXAMPLES:
             examples.append(printable(where))
 
     def merge(self, other: "Drops") -> None:
         """Adds what another tally counted later."""
-        for reason, count in other.counts.items():
-            self.counts[reason] = self.counts.get(reason, 0) + count
+        for reason, found in other.examples.items():
             examples = self.examples.setdefault(reason, [])
-            examples += other.examples[reason][: _EXAMPLES - len(examples)]
-        for ours, theirs in ((self.notes, other.notes), (self.remarks, other.remarks)):
-            for what, count in theirs.items():
-                ours[what] = ours.get(what, 0) + count
+            examples += found[: _EXAMPLES - len(examples)]
+        self.counts.update(other.counts)
+        self.notes.update(other.notes)
+        self.remarks.update(other.remarks)
 
     @property
     def total(self) -> int:
         """The number of targets left out."""
-        return sum(self.counts.values())
+        return self.counts.total()
 
     def lines(self) -> Iterable[str]:
         """A report, the most frequent reason first."""
@@ -77,8 +69,8 @@ class Drops:
     def from_dict(cls, values: dict) -> "Drops":
         """The inverse of `to_dict`."""
         drops = cls()
-        drops.notes = dict(values.get("notes", {}))
-        drops.remarks = dict(values.get("remarks", {}))
+        drops.notes.update(values.get("notes", {}))
+        drops.remarks.update(values.get("remarks", {}))
         for reason, entry in values.get("left_out", {}).items():
             drops.counts[reason] = entry["count"]
             drops.examples[reason] = list(entry["examples"])

@@ -41,9 +41,7 @@ def _read(annotations: Path, images: Path, names: dict[str, str]) -> list[Annota
     for place, file in enumerate(files):
         _, objects = read_objects(file)
         for target in objects:
-            if (
-                target.track is None
-            ):  # its position in the file is no identity: a track of its own
+            if target.track is None:  # its place in the file is no identity: a track of its own
                 loose -= 1
             found.append(
                 Annotation(

@@ -16,10 +16,7 @@ from siamjax.folders import IMAGE_SUFFIXES, files_below
 def find(root: Path) -> list[Clip]:
     """Every XML file below a folder."""
     return [
-        Clip(
-            file.relative_to(root).with_suffix("").as_posix(),
-            functools.partial(_read, file),
-        )
+        Clip(file.relative_to(root).with_suffix("").as_posix(), functools.partial(_read, file))
         for file in files_below(root, "*.xml")
     ]
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from siamjax.config import PrepareConfig
 from siamjax.data.formats.annotations import LayoutError
-from siamjax.data.formats.cutting import Settings, cut_clips, look_like_corners
+from siamjax.data.formats.cutting import cut_clips
 from siamjax.data.formats.drops import Drops
 from siamjax.data.formats.layouts import LAYOUTS, detect, find_clips, moved_base
 from siamjax.data.formats.writer import Shard, finish, read_drops, write_parts
@@ -32,17 +33,12 @@ class Prepared(NamedTuple):
     targets: int
     drops: Drops
 
-    @property
-    def looks_like_corners(self) -> bool:
-        """Whether boxes seem to be corners where the layout expects sizes."""
-        return look_like_corners(self.drops, self.targets)
-
 
 def prepare(
     layout: str,
     root: Path,
     out: Path,
-    settings: Settings | None = None,
+    settings: PrepareConfig | None = None,
     *,
     only: Sequence[str] = (),
     index_base: int | None = None,
@@ -59,7 +55,7 @@ def prepare(
     prepare, `InputError` when `out` holds something else or another process is preparing it,
     `OSError` when the disk is full.
     """
-    settings = settings or Settings()
+    settings = settings or PrepareConfig()
     root, out = Path(root), Path(out).absolute()
     clips = find_clips(layout, root, only, index_base)
     identity = {

@@ -19,13 +19,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from siamjax.data.formats.annotations import (
-    ABSENT,
-    Annotation,
-    Clip,
-    as_index,
-    corners,
-)
+from siamjax.data.formats.annotations import ABSENT, Annotation, Clip, as_index, corners
 from siamjax.folders import files_in, images_in
 from siamjax.text import TextError, parse_number, quote, read_lines
 

@@ -58,9 +58,8 @@ class View(NamedTuple):
     Units are pixels of the cell about its centre, x to the right and y down.
     """
 
-    levels: tuple[
-        np.ndarray, ...
-    ]  # [h, w, 4] uint8 BGRA, premultiplied, each at half the resolution
+    # [h, w, 4] uint8 BGRA, premultiplied, each at half the resolution
+    levels: tuple[np.ndarray, ...]
     middle: np.ndarray  # [2] centre of the cut-out
     half: np.ndarray  # [2] half width and half height of the cut-out without its border
     box_xyxy: np.ndarray  # [4] around alpha above 127

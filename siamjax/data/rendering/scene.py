@@ -47,9 +47,8 @@ class Sequence:
         self._draw_actors(rng)
         self._draw_light(rng)
         self._noise = rng.uniform(0, 7) if rng.random() < 0.7 else 0.0
-        self._exposure = rng.choice(
-            [0, 0, 0.25, 0.5, 0.8]
-        )  # fraction of the time between frames
+        # fraction of the time between frames
+        self._exposure = rng.choice([0, 0, 0.25, 0.5, 0.8])
 
     def _draw_camera(self, rng):
         speed = rng.choice([0.0, 0.5, 1.5, 3.0])
@@ -92,9 +91,8 @@ class Sequence:
             rival = cast.rival(rng, role)
             actor = _draw_actor(rng, manner, rival, near, size * rng.uniform(0.75, 1.25), 0.2)
             (behind if rng.random() < 0.85 else front).append(actor)
-        for _ in range(
-            rng.integers(0, manner.most_others + 1)
-        ):  # objects that cross the target's path
+        # objects that cross the target's path
+        for _ in range(rng.integers(0, manner.most_others + 1)):
             when = rng.uniform(5, 60)
             passing = motion.Passing(path(when), when, rng.uniform(1, 6) * _direction(rng))
             other = cast.other(rng, role)

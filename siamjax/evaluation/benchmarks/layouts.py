@@ -15,7 +15,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,10 +46,10 @@ class Target(NamedTuple):
     first: int | None = None  # its first frame, from 1, if the folder holds more
 
 
-Found = tuple[list[Target], list[Problem]]
+Found = Iterator[Target | Problem]
 
 
-def find_targets(folder: Path, benchmark: Benchmark) -> Found:
+def find_targets(folder: Path, benchmark: Benchmark) -> tuple[list[Target], list[Problem]]:
     """Every target of a benchmark's folder, in the order of `list.txt` or by name.
 
     From a folder that holds more than the benchmark, such as all of LaSOT, its members are
@@ -61,7 +61,9 @@ def find_targets(folder: Path, benchmark: Benchmark) -> Found:
         raise SequenceError(f"benchmark folder {str(folder)!r} does not exist")
     root = _subset(folder, benchmark)
     _refuse_single(root)
-    targets, problems = _FINDERS[benchmark.layout](root, benchmark)
+    found = list(_FINDERS[benchmark.layout](root, benchmark))
+    targets = [each for each in found if isinstance(each, Target)]
+    problems = [each for each in found if isinstance(each, Problem)]
     if not targets and not problems:
         raise SequenceError(
             f"{str(root)!r} holds no sequence in the layout of {benchmark.name}: it has no "
@@ -134,42 +136,34 @@ def _refuse_single(folder: Path) -> None:
 
 
 def _otb(root: Path, _: Benchmark) -> Found:
-    targets, problems = [], []
     for path in _folders(root):
         files = sorted(path.glob("groundtruth_rect*.txt"))
         if len(files) > 1:  # OTB's Human4 has an empty file for its first target
             files = [file for file in files if file.stat().st_size > 1] or files
         if not files:
-            problems.append(Problem(path.name, "skipped: no groundtruth_rect.txt"))
+            yield Problem(path.name, "skipped: no groundtruth_rect.txt")
         for file in files:
             which = re.fullmatch(r"groundtruth_rect\.(\d+)\.txt", file.name)
             name = f"{path.name}-{which[1]}" if which else path.name
-            targets.append(Target(name, file, path / "img"))
-    return targets, problems
+            yield Target(name, file, path / "img")
 
 
 def _got10k(root: Path, _: Benchmark) -> Found:
-    targets, problems = [], []
     for path in _folders(root):
-        if (path / "groundtruth.txt").is_file():
-            targets.append(Target(path.name, path / "groundtruth.txt", path))
-        else:
-            problems.append(Problem(path.name, "skipped: no groundtruth.txt"))
-    return targets, problems
+        yield _with_truth(path, path)
 
 
 def _lasot(root: Path, _: Benchmark) -> Found:
-    targets, problems = [], []
     for outer in _folders(root):
         inside = [outer] if _is_lasot(outer) else [p for p in _folders(outer) if _is_lasot(p)]
-        if not inside:
-            problems.append(Problem(outer.name, "skipped: no groundtruth.txt"))
-        for path in inside:
-            if (path / "groundtruth.txt").is_file():
-                targets.append(Target(path.name, path / "groundtruth.txt", path / "img"))
-            else:
-                problems.append(Problem(path.name, "skipped: no groundtruth.txt"))
-    return targets, problems
+        for path in inside or [outer]:
+            yield _with_truth(path, path / "img")
+
+
+def _with_truth(path: Path, images: Path) -> Target | Problem:
+    if (path / "groundtruth.txt").is_file():
+        return Target(path.name, path / "groundtruth.txt", images)
+    return Problem(path.name, "skipped: no groundtruth.txt")
 
 
 def _is_lasot(path: Path) -> bool:
@@ -179,7 +173,6 @@ def _is_lasot(path: Path) -> bool:
 def _uav(root: Path, benchmark: Benchmark) -> Found:
     annotations = root / "anno" / benchmark.name.upper()
     images = root / "data_seq" / "UAV123"
-    targets = []
     for target in find_flat(annotations) if annotations.is_dir() else []:
         folder, _, number = target.name.rpartition("_")
         starts = UAV123_FIRST_FRAMES.get(folder, ())
@@ -187,37 +180,32 @@ def _uav(root: Path, benchmark: Benchmark) -> Found:
             first = starts[int(number) - 1]
         else:
             folder, first = target.name, 1
-        targets.append(target._replace(images=images / folder, first=first))
-    return targets, []
+        yield target._replace(images=images / folder, first=first)
 
 
 def _trackingnet(root: Path, _: Benchmark) -> Found:
     annotated = {t.name: t for t in find_flat(root / "anno")}
-    problems = [
-        Problem(path.name, "skipped: no file in anno/")
-        for path in _folders(root / "frames")
-        if path.name not in annotated
-    ]
-    frames = root / "frames"
-    return [t._replace(images=frames / name) for name, t in annotated.items()], problems
+    for path in _folders(root / "frames"):
+        if path.name not in annotated:
+            yield Problem(path.name, "skipped: no file in anno/")
+    for name, target in annotated.items():
+        yield target._replace(images=root / "frames" / name)
 
 
 def _nfs(root: Path, benchmark: Benchmark) -> Found:
-    targets, problems = [], []
     for path in _folders(root):
         files = files_in(path / benchmark.subset, "*.txt")
         if not files:
-            problems.append(Problem(path.name, f"skipped: no {benchmark.subset}/*.txt"))
-        targets += [Target(file.stem, file, file.with_suffix("")) for file in files]
-    return targets, problems
+            yield Problem(path.name, f"skipped: no {benchmark.subset}/*.txt")
+        for file in files:
+            yield Target(file.stem, file, file.with_suffix(""))
 
 
 def _tcolor(root: Path, _: Benchmark) -> Found:
-    targets, problems = [], []
     for path in _folders(root):
         files = files_in(path, "*_gt.txt")
         if not files:
-            problems.append(Problem(path.name, f"skipped: no {path.name}_gt.txt"))
+            yield Problem(path.name, f"skipped: no {path.name}_gt.txt")
             continue
         first = None
         for span in files_in(path, "*_frames.txt"):
@@ -225,11 +213,10 @@ def _tcolor(root: Path, _: Benchmark) -> Found:
                 first = read_flags(span)[0]
             except (TextError, IndexError) as error:
                 told = error if isinstance(error, TextError) else f"{span.name} is empty"
-                problems.append(Problem(path.name, f"skipped: {told}"))
+                yield Problem(path.name, f"skipped: {told}")
                 break
         else:
-            targets.append(Target(path.name, files[0], path / "img", first))
-    return targets, problems
+            yield Target(path.name, files[0], path / "img", first)
 
 
 _FINDERS: dict[str, Callable[[Path, Benchmark], Found]] = {
@@ -244,7 +231,7 @@ _FINDERS: dict[str, Callable[[Path, Benchmark], Found]] = {
 }
 
 
-def _in_listed_order(targets: list[Target], problems: list[Problem], file: Path) -> Found:
+def _in_listed_order(targets: list[Target], problems: list[Problem], file: Path):
     kept = []
     lines = read_lines(file)
     for name in filter(None, map(str.strip, lines)):

@@ -108,10 +108,7 @@ BENCHMARKS = (
     # Source: HengLan/LaSOT_Evaluation_Toolkit issue 14, "the smallest should be 1".
     Benchmark(name="lasot", layout="lasot", index_base=FROM_ONE, members="LaSOT-test"),
     Benchmark(
-        name="tcolor128",
-        aliases=("Temple-color-128",),
-        layout="tcolor128",
-        index_base=FROM_ONE,
+        name="tcolor128", aliases=("Temple-color-128",), layout="tcolor128", index_base=FROM_ONE
     ),
     Benchmark(name="dtb70", aliases=("DTB",), index_base=FROM_ONE),
     # Corners from VATIC, which is 0-based. Its columns: got10k 0.1.3, datasets/nfs.py.
@@ -169,13 +166,7 @@ REAL_TIME_GRACE = 3
 
 # Attributes that VOT annotates per frame, each in a file `<name>.tag`. Source: PySOT,
 # toolkit/datasets/vot.py.
-VOT_ATTRIBUTES = (
-    "camera_motion",
-    "illum_change",
-    "motion_change",
-    "size_change",
-    "occlusion",
-)
+VOT_ATTRIBUTES = ("camera_motion", "illum_change", "motion_change", "size_change", "occlusion")
 
 
 def find_vot_protocol(name: str) -> Any:  # a protocol of the experiment that a name has

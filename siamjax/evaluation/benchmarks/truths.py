@@ -99,15 +99,14 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
 
 def annotated_targets(path: Path, benchmark: Benchmark) -> tuple[list[Target], list[Problem]]:
     """Targets of a benchmark's folder, or of a flat folder of annotation files."""
+    flat = find_flat(path)
     try:
-        targets, problems = find_targets(path, benchmark)
+        found = find_targets(path, benchmark)
     except SequenceError:
-        targets, problems = [], []
-    if targets:
-        return targets, problems
-    if flat := find_flat(path):
+        if not flat:
+            raise
         return flat, []
-    return find_targets(path, benchmark)
+    return found if found[0] or not flat else (flat, [])
 
 
 def as_boxes(truth: VotSequence) -> Truth:

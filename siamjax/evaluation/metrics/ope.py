@@ -221,10 +221,7 @@ def _counted(gt, predicted, visible, convention):
     return gt[looked_at], predicted[looked_at], denominator
 
 
-_VALID = {
-    "positive": lambda gt: (gt > 0).all(axis=1),
-    "finite": counted_frames,
-}
+_VALID = {"positive": lambda gt: (gt > 0).all(axis=1), "finite": counted_frames}
 
 
 def _plain_errors(gt, predicted, unit) -> np.ndarray:

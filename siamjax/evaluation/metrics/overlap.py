@@ -34,11 +34,7 @@ _MIN_AREA_RATIO = 1e-10
 
 
 def raster_overlap(
-    first: Regions,
-    second: Regions,
-    bounds=None,
-    *,
-    convention: Convention = "pysot",
+    first: Regions, second: Regions, bounds=None, *, convention: Convention = "pysot"
 ) -> np.ndarray:
     """Overlap of n pairs of regions, `[n]` in 0..1.
 

@@ -60,14 +60,6 @@ class Regions:
         values[:, :4] = boxes_xywh
         return cls(values, np.full(len(boxes_xywh), 4))
 
-    @classmethod
-    def from_polygons(cls, polygons: np.ndarray) -> "Regions":
-        """Polygons `[t, k, 2]` of k corners each."""
-        length, corners, _ = np.shape(polygons)
-        values = np.full((length, max(8, 2 * corners)), np.nan)
-        values[:, : 2 * corners] = np.reshape(polygons, (length, -1))
-        return cls(values, np.full(length, 2 * corners))
-
     def __len__(self) -> int:
         return len(self.count)
 
@@ -160,14 +152,17 @@ def enclosing_boxes(regions: Regions) -> np.ndarray:
     return np.concatenate([low, high - low], axis=1)
 
 
-def polygon_to_box(polygon: np.ndarray) -> np.ndarray:
+def polygon_to_box(polygon) -> np.ndarray:
     """The axis-aligned box of the same area as a rotated one of four corners, `_cxcywh` `[4]`.
 
     Centred on the mean corner; the enclosing box shrunk by the square root of the ratio of
-    areas, plus one pixel. Reference: PySOT's `get_axis_aligned_bbox`.
+    areas, plus one pixel. Other polygons are not shrunk. Reference: PySOT's
+    `get_axis_aligned_bbox`.
     """
-    polygon = np.asarray(polygon, dtype=np.float64).reshape(4, 2)
+    polygon = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
     extent = polygon.max(axis=0) - polygon.min(axis=0)
+    if len(polygon) != 4:
+        return np.concatenate([polygon.mean(axis=0), extent + 1])
     sides = np.linalg.norm(polygon[[0, 1]] - polygon[[1, 2]], axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         shrink = np.sqrt(sides.prod() / extent.prod())

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from siamjax.evaluation.metrics import got10k
 from siamjax.evaluation.metrics.ope import (
     NORM_PRECISION_THRESHOLDS,
+    PRECISION_REPORTED,
     PRECISION_THRESHOLDS,
     SUCCESS_THRESHOLDS,
 )
@@ -26,6 +27,10 @@ COLORS = ("#1c6dd0", "#d9480f", "#8a3fb3", "#b7791f", "#0c7c86", "#c2255c", "#5c
 _LONGEST_LABEL = 48  # characters of a legend entry
 LINES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP*X"
+_PRECISIONS = (
+    ("precision", "precision_20px", PRECISION_THRESHOLDS, "pixels"),
+    ("norm_precision", "norm_precision", NORM_PRECISION_THRESHOLDS, "target sizes"),
+)
 
 
 def color_of(index: int) -> str:
@@ -40,7 +45,7 @@ def plots_of(trackers: list[TrackerScores], protocol: VotProtocol | None) -> lis
     if "success" in curves:
         made.append(success_plot(trackers))
     if "precision" in curves:
-        made += [precision_plot(trackers), norm_precision_plot(trackers)]
+        made += [precision_plot(trackers, *kind) for kind in _PRECISIONS]
     if "eao" in curves and protocol is not None:
         made += [eao_plot(trackers, protocol), accuracy_robustness_plot(trackers, protocol)]
     if "lt_recall" in curves:
@@ -61,29 +66,17 @@ def success_plot(trackers: list[TrackerScores]) -> str:
     return _plot("success", lines, x_label="overlap threshold", x_limits=(0, 1))
 
 
-def precision_plot(trackers: list[TrackerScores]) -> str:
-    """Fraction of frames by centre error; the legend has the value at 20 pixels."""
-    lines = _lines(trackers, "precision", ("precision_20px",), lambda _: PRECISION_THRESHOLDS)
+def precision_plot(
+    trackers: list[TrackerScores], curve: str, key: str, thresholds: np.ndarray, unit: str
+) -> str:
+    """Fraction of frames by centre error; the legend has the value at the marked one."""
+    reported = thresholds[PRECISION_REPORTED]
     return _plot(
-        "precision",
-        lines,
-        x_label="centre error threshold, pixels",
-        x_limits=(0, 50),
-        decorate=lambda axes: axes.axvline(20, color="#9aa5b1", linewidth=0.8),
-    )
-
-
-def norm_precision_plot(trackers: list[TrackerScores]) -> str:
-    """The same with errors relative to the target size; the legend has the value at 0.20."""
-    lines = _lines(
-        trackers, "norm_precision", ("norm_precision",), lambda _: NORM_PRECISION_THRESHOLDS
-    )
-    return _plot(
-        "normalised precision",
-        lines,
-        x_label="centre error threshold, target sizes",
-        x_limits=(0, 0.5),
-        decorate=lambda axes: axes.axvline(0.2, color="#9aa5b1", linewidth=0.8),
+        "precision" if unit == "pixels" else "normalised precision",
+        _lines(trackers, curve, (key,), lambda _: thresholds),
+        x_label=f"centre error threshold, {unit}",
+        x_limits=(0, thresholds[-1]),
+        decorate=lambda axes: axes.axvline(reported, color="#9aa5b1", linewidth=0.8),
     )
 
 

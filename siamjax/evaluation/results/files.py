@@ -186,9 +186,10 @@ class ResultFolder:
     def has(self, sequence: Sequence, repetition: int = 1) -> bool:
         """Whether a repetition has a result: one line per frame, from the same initial box."""
         file = self.box_file(sequence.name, repetition)
-        if self.benchmark.experiment in ("supervised", "long-term"):
-            return _is_whole_run(file, len(sequence))
         try:
+            if self.benchmark.experiment in ("supervised", "long-term"):
+                regions = read_regions(file)
+                return len(regions) == len(sequence) and bool(regions.has_code(INITIALISED)[0])
             boxes = read_boxes(file)
         except TextError:
             return False
@@ -245,14 +246,6 @@ def _times_or_none(file: Path) -> np.ndarray:
         return read_times(file)
     except TextError:
         return np.zeros((0, 0))
-
-
-def _is_whole_run(file: Path, frames: int) -> bool:
-    try:
-        regions = read_regions(file)
-    except TextError:
-        return False
-    return len(regions) == frames and bool(regions.has_code(INITIALISED)[0])
 
 
 def find_trackers(

@@ -224,5 +224,5 @@ def _overlaps_truth(region: np.ndarray, truth: Regions, frame_size: tuple[int, i
         return True
     if truth.count[0] == 4:
         corners = box_corners(truth.values[:, :4], to_last_pixel=True)
-        truth = Regions.from_polygons(corners)
+        truth = Regions.from_rows(corners.reshape(1, -1).tolist())
     return bool(raster_overlap(Regions.from_rows([region.tolist()]), truth, frame_size)[0] > 0)

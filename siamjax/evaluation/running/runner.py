@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -110,9 +110,7 @@ class RealTime(NamedTuple):
 
 
 def run_sequence(
-    tracker: TrackerLike,
-    sequence: Sequence,
-    experiment: Experiment | None = None,
+    tracker: TrackerLike, sequence: Sequence, experiment: Experiment | None = None
 ) -> Run:
     """Runs one tracker in one experiment, by default one pass from the first ground truth.
 
@@ -120,14 +118,10 @@ def run_sequence(
     `RefusedError` if the tracker cannot start.
     """
     experiment = experiment or one_pass(sequence)
-    return _finish(experiment, lambda request: _ask(tracker, request))
-
-
-def _finish(experiment: Experiment, ask: Callable[[Start | Step], Answer]) -> Run:
     try:
         request = next(experiment)
         while True:
-            request = experiment.send(ask(request))
+            request = experiment.send(_ask(tracker, request))
     except StopIteration as end:
         return end.value
 

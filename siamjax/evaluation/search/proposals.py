@@ -157,9 +157,7 @@ class _Optuna:
     def tell(self, tried: Sequence[Settings], scores: Sequence[float]) -> None:
         self._told += [
             self._optuna.trial.create_trial(
-                params=settings._asdict(),
-                distributions=self._distributions,
-                value=float(score),
+                params=settings._asdict(), distributions=self._distributions, value=float(score)
             )
             for settings, score in zip(tried, scores, strict=True)
         ]

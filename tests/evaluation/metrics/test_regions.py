@@ -41,7 +41,7 @@ def test_refuses_other_counts(row):
 def test_polygons_and_boxes_become_the_same_regions(rng):
     boxes = rng.uniform(0, 50, (5, 4))
     from_boxes = Regions.from_boxes(boxes)
-    from_polygons = Regions.from_polygons(box_corners(boxes))
+    from_polygons = Regions.from_rows(box_corners(boxes).reshape(len(boxes), -1))
     np.testing.assert_array_equal(from_boxes.polygons(), from_polygons.polygons())
 
 
