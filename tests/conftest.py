@@ -1,5 +1,6 @@
 """Strict settings for every test, and where the shared data lies when it is there."""
 
+import functools
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,8 @@ import jax
 import numpy as np
 import pytest
 from absl import flags
+
+from tests.references import compared
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -56,6 +59,12 @@ def rng():
 def goldens() -> Path:
     """The committed golden arrays, see `tests/goldens/README.md`."""
     return ROOT / "tests" / "goldens"
+
+
+@pytest.fixture
+def against(request):
+    """`against(origin, ours, compute)`: the pairs of `tests.references.compared`."""
+    return functools.partial(compared, request.node.nodeid.removeprefix("tests/"))
 
 
 @pytest.fixture(scope="session")
