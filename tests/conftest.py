@@ -62,9 +62,15 @@ def goldens() -> Path:
 
 
 @pytest.fixture
-def against(request):
+def golden_name(request) -> str:
+    """The name of this test's golden, see `tests/references.py`."""
+    return request.node.nodeid.removeprefix("tests/")
+
+
+@pytest.fixture
+def against(golden_name):
     """`against(origin, ours, compute)`: the pairs of `tests.references.compared`."""
-    return functools.partial(compared, request.node.nodeid.removeprefix("tests/"))
+    return functools.partial(compared, golden_name)
 
 
 @pytest.fixture(scope="session")

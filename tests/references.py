@@ -28,8 +28,17 @@ ORIGINS = {
     "toolkits": Origin(np.float64, 4096),  # tables, which some tests compare to 1e-12
 }
 
+FILES = "torch_files"
+
 # Where `make_references.py` collects: by origin and test. None in a run of the tests.
 recorded: dict[str, dict[str, np.ndarray]] | None = None
+
+
+def record():
+    """Lets the tests that follow put their goldens into the dict that this gives."""
+    global recorded
+    recorded = {origin: {} for origin in (*ORIGINS, FILES)}
+    return recorded
 
 
 def condense(array, origin) -> np.ndarray:
@@ -51,15 +60,35 @@ def _stored(origin):
         return dict(arrays)
 
 
-def _golden(origin, test, like):
-    """The golden of one test, cut into the leaves of `like`."""
+def _golden(origin, test):
     stored = _stored(origin) if recorded is None else recorded[origin]
     if test not in stored:
         raise KeyError(f"{origin}.npz has no `{test}`: run tests/goldens/make_references.py")
+    return stored[test]
+
+
+def _record(origin, test, golden):
+    if recorded is not None:
+        assert test not in recorded[origin], "one golden for each test"
+        recorded[origin][test] = golden
+
+
+def _live(compute):
+    """What `compute()` gives, or None where its package is not installed."""
+    try:
+        return compute()
+    except ModuleNotFoundError as error:
+        if recorded is not None or error.name not in PACKAGES:
+            raise
+        return None
+
+
+def _split(golden, like):
+    """The golden cut into the leaves of `like`."""
     leaves, structure = jax.tree.flatten(like)
     ends = np.cumsum([leaf.size for leaf in leaves])
-    assert stored[test].shape == (ends[-1],)
-    parts = np.split(stored[test], ends[:-1])
+    assert golden.shape == (ends[-1],)
+    parts = np.split(golden, ends[:-1])
     return structure.unflatten(
         part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)
     )
@@ -80,17 +109,20 @@ def compared(test, origin, ours, compute):
     """
     kept = ORIGINS[origin]
     condensed = functools.partial(jax.tree.map, lambda array: condense(array, kept))
-    try:
-        live = compute()
-    except ModuleNotFoundError as error:
-        if recorded is not None or (error.name or "").partition(".")[0] not in PACKAGES:
-            raise
-        return [(condensed(ours), _golden(origin, test, condensed(ours)))]
-    small = condensed(live)
-    if recorded is not None:
-        leaves = [leaf.ravel() for leaf in jax.tree.leaves(small)]
-        assert test not in recorded[origin], "one comparison in each test"
-        recorded[origin][test] = np.concatenate(leaves)
-    golden = _golden(origin, test, condensed(ours))
-    jax.tree.map(_assert_current, small, golden)
-    return [(condensed(ours), golden), (ours, live)]
+    live, small = _live(compute), condensed(ours)
+    if live is None:
+        return [(small, _split(_golden(origin, test), small))]
+    leaves = [leaf.ravel() for leaf in jax.tree.leaves(condensed(live))]
+    _record(origin, test, np.concatenate(leaves))
+    golden = _split(_golden(origin, test), small)
+    jax.tree.map(_assert_current, condensed(live), golden)
+    return [(small, golden), (ours, live)]
+
+
+def files(test, write) -> list[bytes]:
+    """A file as the golden has it and, where PyTorch is installed, as `write()` gives it."""
+    live = _live(write)
+    if live is None:
+        return [_golden(FILES, test).tobytes()]
+    _record(FILES, test, np.frombuffer(live, np.uint8))
+    return [_golden(FILES, test).tobytes(), live]

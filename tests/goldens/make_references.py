@@ -1,4 +1,4 @@
-"""Writes torch.npz and toolkits.npz: `python tests/goldens/make_references.py`.
+"""Writes torch.npz, torch_files.npz and toolkits.npz: `python tests/goldens/make_references.py`.
 
 Needs PyTorch, the GOT-10k toolkit and vot-toolkit. Runs the tests that compare with them and
 keeps what these packages compute there, see tests/references.py; nothing is taken from siamjax.
@@ -20,8 +20,8 @@ class Recorder:
         # not before tests/conftest.py has set JAX up
         from tests import references
 
-        items[:] = [item for item in items if "against" in item.fixturenames]
-        self.recorded = references.recorded = {origin: {} for origin in references.ORIGINS}
+        items[:] = [item for item in items if "golden_name" in item.fixturenames]
+        self.recorded = references.record()
 
 
 def main():
