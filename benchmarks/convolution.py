@@ -19,8 +19,8 @@ import numpy as np
 from harness import print_table
 from jax import lax
 
-from siamjax.models.cpu.conv import conv2d
 from siamjax.models.cpu.winograd import winograd_conv
+from siamjax.models.operations import conv2d
 
 # Where in the network, side of the map, input and output channels, padding, dilation.
 SHAPES = (

@@ -19,7 +19,7 @@ from siamjax.api import Model
 from siamjax.config import Config
 from siamjax.config_files import changed, load_config
 from siamjax.models.build import build_network, init_variables
-from siamjax.studies.plots import draw_maps, write_png
+from siamjax.studies.plots import draw_maps
 from siamjax.studies.probes import at_border, in_middle, measure_equivariance
 from siamjax.weights.convert import convert
 from siamjax.weights.recipe import flatten, unflatten
@@ -76,7 +76,8 @@ def main() -> None:
         for name, levels in measured.items()
         for level, error in levels.items()
     }
-    write_png(DOCS, "equivariance", draw_maps(maps, label="equivariance error, relative"))
+    drawn = draw_maps(maps, label="equivariance error, relative")
+    (DOCS / "equivariance.png").write_bytes(drawn)
 
 
 if __name__ == "__main__":

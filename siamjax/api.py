@@ -183,7 +183,7 @@ def resolve(
     elif _ships(config):
         config = read_about(shipped.weights_of(str(config))).config
     elif not isinstance(config, Config):
-        config = load_config(config)
+        config = load_config(config, to_track=True)
     return config, path or _shipped_for(config)
 
 
@@ -239,7 +239,7 @@ def _config_of(weights: Path) -> Config:
     )
     for folder in folders:
         if (folder / "config.json").is_file():
-            return load_config(folder / "config.json")
+            return load_config(folder / "config.json", to_track=True)
     raise ConfigError(
         f"there is no config.json beside `weights` (={str(weights)!r}); name their "
         "configuration with `config`"
@@ -248,6 +248,7 @@ def _config_of(weights: Path) -> Config:
 
 def _untrained(config: Config) -> Model:
     logger.warning("`%s` starts from random weights and has learnt nothing", config.name)
+    config.train.check_all()
     network = build_network(config.model)
     # It runs once: what the compiler would take to optimise it is never won back.
     is_on_cpu = jax.default_backend() == "cpu"

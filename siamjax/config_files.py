@@ -11,21 +11,32 @@ from pathlib import Path
 from typing import Any
 
 import siamjax.config
-from siamjax.config import Config, ConfigError, ModelConfig, did_you_mean, require
+from siamjax.config import (
+    Config,
+    ConfigError,
+    ModelConfig,
+    TrackingConfig,
+    did_you_mean,
+    require,
+)
 from siamjax.files import printable
 from siamjax.text import TextError, read_json
 
 
-def load_config(path: str | Path) -> Config:
+def load_config(path: str | Path, *, to_track: bool = False) -> Config:
     """Reads `get_config()` of a configuration file, or a resolved `config.json`.
 
     A name, such as "quickstart", is that of a configuration that comes with siamjax. Raises
-    `ConfigError` when the file is missing, is no configuration, or breaks a rule.
+    `ConfigError` when the file is missing, is no configuration, or breaks a rule; `to_track`
+    leaves the rules of a `config.json` that only training needs to `Config.check_training`.
     """
     path = find_file(path, "configuration")
     if path.suffix == ".json":
         try:
-            return config_from_dict(read_json(path))
+            config = config_from_dict(read_json(path))
+            if not to_track:
+                config.check_all()
+            return config
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from None
         except TextError as error:
@@ -40,7 +51,7 @@ def load_config(path: str | Path) -> Config:
 
 def configs_folder() -> Path:
     """Where the configurations that come with siamjax lie: in the package, or a checkout."""
-    package = Path(siamjax.config.__file__).parent
+    package = Path(__file__).parent
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 
@@ -126,11 +137,15 @@ def config_to_dict(config: Config) -> dict[str, Any]:
 
 
 def config_from_dict(values: dict[str, Any]) -> Config:
-    """The inverse of `config_to_dict`; raises `ConfigError` for anything else."""
+    """The inverse of `config_to_dict`; raises `ConfigError` for anything else.
+
+    What only training reads must have the fields of a configuration, and is checked no further:
+    `check_all` and `check_training` do that.
+    """
     return _build(Config, values, "config")
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
+def _build(kind: Any, value: Any, where: str, checked: bool = True) -> Any:
     if dataclasses.is_dataclass(kind):
         require(
             isinstance(value, dict),
@@ -150,14 +165,18 @@ def _build(kind: Any, value: Any, where: str) -> Any:
             if field.name not in value and field.default is dataclasses.MISSING
         ]
         require(not missing, f"`{where}` lacks {missing}")
-        return kind(**{k: _build(hints[k], v, f"{where}.{k}") for k, v in value.items()})
+        fields = {}
+        for key, inner in value.items():
+            tracks = kind is not Config or key in TrackingConfig._fields
+            fields[key] = _build(hints[key], inner, f"{where}.{key}", checked and tracks)
+        return kind(**fields) if checked else kind.unchecked(**fields)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is tuple:
         require(isinstance(value, list), f"`{where}` must be a list, not {value!r:.60}")
-        return tuple(_build(arguments[0], item, where) for item in value)
+        return tuple(_build(arguments[0], item, where, checked) for item in value)
     if origin in (typing.Union, types.UnionType):
         present = next(a for a in arguments if a is not type(None))
-        return None if value is None else _build(present, value, where)
+        return None if value is None else _build(present, value, where, checked)
     return value
 
 

@@ -86,6 +86,11 @@ def files_below(root: str | Path, pattern: str) -> list[Path]:
     return found
 
 
+def images_below(root: str | Path) -> list[Path]:
+    """The images among the files of `files_below`."""
+    return [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
+
+
 def has_match(root: str | Path, pattern: str) -> bool:
     """Whether a file or folder below `root` matches a pattern such as `*/*.txt`."""
     root = Path(root)

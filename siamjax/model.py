@@ -18,8 +18,7 @@ from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.frames import Color
 from siamjax.tracking.result import Result
 from siamjax.tracking.step import with_long_term
-from siamjax.tracking.stream import track_frames
-from siamjax.tracking.tracker import Tracker
+from siamjax.tracking.tracker import Tracker, track_frames
 from siamjax.weights import WeightsError
 from siamjax.weights.release import Dtype, write_release
 
@@ -76,7 +75,7 @@ class Model:
         """Follows the target in `box_xywh` of the first frame; yields one result per frame.
 
         `source` is a video, a folder of images, a stream's address, or an iterable of frames,
-        whose `color` is given; see `tracking.stream.track_frames` for frames that cannot be
+        whose `color` is given; see `tracking.tracker.track_frames` for frames that cannot be
         used, and `video.open_frames` for what is raised.
         """
         if isinstance(source, (str, Path)):

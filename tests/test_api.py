@@ -1,4 +1,6 @@
+import json
 import logging
+import shutil
 
 import cv2
 import jax
@@ -102,6 +104,46 @@ def test_weights_are_a_workdir_or_a_checkpoint_in_it(workdir, variables, part):
 
 def test_the_configuration_may_be_a_path(workdir, config):
     assert siamjax.load_model(str(workdir / "config.json"), str(workdir)).config == config
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("data", {"negative_prob": 2.0}, r"`data.negative_prob` \(=2.0\) must lie in \[0, 1\]"),
+        ("data", {"positives": 100}, r"`data.positives` \(=100\) must be positive and at most"),
+        ("data", {"sources": [{}]}, "a source needs either `path`"),
+        ("data", {"labels": "anchor"}, "did you mean 'anchors'"),
+        ("data", {"crop_size": 100}, r"`data.crop_size` \(=100\) must be at least"),
+        ("train", {"epochs": 0}, r"`train.epochs` \(=0\)"),
+    ],
+)
+def test_what_only_training_reads_is_checked_for_training_alone(
+    workdir, config, variables, tmp_path, section, values, message
+):
+    shutil.copytree(workdir, tmp_path / "run")
+    stated = json.loads((workdir / "config.json").read_text())
+    stated[section] |= values
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(stated))
+    for given in (None, path):
+        model = siamjax.load_model(given, path.parent)
+        assert (model.config.model, model.config.tracker) == (config.model, config.tracker)
+        same(model.variables, variables)
+    with pytest.raises(ConfigError, match=message):
+        siamjax.train(model.config, tmp_path / "next")
+    with pytest.raises(ConfigError, match=message):
+        siamjax.train(path, tmp_path / "next")
+    assert not (tmp_path / "next").exists()
+
+
+@pytest.mark.parametrize("section", ["model", "tracker"])
+def test_what_tracking_reads_is_checked_for_tracking(workdir, tmp_path, section):
+    stated = json.loads((workdir / "config.json").read_text())
+    stated[section]["search_size"] = 144
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(stated))
+    with pytest.raises(ConfigError, match=r"config\.json: .* by a multiple of the stride"):
+        siamjax.load_model(path, workdir)
 
 
 def test_a_tracker_is_loaded_alike_without_its_batch_norms(model, workdir, config, variables):

@@ -93,7 +93,7 @@ FENCES = {
     "tensorflow": [],
 }
 # NumPy is all that metrics and the data room compute with.
-WITHOUT_JAX = ["config.py", "config_files.py", "geometry/", "data/", "evaluation/", "video/"]
+WITHOUT_JAX = ["config/", "config_files.py", "geometry/", "data/", "evaluation/", "video/"]
 NUMPY_ALONE = ["evaluation/metrics/"]
 
 

@@ -40,6 +40,7 @@ def ablate(
     import dataclasses
 
     from siamjax.config import ConfigError, did_you_mean
+    from siamjax.evaluation.report.tables import markdown_table
     from siamjax.locks import held
     from siamjax.studies.cost import as_plan
     from siamjax.studies.report import write_report
@@ -51,7 +52,7 @@ def ablate(
         runs_of,
     )
     from siamjax.studies.study import load_study
-    from siamjax.studies.table import as_lines, as_markdown, rows_of
+    from siamjax.studies.table import as_lines, rows_of
 
     chosen = load_study(study, size)
     if seeds:
@@ -77,5 +78,5 @@ def ablate(
             run_all(chosen, wanted, workdir, places)
         finally:
             page = write_report(chosen, runs, workdir)
-            print(as_markdown(as_lines(rows_of(chosen, runs))))
+            print(markdown_table(as_lines(rows_of(chosen, runs))))
             print(f"report: {page}")

@@ -212,8 +212,8 @@ def inspect_prepared(path: Path, *, limit: int, seed: int = 0) -> Report:
                 unreadable.append(told)
                 continue
             # a frame that several targets share is no duplicate
-            picture = int(source.index.picture[record]).to_bytes(8, "big")
-            digests.append(told + picture if source.holds_frames else told)
+            number = int(source.index.picture[record]).to_bytes(8, "big")
+            digests.append(told + number if source.holds_frames else told)
             outside.append(_is_outside(box, image.shape))
             if record in shown:
                 label = f"{source.index.video[record]}/{source.index.track[record]}"
@@ -256,16 +256,16 @@ def inspect_raw(root: Path, layout: str | None, *, limit: int, seed: int = 0) ->
     every = max(1, len(chosen) // _SAMPLES)
     for place, number in enumerate(chosen):
         clip, shown = clips[number], False
-        for picture in cut_clips([clip], number, Settings(keep="frames"), drops):
-            digests.append(hashlib.sha256(picture.image).digest())
-            for target in picture.targets:
+        for stored in cut_clips([clip], number, Settings(keep="frames"), drops):
+            digests.append(hashlib.sha256(stored.image).digest())
+            for target in stored.targets:
                 rows.append([target[k] for k in ("video", "track", "frame", "category")])
                 boxes.append(target["box_xyxy"])
             wanted = place % every == 0 and len(report.samples) < _SAMPLES
             if wanted and not shown:
                 shown = True
-                image = decode_image(picture.image)
-                report.samples.append(Sample(image, picture.targets[0]["box_xyxy"], clip.name))
+                image = decode_image(stored.image)
+                report.samples.append(Sample(image, stored.targets[0]["box_xyxy"], clip.name))
     report.remarks.append(f"layout: {name}, {len(chosen)} of {len(clips)} clips read")
     if rows:
         box = np.array(boxes, np.float32)

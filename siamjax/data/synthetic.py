@@ -81,11 +81,11 @@ def write_samples(config: SyntheticConfig, path: Path) -> None:
     for index in range(min(config.sequences, _SAMPLE_SEQUENCES)):
         sequence = Sequence(config, index)
         for frame in shown:
-            picture, box_xywh = sequence.render(frame)
+            image, box_xywh = sequence.render(frame)
             x, y, w, h = (int(v) for v in box_xywh)
             # around the target's pixels, not on them
-            cv2.rectangle(picture, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
-            tiles.append(picture)
+            cv2.rectangle(image, (x - 1, y - 1), (x + w, y + h), GREEN, 1)
+            tiles.append(image)
     write_sheet(tiles, _SAMPLE_FRAMES, path)
 
 
@@ -133,8 +133,8 @@ def _write_sequence(config, index, folder):
     (folder / "img").mkdir()
     boxes = []
     for number, frame in enumerate(kept_frames(config), 1):
-        picture, box_xywh = sequence.render(frame)
-        (folder / "img" / f"{number:04d}.jpg").write_bytes(encode_jpeg(picture))
+        image, box_xywh = sequence.render(frame)
+        (folder / "img" / f"{number:04d}.jpg").write_bytes(encode_jpeg(image))
         x, y, w, h = box_xywh
         boxes.append((x + 1, y + 1, w, h))
     np.savetxt(folder / "groundtruth_rect.txt", boxes, fmt="%d", delimiter=",")

@@ -1,6 +1,5 @@
 """Problems with sequences, such as a skipped one, reported at the end of a run."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from siamjax.files import printable
@@ -14,9 +13,3 @@ class Problem(NamedTuple):
 
     def __str__(self):
         return printable(f"{self.sequence}: {self.message}")
-
-
-def as_problems(lines: Iterable[str]) -> list[Problem]:
-    """Lines of the form `name: message` as problems."""
-    parts = (line.partition(": ") for line in lines)
-    return [Problem(name, message) for name, _, message in parts]

@@ -21,7 +21,7 @@ from siamjax.evaluation.metrics.ope import OPE_CONVENTIONS, PYSOT, OpeConvention
 from siamjax.evaluation.metrics.overlap import Convention
 from siamjax.evaluation.metrics.regions import VotSequence, enclosing_boxes
 from siamjax.evaluation.metrics.vot import score_supervised
-from siamjax.evaluation.problems import Problem, as_problems
+from siamjax.evaluation.problems import Problem
 from siamjax.evaluation.results.files import (
     ResultsError,
     find_results,
@@ -225,9 +225,9 @@ def _score_supervised(
     folder, truths: list[VotSequence], benchmark, convention
 ) -> dict[str, Any]:
     protocol = find_vot_protocol(benchmark.challenge)
-    runs, lines = read_supervised(folder, truths, protocol)
+    runs, problems = read_supervised(folder, truths, protocol)
     if not runs:
-        return _nothing(lines)
+        return _nothing(problems)
     found = score_supervised(truths, runs, protocol, convention=convention)
     return {
         "overall": _finite({**found.overall._asdict(), "eao": found.eao}),
@@ -238,16 +238,16 @@ def _score_supervised(
         },
         "boxes": {name: enclosing_boxes(of[0]) for name, of in runs.items()},
         "curves": {"eao": found.eao_curve},
-        "problems": as_problems(lines),
+        "problems": problems,
     }
 
 
 def _score_long_term(
     folder, truths: list[VotSequence], benchmark, convention
 ) -> dict[str, Any]:
-    runs, lines = read_long_term(folder, truths)
+    runs, problems = read_long_term(folder, truths)
     if not runs:
-        return _nothing(lines)
+        return _nothing(problems)
     protocol = find_vot_protocol(benchmark.challenge)
     found = score_long_term(truths, runs, protocol, convention=convention)
     return {
@@ -256,13 +256,13 @@ def _score_long_term(
         "attributes": {},
         "boxes": {name: enclosing_boxes(run.regions) for name, run in runs.items()},
         "curves": {"lt_recall": found.mean_recall, "lt_precision": found.mean_precision},
-        "problems": as_problems(lines),
+        "problems": problems,
     }
 
 
-def _nothing(lines: list[str]) -> dict[str, Any]:
+def _nothing(problems: list[Problem]) -> dict[str, Any]:
     empty = ("overall", "sequences", "attributes", "boxes", "curves")
-    return {**{key: {} for key in empty}, "problems": as_problems(lines)}
+    return {**{key: {} for key in empty}, "problems": problems}
 
 
 def _finite(scores: Scores) -> Scores:

@@ -18,12 +18,6 @@ def xywh_to_xyxy(box):
     return _stack(box, x, y, x + w, y + h)
 
 
-def xyxy_to_xywh(box):
-    """Two corners to corner and size, `[..., 4]`."""
-    x0, y0, x1, y1 = (box[..., i] for i in range(4))
-    return _stack(box, x0, y0, x1 - x0, y1 - y0)
-
-
 def xyxy_to_cxcywh(box):
     """Two corners to centre and size, `[..., 4]`."""
     x0, y0, x1, y1 = (box[..., i] for i in range(4))

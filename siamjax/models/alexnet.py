@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.cpu.pool import max_pool
 from siamjax.models.layers import Conv, conv_norm, normal_fan_out
+from siamjax.models.operations import max_pool
 
 SIAMFC_EPSILON = 1e-6  # of its batch norms
 

@@ -13,8 +13,7 @@ from jax import Array
 from siamjax.config import BACKBONE_STAGES
 from siamjax.errors import InputError
 from siamjax.models import alexnet, mobilenetv2, resnet
-from siamjax.models.heads import DepthwiseBranch, LevelHeads, WeightedFusion
-from siamjax.models.neck import Neck
+from siamjax.models.heads import DepthwiseBranch, LevelHeads, Neck, WeightedFusion
 from siamjax.models.refine import Refine
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC
 from siamjax.models.siammask import SiamMask

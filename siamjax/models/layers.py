@@ -1,4 +1,4 @@
-"""The layers of every network: a convolution, and one with a batch norm."""
+"""The layers of every network: a convolution, one with a batch norm, and a centre crop."""
 
 import contextlib
 import contextvars
@@ -11,7 +11,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from siamjax.errors import InputError
-from siamjax.models.cpu.conv import conv2d
+from siamjax.models.operations import conv2d
 
 # The backbones' initialisation, N(0, sqrt(2 / (kh * kw * out))). Reference: PySOT's ResNet.
 normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -170,3 +170,24 @@ class ConvNorm(nn.Module):
             kernel_init=uniform_fan_in,
         )
         return nn.relu(x) if self.relu else x
+
+
+def center_crop(x: Array, height: int, width: int) -> Array:
+    """The middle `height x width` cells of `[b, h, w, c]`.
+
+    Raises `InputError` when the map is smaller, or when the rest cannot be shared evenly
+    between both sides: an uneven crop would move every prediction by half a cell.
+    """
+    for name, have, want in (("height", x.shape[1], height), ("width", x.shape[2], width)):
+        if want < 1 or want > have:
+            raise InputError(
+                f"cannot crop `{name}` (={have}) of a feature map to {want} cells; choose a "
+                f"crop of 1 to {have} cells, or a larger image"
+            )
+        if (have - want) % 2:
+            raise InputError(
+                f"cannot crop `{name}` (={have}) of a feature map to its middle {want} cells: "
+                f"the difference must be even; choose {want - 1 or want + 1} or {want + 1}"
+            )
+    top, left = (x.shape[1] - height) // 2, (x.shape[2] - width) // 2
+    return x[:, top : top + height, left : left + width]

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.crop import center_crop
-from siamjax.models.layers import conv_norm
+from siamjax.models.layers import center_crop, conv_norm
 
 # expansion, channels, blocks, stride and dilation of layer1 to layer7 when dilated, and the
 # stride when not

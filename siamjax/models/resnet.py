@@ -12,9 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from siamjax.models.cpu.pool import max_pool
-from siamjax.models.crop import center_crop
-from siamjax.models.layers import conv_norm
+from siamjax.models.layers import center_crop, conv_norm
+from siamjax.models.operations import max_pool
 
 # blocks of layer1 to layer4, and whether a block is a bottleneck
 RESNETS = {

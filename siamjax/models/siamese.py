@@ -6,8 +6,8 @@ import flax.linen as nn
 from jax import Array
 
 from siamjax.errors import InputError
-from siamjax.models.crop import center_crop
 from siamjax.models.heads import mean_fusion
+from siamjax.models.layers import center_crop
 from siamjax.models.xcorr import Implementation, xcorr_plain
 
 

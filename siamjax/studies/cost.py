@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from siamjax.api import Model
 from siamjax.config import Config
+from siamjax.evaluation.report.tables import aligned
 from siamjax.models.build import build_network, init_variables
 from siamjax.studies.runs import Run
 from siamjax.studies.study import Study
@@ -77,8 +78,7 @@ def training_lines(run: Path) -> list[dict[str, float]]:
 def as_plan(study: Study, runs: list[Run]) -> str:
     """One line per variant, and the training time left, estimated from finished runs."""
     lines = [f"{study.name}: {len(runs)} runs", study.question, ""]
-    header = ("variant", "runs", "done", "parameters", "pairs each", "PFLOPs each", "minutes")
-    table = [header]
+    table = [("variant", "runs", "done", "parameters", "pairs each", "PFLOPs each", "minutes")]
     seconds_per_flop, left = [], {}
     for variant in study.variants:
         own = [run for run in runs if run.variant == variant.name]
@@ -103,14 +103,7 @@ def as_plan(study: Study, runs: list[Run]) -> str:
                 f"{statistics.fmean(seconds) / 60:.1f}" if seconds else "-",
             )
         )
-    widths = [max(len(line[i]) for line in table) for i in range(len(header))]
-    lines += [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in table
-    ]
+    lines += aligned(table)
     if seconds_per_flop:
         seconds = statistics.fmean(seconds_per_flop) * sum(left.values())
         lines.append(

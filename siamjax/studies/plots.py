@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -118,10 +117,3 @@ def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
-
-
-def write_png(folder: Path, name: str, content: bytes) -> Path:
-    """Writes `<folder>/<name>.png`."""
-    file = folder / f"{name}.png"
-    file.write_bytes(content)
-    return file

@@ -4,28 +4,22 @@ import base64
 from pathlib import Path
 
 from siamjax.evaluation.report.page import render_template
+from siamjax.evaluation.report.tables import markdown_table
 from siamjax.files import write_whole
 from siamjax.studies import plots
 from siamjax.studies.runs import Run, probes_of
 from siamjax.studies.study import Study
-from siamjax.studies.table import (
-    as_csv,
-    as_latex,
-    as_lines,
-    as_markdown,
-    probe_tables,
-    rows_of,
-)
+from siamjax.studies.table import as_csv, as_latex, as_lines, probe_tables, rows_of
 
 
 def write_report(study: Study, runs: list[Run], workdir: Path) -> Path:
     """Writes the report of the runs done so far; returns the path of its `index.html`."""
     rows = rows_of(study, runs)
     probed = probe_tables(runs)
-    images = {
-        name: plots.write_png(workdir, name, content) for name, content in _images(runs).items()
-    }
-    markdown = "\n".join([as_markdown(as_lines(rows)), *map(as_markdown, probed.values())])
+    images = _images(runs)
+    for name, content in images.items():
+        write_whole(workdir / f"{name}.png", content)
+    markdown = "\n".join(map(markdown_table, [as_lines(rows), *probed.values()]))
     write_whole(workdir / "table.md", markdown)
     write_whole(workdir / "table.tex", as_latex(rows))
     write_whole(workdir / "table.csv", as_csv(study, runs))
@@ -38,9 +32,7 @@ def write_report(study: Study, runs: list[Run], workdir: Path) -> Path:
         probed=probed,
         done=sum(row.done for row in rows),
         planned=sum(row.planned for row in rows),
-        images={
-            name: base64.b64encode(file.read_bytes()).decode() for name, file in images.items()
-        },
+        images={name: base64.b64encode(image).decode() for name, image in images.items()},
     )
     write_whole(workdir / "index.html", page)
     return workdir / "index.html"

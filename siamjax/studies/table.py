@@ -8,7 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from siamjax.evaluation.report.tables import HEADINGS, LOWER_IS_BETTER, escape_latex
+from siamjax.evaluation.report.tables import (
+    HEADINGS,
+    LOWER_IS_BETTER,
+    escape_latex,
+    latex_table,
+)
 from siamjax.studies.probes import at_border, in_middle
 from siamjax.studies.runs import COSTS, Run, probes_of
 from siamjax.studies.study import Study
@@ -133,22 +138,14 @@ def as_lines(rows: list[Row]) -> list[list[str]]:
     return table
 
 
-def as_markdown(table: list[list[str]]) -> str:
-    """Lines of text, heading first, as a Markdown table."""
-    heading, *body = table
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in (heading, rule, *body))
-
-
 def as_latex(rows: list[Row]) -> str:
     """The table as a LaTeX tabular (package booktabs)."""
-    heading, *body = [
-        [escape_latex(text).replace("±", r"$\pm$") for text in line] for line in as_lines(rows)
-    ]
-    lines = [f"\\begin{{tabular}}{{l{'r' * (len(heading) - 1)}}}", "\\toprule"]
-    lines += [" & ".join(heading) + " \\\\", "\\midrule"]
-    lines += [" & ".join(line) + " \\\\" for line in body]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
+    return latex_table(
+        [
+            [escape_latex(text).replace("±", r"$\pm$") for text in line]
+            for line in as_lines(rows)
+        ]
+    )
 
 
 def as_csv(study: Study, runs: list[Run]) -> str:

@@ -13,7 +13,6 @@ from siamjax.config import Config, TrackingConfig
 from siamjax.errors import InputError
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
-from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
     FrameError,
@@ -284,7 +283,7 @@ class MultiTracker(_Slots):
             for k, box in enumerate(boxes)
         }
         search_size, chosen = next(iter(_by_search_size(targets, self._settings).items()))
-        compile_ahead(
+        step.compile_ahead(
             frame,
             step.init.trace(*starts[0], **self._static),
             lambda state: _advance.trace(

@@ -5,13 +5,17 @@ selection, smoothing. Neither function transfers anything to the host. The parts
 public, so that many targets can share one call of the network, see `batch.py`.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.stages import Traced
 
 from siamjax.config import Config, LongTermConfig, TrackingConfig
 from siamjax.errors import InputError
@@ -21,6 +25,7 @@ from siamjax.geometry.crops import context_side
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
 from siamjax.tracking import distractors, siamfc
 from siamjax.tracking.crop import mean_color, subwindow
+from siamjax.tracking.frames import Frame
 from siamjax.tracking.masks import Refine, mask_at
 from siamjax.tracking.select import Hyperparameters, Selection, correction_of, hold, select
 from siamjax.tracking.state import TrackerState, TrackOutput
@@ -316,3 +321,22 @@ def settle(
         center, size = hold(center, size, frame_size)
     box_xywh = cxcywh_to_xywh(jnp.concatenate([center, size]))
     return state, TrackOutput(box_xywh, chosen.score)
+
+
+def compile_ahead(
+    frame: Frame, begin: Traced, follow: Callable[[TrackerState], Traced]
+) -> None:
+    """Compiles `begin` and, concurrently, what `follow` traces of the shapes it returns.
+
+    JAX caches both for the calls that follow; on a cache hit this costs a millisecond or two.
+    A `frame` on a device may commit its results to that device, which shapes do not show:
+    then nothing is done.
+    """
+    if isinstance(frame, jax.Array):
+        return
+    with ThreadPoolExecutor(1, "siamjax-compile") as pool:
+        # Traced here, in turn: tracing holds the GIL anyway.
+        compiling = pool.submit(begin.lower().compile)
+        with contextlib.suppress(Exception):  # the call itself raises it again
+            follow(begin.out_info).lower().compile()
+        compiling.result()

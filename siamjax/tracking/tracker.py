@@ -1,4 +1,6 @@
-"""The tracker as an object with `init` and `update`, as in OpenCV."""
+"""The tracker as an object with `init` and `update`, as in OpenCV, and as a generator."""
+
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
@@ -6,9 +8,9 @@ import numpy as np
 from siamjax.config import Config, TrackingConfig
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
-from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.frames import (
     Color,
+    FrameError,
     NoTargetError,
     as_bgr,
     as_box_xywh,
@@ -65,7 +67,7 @@ class Tracker:
         padded = jax.device_put(pad_frame(frame))
         arguments = (self.variables, padded, frame_size, jax.device_put(box))
         options = {"network": self.network, "config": self._settings}
-        compile_ahead(
+        step.compile_ahead(
             frame,
             step.init.trace(*arguments, **options),
             lambda state: step.update.trace(
@@ -130,3 +132,31 @@ class Tracker:
     def is_lost(self) -> bool:
         """As `Result.is_lost`; never after `init`."""
         return self.result.is_lost
+
+
+def track_frames(
+    tracker: Tracker, frames: Iterable, box_xywh, *, color: Color = "bgr"
+) -> Iterator[Result]:
+    """Follows the target in `box_xywh` of the first frame; yields one result per frame.
+
+    `frames` may be endless, and is read one frame at a time. A frame that cannot be used, or
+    an exception in place of a frame (`siamjax.video.open_frames` gives such), is reported as
+    `Result.problem`, and tracking continues with the next. The first frame must be usable: an
+    exception in its place, `FrameError` or `BoxError` is raised.
+    """
+    is_first = True
+    for frame in frames:
+        problem = None
+        try:
+            if isinstance(frame, Exception):
+                raise frame
+            if is_first:
+                tracker.init(frame, box_xywh, color=color)
+            else:
+                tracker.update(frame, color=color)
+        except Exception as error:
+            if is_first or (error is not frame and not isinstance(error, FrameError)):
+                raise
+            problem = str(error)
+        is_first = False
+        yield tracker.result if problem is None else tracker.result.unusable(problem)

@@ -269,8 +269,8 @@ class VideoFile:
             return size + _SLACK < _stated_end(opened.read(256))
 
 
-def _is_after(picture: av.Packet | av.VideoFrame, first: int | None) -> bool:
-    return picture.pts is None or first is None or picture.pts >= first
+def _is_after(item: av.Packet | av.VideoFrame, first: int | None) -> bool:
+    return item.pts is None or first is None or item.pts >= first
 
 
 def _area(stream) -> int:

@@ -8,7 +8,7 @@ import pytest
 from siamjax.config import BACKBONE_STAGES
 from siamjax.models.alexnet import AlexNet, SiamFCAlexNet
 from siamjax.models.build import BACKBONES
-from siamjax.models.crop import center_crop
+from siamjax.models.layers import center_crop
 from siamjax.models.mobilenetv2 import MobileNetV2
 from siamjax.models.resnet import ResNet
 from tests.models.networks import quick_jit

@@ -10,7 +10,7 @@ import pytest
 from siamjax.models.xcorr import xcorr_depthwise, xcorr_plain, xcorr_up_channel
 from tests.models.networks import quick_jit
 
-IMPLEMENTATIONS = ("shift", "conv")
+IMPLEMENTATIONS = ("auto", "shift", "conv")
 # batch, channels, outputs, search height and width, kernel height and width
 CASES = [
     (1, 4, 3, 9, 9, 5, 5),

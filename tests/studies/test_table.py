@@ -6,9 +6,10 @@ import json
 import pytest
 
 from siamjax.config import Config, ConfigError
+from siamjax.evaluation.report.tables import markdown_table
 from siamjax.studies.runs import prepare_workdir, runs_of
 from siamjax.studies.study import Study, StudyBenchmark, Variant
-from siamjax.studies.table import Spread, as_csv, as_latex, as_lines, as_markdown, rows_of
+from siamjax.studies.table import Spread, as_csv, as_latex, as_lines, rows_of
 
 STUDY = Study(
     name="study",
@@ -67,7 +68,7 @@ def test_a_spread_is_of_what_was_measured():
 def test_the_table_is_written_three_ways(runs):
     rows = rows_of(STUDY, runs)
     line = "2.00 | 3.00 | 4.0 | 1.5 |"
-    table = as_markdown(as_lines(rows))
+    table = markdown_table(as_lines(rows))
     assert f"| a (base) | 3 of 3 | 0.600 ± 0.100 |  | {line} - |" in table
     assert f"| b | 2 of 3 | 0.660 ± 0.170 | +0.060 ± 0.028 | {line} EAO 0.4 |" in table
     assert r"0.660 $\pm$ 0.170 & +0.060 $\pm$ 0.028" in as_latex(rows)
@@ -82,7 +83,7 @@ def test_a_benchmark_may_be_added_to_what_is_done(runs):
     both = (*STUDY.benchmarks, StudyBenchmark(name="vot2018", data="VOT2018"))
     more = dataclasses.replace(STUDY, benchmarks=both)
     assert not any(run.is_done(more) for run in runs)
-    assert "0.660 ± 0.170" in as_markdown(as_lines(rows_of(more, runs)))
+    assert "0.660 ± 0.170" in markdown_table(as_lines(rows_of(more, runs)))
 
 
 def test_a_folder_of_another_study_is_refused(tmp_path):

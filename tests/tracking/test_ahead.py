@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from siamjax.config import Config, TrackerConfig
-from siamjax.tracking.ahead import compile_ahead
 from siamjax.tracking.batch import MultiTracker
+from siamjax.tracking.step import compile_ahead
 from siamjax.tracking.tracker import Tracker
 from tests.tracking.networks import SeesBrightness
 from tests.tracking.test_batch import film

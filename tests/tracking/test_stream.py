@@ -7,8 +7,7 @@ import pytest
 
 from siamjax.config import Config
 from siamjax.tracking.frames import BoxError, FrameError
-from siamjax.tracking.stream import track_frames
-from siamjax.tracking.tracker import Tracker
+from siamjax.tracking.tracker import Tracker, track_frames
 from tests.tracking.networks import SeesBrightness
 from tests.tracking.test_batch import film
 

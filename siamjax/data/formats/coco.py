@@ -88,7 +88,7 @@ def _images(root, stem, content, names):
         if number in known:
             raise TextError(f"two images have the id {quote(number)}")
         known.add(number)
-        row = (_picture(root, stem, name), image, annotations.pop(number, []), _size(image))
+        row = (_path_of(root, stem, name), image, annotations.pop(number, []), _size(image))
         if image.get("video_id") is not None:
             videos[_id(image, "video_id")].append(row)
         elif clips.setdefault(str(name), [(row[0], 0, *row[2:])])[0][2] is not row[2]:
@@ -103,14 +103,14 @@ def _in_frames(video, rows):
     """The rows of a video with their frame numbers; raises `TextError`."""
     key = next((k for k in _FRAMES if rows[0][1].get(k) is not None), None)
     if key is None:
-        pictures = [picture for picture, *_ in rows]
-        if pictures != natural_order(pictures):
+        paths = [path for path, *_ in rows]
+        if paths != natural_order(paths):
             raise TextError(
                 f"images of video {quote(video)} have no `frame_id`, and are not in the order "
                 "of their names"
             )
-        return [(picture, n, *rest) for n, (picture, _, *rest) in enumerate(rows)]
-    found = [(picture, as_index(_get(i, key)), *rest) for picture, i, *rest in rows]
+        return [(path, n, *rest) for n, (path, _, *rest) in enumerate(rows)]
+    found = [(path, as_index(_get(i, key)), *rest) for path, i, *rest in rows]
     frames = [frame for _, frame, *_ in found]
     if len(set(frames)) < len(frames):
         twice = next(frame for frame in frames if frames.count(frame) > 1)
@@ -125,9 +125,9 @@ def _videos_with_tracks(root, stem, content, names):
         number = _id(video, "id")
         if str(number) in clips:
             raise TextError(f"two videos have the id {quote(number)}")
-        pictures = [_picture(root, stem, name) for name in _get(video, "file_names", list)]
+        paths = [_path_of(root, stem, name) for name in _get(video, "file_names", list)]
         size = _size(video)
-        clips[str(number)] = [(picture, n, [], size) for n, picture in enumerate(pictures)]
+        clips[str(number)] = [(path, n, [], size) for n, path in enumerate(paths)]
     for item in _list(content, "annotations"):
         number, boxes = _id(item, "video_id"), _get(item, "bboxes", list)
         rows = clips.get(str(number))
@@ -175,7 +175,7 @@ def _around(segmentation) -> Box | None:
     return bounding_box(corners)
 
 
-def _picture(root, stem, file_name):
+def _path_of(root, stem, file_name):
     """The path of an image; in the folder of the split's name if it is found nowhere."""
     split = stem.removeprefix("instances_")
     places = [root / split, root / "images" / split, root / "images", root]
@@ -198,7 +198,7 @@ def _annotations_of(rows) -> list[Annotation]:
     numbers = {track: track for track in whole}
     free = iter(range(max(whole, default=-1) + 1, max(whole, default=-1) + 1 + len(tracks)))
     found = []
-    for picture, frame, targets, size in rows:
+    for path, frame, targets, size in rows:
         for box, category, is_crowd, track, excluded in targets:
             remark = ""
             if track is None:
@@ -210,7 +210,7 @@ def _annotations_of(rows) -> list[Annotation]:
             flags = (CROWD,) if is_crowd else ()
             found.append(
                 Annotation(
-                    picture,
+                    path,
                     frame,
                     number,
                     box,

@@ -114,7 +114,7 @@ def _cut_clip(name, annotations, video, settings, drops):
         if annotation.remark:
             drops.remark(annotation.remark)
         where = f"{name}, {annotation.image.name}, track {annotation.track}"
-        reason = _reason_without_picture(annotation, settings)
+        reason = _reason_without_image(annotation, settings)
         if reason is None and (annotation.frame, annotation.track) in unique:
             reason = "the track has another box in the same frame"
         if reason is None:
@@ -128,13 +128,13 @@ def _cut_clip(name, annotations, video, settings, drops):
 
 def _cut_frame(name, image, annotations, video, frame, settings, drops):
     try:
-        picture = read_image(image)
+        pixels = read_image(image)
     except ImageError as error:
         missing = not os.path.isfile(image)  # also for names that no file can have
         reason = "the image is missing" if missing else "the image cannot be read"
         drops.add(reason, f"{name}, {image.name}" if missing else str(error), len(annotations))
         return
-    height, width = picture.shape[:2]
+    height, width = pixels.shape[:2]
     targets = []
     for annotation in annotations:
         size = annotation.annotated_size
@@ -166,7 +166,7 @@ def _cut_frame(name, image, annotations, video, frame, settings, drops):
         )
         return
     for (_, box), description in zip(targets, described, strict=True):
-        crop, box_xyxy = crop_target(picture, box, settings.crop_size, settings.template_size)
+        crop, box_xyxy = crop_target(pixels, box, settings.crop_size, settings.template_size)
         yield StoredImage(
             encode_tiled(crop), [records(box_xyxy=box_xyxy, **description)], [box]
         )
@@ -198,7 +198,7 @@ def _say(box):
     return "x, y, w, h = " + ", ".join(f"{v:g}" for v in box)
 
 
-def _reason_without_picture(annotation, settings):
+def _reason_without_image(annotation, settings):
     """Why an annotation is left out, judged without its image; None to keep it."""
     for flag in annotation.flags:
         if flag in settings.drop:

@@ -23,24 +23,22 @@ def find(root: Path) -> list[Clip]:
     for split in ("train", "val"):
         for file in sorted(files_below(annotations / split, "*.xml")):
             inside = file.relative_to(annotations).with_suffix("")
-            picture = data / inside.with_name(inside.name + ".JPEG")
-            clips.append(
-                Clip(inside.as_posix(), functools.partial(_read, file, picture, names))
-            )
+            image = data / inside.with_name(inside.name + ".JPEG")
+            clips.append(Clip(inside.as_posix(), functools.partial(_read, file, image, names)))
     return clips
 
 
-def _read(file: Path, picture: Path, names: dict[str, str]) -> list[Annotation]:
+def _read(file: Path, image: Path, names: dict[str, str]) -> list[Annotation]:
     _, objects = read_objects(file)
     return [
         Annotation(
-            picture,
+            image,
             0,
             number,
             pixel_corners(*target.corners),
             names.get(target.category, target.category),
             target.flags,
-            annotated_size=target.picture_size,
+            annotated_size=target.annotated_size,
         )
         for number, target in enumerate(objects)
     ]

@@ -34,7 +34,7 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Annotation]:
+def _read(annotations: Path, images: Path, names: dict[str, str]) -> list[Annotation]:
     files = files_in(annotations, "*.xml")
     are_numbers = all(re.fullmatch(r"\d+", file.stem, re.ASCII) for file in files)
     found, loose = [], -1
@@ -47,14 +47,14 @@ def _read(annotations: Path, pictures: Path, names: dict[str, str]) -> list[Anno
                 loose -= 1
             found.append(
                 Annotation(
-                    pictures / f"{file.stem}.JPEG",
+                    images / f"{file.stem}.JPEG",
                     int(file.stem) if are_numbers else place,
                     loose if target.track is None else target.track,
                     pixel_corners(*target.corners),
                     names.get(target.category, target.category),
                     target.flags,
                     remark=NO_IDENTITY if target.track is None else "",
-                    annotated_size=target.picture_size,
+                    annotated_size=target.annotated_size,
                 )
             )
     return found

@@ -26,17 +26,17 @@ def find(root: Path) -> list[Clip]:
 
 def _read(file: Path) -> list[Annotation]:
     name, objects = read_objects(file)
-    picture = _picture(file, name)
+    image = _image_of(file, name)
     found = []
     for number, target in enumerate(objects):
         x1, y1, x2, y2 = target.corners
         box = (x1 - 1, y1 - 1, x2 - x1 + 1, y2 - y1 + 1)
-        annotation = Annotation(picture, 0, number, box, target.category, target.flags)
-        found.append(annotation._replace(annotated_size=target.picture_size))
+        annotation = Annotation(image, 0, number, box, target.category, target.flags)
+        found.append(annotation._replace(annotated_size=target.annotated_size))
     return found
 
 
-def _picture(file, name):
+def _image_of(file, name):
     """The image of the same name, or the one the XML names, beside it or in JPEGImages."""
     folder = file.parent
     places = [folder, folder.parent / "JPEGImages", folder.parent / "images"]

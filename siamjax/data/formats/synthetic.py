@@ -31,8 +31,8 @@ def render_records(
     for video in range(config.sequences):
         sequence = Sequence(config, video)
         for frame in synthetic.kept_frames(config):
-            picture, box_xywh = sequence.render(frame)
-            crop, box_xyxy = crop_target(picture, box_xywh, crop_size, template_size)
+            image, box_xywh = sequence.render(frame)
+            crop, box_xyxy = crop_target(image, box_xywh, crop_size, template_size)
             yield Record(
                 image=encode_tiled(crop),
                 box_xyxy=box_xyxy,
@@ -66,8 +66,8 @@ def prepare_synthetic(
     with scratch_folder(folder.parent) as scratch:
         count = config.sequences * len(synthetic.kept_frames(config))
         with tqdm(total=count, desc="rendering", unit="crop", mininterval=0.5) as bar:
-            pictures = functools.partial(_pictures, config, crop_size, template_size, bar)
-            shards = [Shard("part-000000", pictures, 0)]
+            images = functools.partial(_images, config, crop_size, template_size, bar)
+            shards = [Shard("part-000000", images, 0)]
             write_parts(shards, scratch, jobs=1, progress=bar.update)
         description = {
             "layout": "synthetic",
@@ -85,7 +85,7 @@ def prepare_synthetic(
     return folder
 
 
-def _pictures(config, crop_size, template_size, bar, drops: Drops) -> Iterator[StoredImage]:
+def _images(config, crop_size, template_size, bar, drops: Drops) -> Iterator[StoredImage]:
     for record in render_records(config, crop_size, template_size):
         yield StoredImage(record["image"], [record])
         bar.update()

@@ -25,7 +25,7 @@ class XmlObject(NamedTuple):
     track: int | None
     corners: tuple[float, float, float, float]  # x1, y1, x2, y2
     flags: tuple[str, ...]
-    picture_size: tuple[float, float] | None  # width and height that the file states
+    annotated_size: tuple[float, float] | None  # width and height that the file states
 
 
 def read_objects(path: Path) -> tuple[str, list[XmlObject]]:
@@ -54,7 +54,7 @@ def _read_object(element, size) -> XmlObject:
         track=as_index(track) if track else None,
         corners=(left, top, right, bottom),
         flags=tuple(flag for name, flag in _FLAGS.items() if _is_set(element, name)),
-        picture_size=size,
+        annotated_size=size,
     )
 
 

@@ -178,12 +178,12 @@ def _write_part(shard: Shard, folder: Path) -> None:
             # one record per group: each is read without its neighbours
             writer = ArrayRecordWriter(str(scratch), "group_size:1")
             try:
-                for picture in shard.images(drops):
-                    boxes = picture.frame_xywh or [_UNKNOWN] * len(picture.targets)
-                    for target, box in zip(picture.targets, boxes, strict=True):
+                for stored in shard.images(drops):
+                    boxes = stored.frame_xywh or [_UNKNOWN] * len(stored.targets)
+                    for target, box in zip(stored.targets, boxes, strict=True):
                         columns = tuple(int(target[name]) for name in _COLUMNS)
                         rows.append((*columns, count, *map(float, target["box_xyxy"]), *box))
-                    first: Any = {**picture.targets[0], "image": picture.image}
+                    first: Any = {**stored.targets[0], "image": stored.image}
                     writer.write(_serialize(first))
                     count += 1
             finally:

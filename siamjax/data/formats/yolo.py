@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from siamjax.data.formats.annotations import Annotation, Clip, bounding_box
-from siamjax.folders import IMAGE_SUFFIXES, files_below
+from siamjax.folders import files_below, images_below
 from siamjax.text import TextError, as_whole, in_line, quote, read_lines, read_rows
 
 PIXELS = "the box is in pixels, where fractions of the image are expected"
@@ -22,12 +22,11 @@ _ROUNDING = 1e-3
 def find(root: Path) -> list[Clip]:
     """Every image below a folder, and every label without an image."""
     names = _class_names(root)
-    pictures = [p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES]
     clips, used = [], set()
-    for picture in pictures:
-        labels = _labels_of(root, picture)
+    for image in images_below(root):
+        labels = _labels_of(root, image)
         used.add(labels)
-        clips.append(_clip(root, picture, labels, names))
+        clips.append(_clip(root, image, labels, names))
     for labels in files_below(root, "*.txt"):
         in_labels = "labels" in labels.relative_to(root).parts
         if labels not in used and in_labels and labels.name != "classes.txt":
@@ -35,13 +34,13 @@ def find(root: Path) -> list[Clip]:
     return clips
 
 
-def _clip(root, picture, labels, names):
-    name = picture.relative_to(root).with_suffix("").as_posix()
-    return Clip(name, functools.partial(_read, picture, labels, names))
+def _clip(root, image, labels, names):
+    name = image.relative_to(root).with_suffix("").as_posix()
+    return Clip(name, functools.partial(_read, image, labels, names))
 
 
-def _labels_of(root, picture):
-    inside = picture.relative_to(root)
+def _labels_of(root, image):
+    inside = image.relative_to(root)
     parts = list(inside.parts)
     if "images" in parts[:-1]:
         place = len(parts) - 2 - parts[:-1][::-1].index("images")
@@ -49,7 +48,7 @@ def _labels_of(root, picture):
         labels = root.joinpath(*parts).with_suffix(".txt")
         if labels.is_file():
             return labels
-    return picture.with_suffix(".txt")
+    return image.with_suffix(".txt")
 
 
 def _class_names(root):
@@ -59,9 +58,9 @@ def _class_names(root):
     return ()
 
 
-def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Annotation]:
+def _read(image: Path, labels: Path, names: tuple[str, ...]) -> list[Annotation]:
     if not labels.is_file():
-        return [Annotation(picture, 0, 0, None)]
+        return [Annotation(image, 0, 0, None)]
     rows = list(read_rows(labels))
     # in a file of polygons, seven numbers are a polygon too
     polygons = any(len(row) > 7 for _, row in rows)
@@ -71,7 +70,7 @@ def _read(picture: Path, labels: Path, names: tuple[str, ...]) -> list[Annotatio
         kind, box = in_line(labels, line, read, row)
         excluded = PIXELS if max(map(abs, box)) > 2 else ""
         category = names[kind] if names else f"class {kind}"
-        found.append(Annotation(picture, 0, number, box, category, (), True, excluded))
+        found.append(Annotation(image, 0, number, box, category, (), True, excluded))
     return found
 
 

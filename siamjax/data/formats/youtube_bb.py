@@ -68,7 +68,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Annotation]:
             found.append(Annotation(nowhere, 0, 0, None, excluded=_MALFORMED))
             continue
         track = numbers.setdefault((kind, number), len(numbers))
-        image = _picture(folder, video, kind, number, milliseconds)
+        image = _image_of(folder, video, kind, number, milliseconds)
         if image is None:
             key = (kind, number)
             if key not in folders:
@@ -90,7 +90,7 @@ def _read(folder: Path, video: str, lines: str) -> list[Annotation]:
     return found
 
 
-def _picture(folder, video, kind, number, milliseconds):
+def _image_of(folder, video, kind, number, milliseconds):
     """The image of a line, if images are in one folder per class, or all in one."""
     names = (
         f"{video}_{milliseconds}_{kind}_{number}.jpg",

@@ -1,7 +1,13 @@
-"""The objects of a scene, drawn or photographed: target, distractors and others."""
+"""The objects of a scene, drawn or photographed: target, distractors and others.
+
+A cast draws roles: a `target` that is visible on the background, a `rival` of its kind, any
+`other`. A role is what an actor is made of: its `category` (equal numbers mean the same kind;
+-1 where unknown), its `aspect`, the `region` `[4]` _xyxy of its square of side 2 that is the
+target (None for all of it), and `build`, which makes its parts from back to front.
+"""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -35,36 +41,6 @@ class Manner(NamedTuple):
     most_others: int  # maximum number of objects that cross the target's path
     largest_other: float  # their maximum size, relative to the target
     most_clutter: int  # maximum number of static objects in the background
-
-
-class Role(Protocol):
-    """An object that an actor is made of."""
-
-    category: int  # equal numbers mean the same kind; -1 where unknown
-    aspect: float  # factor of its width
-    region: np.ndarray | None  # [4] _xyxy in its square of side 2: the part that is the target
-
-    def build(self, rng: np.random.Generator) -> tuple[Part, ...]:
-        """Its parts, from back to front."""
-        ...
-
-
-class Cast(Protocol):
-    """The source of one scene's objects."""
-
-    manner: Manner
-
-    def target(self, rng: np.random.Generator) -> Role:
-        """A target that is visible on the background."""
-        ...
-
-    def rival(self, rng: np.random.Generator, target: Role) -> Role:
-        """A distractor: usually another object of the target's kind."""
-        ...
-
-    def other(self, rng: np.random.Generator, target: Role) -> Role:
-        """Any object but the target."""
-        ...
 
 
 class DrawnRole(NamedTuple):

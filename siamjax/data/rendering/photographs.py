@@ -27,7 +27,7 @@ from tqdm import tqdm
 from siamjax.data.formats.annotations import LayoutError, within
 from siamjax.data.rendering import sprites
 from siamjax.errors import InputError
-from siamjax.folders import IMAGE_SUFFIXES, files_below
+from siamjax.folders import IMAGE_SUFFIXES, images_below
 from siamjax.images import decode_image, read_image, read_image_bytes
 from siamjax.text import TextError, as_whole, parse_json, quote, read_lines
 
@@ -82,12 +82,8 @@ def list_sprites(folder: str | Path, split: str) -> tuple[SpriteFile, ...]:
 def list_backgrounds(folder: str | Path, split: str) -> tuple[Path, ...]:
     """The images below a folder that belong to a split; raises `InputError`."""
     root = _existing(folder, "backgrounds")
-    return _part([p for p in pictures_in(root) if not _is_mask(p)], split, root, "backgrounds")
-
-
-def pictures_in(root: Path) -> list[Path]:
-    """Every image below a folder, sorted by path."""
-    return sorted(p for p in files_below(root, "*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    images = sorted(path for path in images_below(root) if not _is_mask(path))
+    return _part(images, split, root, "backgrounds")
 
 
 def folder_digest(folder: str | Path, what: str) -> str:
@@ -96,7 +92,7 @@ def folder_digest(folder: str | Path, what: str) -> str:
     `what` names the option in the error for a missing folder.
     """
     root = _existing(folder, what)
-    files = [*pictures_in(root), *(f for f in [root / INDEX] if f.is_file())]
+    files = [*sorted(images_below(root)), *(f for f in [root / INDEX] if f.is_file())]
     content = [(f.relative_to(root).as_posix(), f.stat().st_size) for f in files]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -214,9 +210,9 @@ def _indexed(root) -> Iterator[SpriteFile]:
 
 
 def _loose(root) -> Iterator[SpriteFile]:
-    pictures = pictures_in(root)
-    masks = {(p.parent, p.stem.removesuffix(_MASK)): p for p in pictures if _is_mask(p)}
-    for path in pictures:
+    images = images_below(root)
+    masks = {(p.parent, p.stem.removesuffix(_MASK)): p for p in images if _is_mask(p)}
+    for path in images:
         if not _is_mask(path):
             yield SpriteFile(path, masks.get((path.parent, path.stem)), 1, 0, "", _stem(path))
 

@@ -112,11 +112,11 @@ class Sequence:
         least = 0.12 * (self._background.mean() + 30)
         for frame in _LOOKS:
             scene = self._render_background(frame)
-            pictures = [scene.copy(), np.zeros_like(scene), np.full_like(scene, 255)]
-            for picture in pictures:
-                x, y, w, h = target.draw(picture, frame, self._shake(frame), exposure=0)
+            drawn = [scene.copy(), np.zeros_like(scene), np.full_like(scene, 255)]
+            for image in drawn:
+                x, y, w, h = target.draw(image, frame, self._shake(frame), exposure=0)
             over_scene, over_black, over_white, without = (
-                picture[y : y + h, x : x + w] for picture in (*pictures, scene)
+                image[y : y + h, x : x + w] for image in (*drawn, scene)
             )
             if w and h:
                 covered = cv2.subtract(over_white, over_black)[..., 0] < 128

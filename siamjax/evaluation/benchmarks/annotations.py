@@ -20,24 +20,22 @@ from siamjax.evaluation.benchmarks.entries import (
     size_of,
     words_of,
 )
+from siamjax.evaluation.benchmarks.layouts import SequenceError
 from siamjax.evaluation.benchmarks.protocols import VOT_ATTRIBUTES
 from siamjax.evaluation.benchmarks.textfiles import read_regions
 from siamjax.evaluation.metrics.regions import RegionError, Regions, VotSequence
+from siamjax.evaluation.problems import Problem
 from siamjax.folders import folders_in, images_in
 from siamjax.images import read_image
 from siamjax.text import TextError, read_flags, read_lines, read_settings, refuse_no_region
 
 
-class VotAnnotationError(InputError):
-    """A folder or file holds no usable VOT ground truth."""
-
-
-def read_vot_annotations(path: Path) -> tuple[list[VotSequence], list[str]]:
+def read_vot_annotations(path: Path) -> tuple[list[VotSequence], list[Problem]]:
     """The sequences of a VOT folder or of a JSON file, and the problems with others.
 
     Image names in a JSON file are relative to its folder. Frame sizes come from the first
     image of each sequence, as in PySOT, or from a folder's `sequence` file. Raises
-    `VotAnnotationError` if nothing can be used.
+    `SequenceError` if nothing can be used.
     """
     path = Path(path)
     if path.is_dir():
@@ -45,14 +43,14 @@ def read_vot_annotations(path: Path) -> tuple[list[VotSequence], list[str]]:
     else:
         found, problems = _read_json(path)
     if not found:
-        shown = f" ({'; '.join(problems[:3])})" if problems else ""
-        raise VotAnnotationError(f"{str(path)!r} holds no usable VOT ground truth{shown}")
+        shown = f" ({'; '.join(map(str, problems[:3]))})" if problems else ""
+        raise SequenceError(f"{str(path)!r} holds no usable VOT ground truth{shown}")
     return found, problems
 
 
-def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
+def _read_folder(root: Path) -> tuple[list[VotSequence], list[Problem]]:
     if (root / "groundtruth.txt").is_file():
-        raise VotAnnotationError(
+        raise SequenceError(
             f"{str(root)!r} is a sequence itself; give the folder that holds it, "
             f"{str(root.parent)!r}"
         )
@@ -61,20 +59,20 @@ def _read_folder(root: Path) -> tuple[list[VotSequence], list[str]]:
         try:
             lines = read_lines(root / "list.txt")
         except TextError as error:
-            raise VotAnnotationError(str(error)) from None
+            raise SequenceError(str(error)) from None
         if not lines:
-            raise VotAnnotationError(f"{str(root / 'list.txt')!r} is empty")
+            raise SequenceError(f"{str(root / 'list.txt')!r} is empty")
         folders = [root / name for name in dict.fromkeys(map(str.strip, lines)) if name]
     found, problems = [], []
     for folder in folders:
         try:
             found.append(_read_sequence(folder, problems))
         except InputError as error:
-            problems.append(f"{folder.name}: skipped: {error}")
+            problems.append(Problem(folder.name, f"skipped: {error}"))
     return found, problems
 
 
-def _read_sequence(folder: Path, problems: list[str]) -> VotSequence:
+def _read_sequence(folder: Path, problems: list[Problem]) -> VotSequence:
     ground_truth = read_regions(folder / "groundtruth.txt")
     frames = _frames(folder / "color") or _frames(folder)
     if frames and len(frames) != len(ground_truth):
@@ -115,22 +113,21 @@ def _add_tag(tags, attribute, values, name, frames, problems) -> None:
     if len(values) == frames:
         tags[attribute] = np.array(values) == 1
     else:
-        problems.append(
-            f"{name}: {len(values)} values of {attribute} for {frames} frames; ignored"
-        )
+        what = f"{len(values)} values of {attribute} for {frames} frames; ignored"
+        problems.append(Problem(name, what))
 
 
-def _read_json(path: Path) -> tuple[list[VotSequence], list[str]]:
+def _read_json(path: Path) -> tuple[list[VotSequence], list[Problem]]:
     try:
         content = read_entries(path)
     except TextError as error:
-        raise VotAnnotationError(str(error)) from None
+        raise SequenceError(str(error)) from None
     found, problems = [], []
     for name, entry in content.items():
         try:
             found.append(_from_entry(name, entry, path.parent, problems))
         except InputError as error:
-            problems.append(f"{name}: skipped: {error}")
+            problems.append(Problem(name, f"skipped: {error}"))
     return found, problems
 
 

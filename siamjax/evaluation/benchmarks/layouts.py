@@ -133,8 +133,7 @@ def _refuse_single(folder: Path) -> None:
         )
 
 
-def _otb(root: Path, benchmark: Benchmark) -> Found:
-    del benchmark
+def _otb(root: Path, _: Benchmark) -> Found:
     targets, problems = [], []
     for path in _folders(root):
         files = sorted(path.glob("groundtruth_rect*.txt"))
@@ -149,8 +148,7 @@ def _otb(root: Path, benchmark: Benchmark) -> Found:
     return targets, problems
 
 
-def _got10k(root: Path, benchmark: Benchmark) -> Found:
-    del benchmark
+def _got10k(root: Path, _: Benchmark) -> Found:
     targets, problems = [], []
     for path in _folders(root):
         if (path / "groundtruth.txt").is_file():
@@ -160,8 +158,7 @@ def _got10k(root: Path, benchmark: Benchmark) -> Found:
     return targets, problems
 
 
-def _lasot(root: Path, benchmark: Benchmark) -> Found:
-    del benchmark
+def _lasot(root: Path, _: Benchmark) -> Found:
     targets, problems = [], []
     for outer in _folders(root):
         inside = [outer] if _is_lasot(outer) else [p for p in _folders(outer) if _is_lasot(p)]
@@ -194,8 +191,7 @@ def _uav(root: Path, benchmark: Benchmark) -> Found:
     return targets, []
 
 
-def _trackingnet(root: Path, benchmark: Benchmark) -> Found:
-    del benchmark
+def _trackingnet(root: Path, _: Benchmark) -> Found:
     annotated = {t.name: t for t in find_flat(root / "anno")}
     problems = [
         Problem(path.name, "skipped: no file in anno/")
@@ -216,8 +212,7 @@ def _nfs(root: Path, benchmark: Benchmark) -> Found:
     return targets, problems
 
 
-def _tcolor(root: Path, benchmark: Benchmark) -> Found:
-    del benchmark
+def _tcolor(root: Path, _: Benchmark) -> Found:
     targets, problems = [], []
     for path in _folders(root):
         files = files_in(path, "*_gt.txt")

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from siamjax.errors import InputError
+from siamjax.evaluation.benchmarks.annotations import read_vot_annotations
 from siamjax.evaluation.benchmarks.entries import words_of
 from siamjax.evaluation.benchmarks.layouts import (
     SequenceError,
@@ -25,7 +26,6 @@ from siamjax.evaluation.benchmarks.truths import (
     as_boxes,
     entries_of,
     read_truth,
-    read_vot_truths,
     truth_of_entry,
 )
 from siamjax.evaluation.metrics.regions import VotSequence, enclosing_boxes, initial_box
@@ -181,7 +181,7 @@ def _load_entry(root: Path, name: str, entry: Any, benchmark: Benchmark) -> Sequ
 def _vot_candidates(folder: Path, benchmark: Benchmark):
     if not folder.exists():
         raise SequenceError(f"benchmark folder {str(folder)!r} does not exist")
-    truths, problems = read_vot_truths(folder)
+    truths, problems = read_vot_annotations(folder)
     return {truth.name: (_load_vot, truth, benchmark) for truth in truths}, problems
 
 

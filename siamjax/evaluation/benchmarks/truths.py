@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from siamjax.errors import InputError
-from siamjax.evaluation.benchmarks.annotations import VotAnnotationError, read_vot_annotations
+from siamjax.evaluation.benchmarks.annotations import read_vot_annotations
 from siamjax.evaluation.benchmarks.entries import flags_of, read_entries, rows_of, words_of
 from siamjax.evaluation.benchmarks.layouts import (
     SequenceError,
@@ -26,7 +26,7 @@ from siamjax.evaluation.benchmarks.protocols import (
 )
 from siamjax.evaluation.benchmarks.textfiles import read_boxes
 from siamjax.evaluation.metrics.regions import VotSequence, enclosing_boxes
-from siamjax.evaluation.problems import Problem, as_problems
+from siamjax.evaluation.problems import Problem
 from siamjax.text import TextError, parse_number, quote, read_flags, read_lines, read_settings
 
 _ATTRIBUTES = {
@@ -75,7 +75,7 @@ def read_truths(path: Path, benchmark: Benchmark) -> tuple[list[AnyTruth], list[
     if not path.exists():
         raise SequenceError(f"annotations {str(path)!r} do not exist")
     if benchmark.layout == "vot":
-        found, problems = read_vot_truths(path)
+        found, problems = read_vot_annotations(path)
         if benchmark.experiment == "one-pass":
             return [as_boxes(truth) for truth in found], problems
         return list(found), problems
@@ -108,15 +108,6 @@ def annotated_targets(path: Path, benchmark: Benchmark) -> tuple[list[Target], l
     if flat := find_flat(path):
         return flat, []
     return find_targets(path, benchmark)
-
-
-def read_vot_truths(path: Path) -> tuple[list[VotSequence], list[Problem]]:
-    """VOT's ground truth; raises `SequenceError` if there is none."""
-    try:
-        found, lines = read_vot_annotations(path)
-    except VotAnnotationError as error:
-        raise SequenceError(str(error)) from None
-    return found, as_problems(lines)
 
 
 def as_boxes(truth: VotSequence) -> Truth:

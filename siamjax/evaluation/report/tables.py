@@ -1,5 +1,6 @@
 """Tables of scores: plain text, Markdown and LaTeX."""
 
+from collections.abc import Sequence
 from math import nan
 
 from siamjax.evaluation.problems import Problem
@@ -75,15 +76,7 @@ def as_text(trackers: list[TrackerScores], problems: list[Problem]) -> str:
     """The overall scores as an aligned table, best tracker first, followed by all problems."""
     lines = [f"problem: {problem}" for problem in problems]
     lines += [f"problem: {t.name}: {problem}" for t in trackers for problem in t.problems]
-    header, *rows = _cells(trackers)
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    table = [
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in (header, *rows)
-    ]
+    table = aligned(_cells(trackers))
     table += [note for t in ranked(trackers) if (note := missing_note(t))]
     if lines:
         table.append(f"{len(lines)} problem{'s' if len(lines) > 1 else ''}:")
@@ -114,17 +107,37 @@ def _cells(trackers: list[TrackerScores]) -> list[list[str]]:
 
 def as_markdown(trackers: list[TrackerScores]) -> str:
     """The overall scores as a Markdown table, the best of each column in bold."""
-    header, *rows = _with_best(trackers, "**{}**", lambda text: text.replace("|", "\\|"))
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in (header, rule, *rows))
+    bold = "**{}**"
+    return markdown_table(_with_best(trackers, bold, lambda text: text.replace("|", "\\|")))
 
 
 def as_latex(trackers: list[TrackerScores]) -> str:
     """The overall scores as a LaTeX tabular (package booktabs), the best in bold."""
-    header, *rows = _with_best(trackers, "\\textbf{{{}}}", escape_latex)
-    lines = [f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}", "\\toprule"]
-    lines += [" & ".join(header) + " \\\\", "\\midrule"]
-    lines += [" & ".join(row) + " \\\\" for row in rows]
+    return latex_table(_with_best(trackers, "\\textbf{{{}}}", escape_latex))
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines in columns: the first to the left, the others to the right."""
+    first, *others = (max(map(len, column)) for column in zip(*table, strict=True))
+    lines = []
+    for name, *cells in table:
+        padded = (cell.rjust(width) for cell, width in zip(cells, others, strict=True))
+        lines.append("  ".join([name.ljust(first), *padded]))
+    return lines
+
+
+def markdown_table(table: Sequence[Sequence[str]]) -> str:
+    """Rows of cells, the heading first, as a Markdown table."""
+    heading, *rows = table
+    rule = ["---", *["---:"] * (len(heading) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (heading, rule, *rows))
+
+
+def latex_table(table: Sequence[Sequence[str]]) -> str:
+    """Rows of escaped cells, the heading first, as a LaTeX tabular (package booktabs)."""
+    heading, *rows = (" & ".join(row) + " \\\\" for row in table)
+    columns = "l" + "r" * (len(table[0]) - 1)
+    lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule", heading, "\\midrule", *rows]
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"]) + "\n"
 
 

@@ -27,6 +27,7 @@ from siamjax.evaluation.metrics.regions import (
     VotSequence,
 )
 from siamjax.evaluation.metrics.vot import VotProtocol
+from siamjax.evaluation.problems import Problem
 from siamjax.files import file_name, keep_name, write_whole
 from siamjax.folders import files_in, folders_in
 from siamjax.text import in_line, parse_number, read_lines
@@ -36,7 +37,7 @@ SUPERVISED, LONG_TERM = "baseline", "longterm"
 
 def read_supervised(
     folder: Path, sequences: Iterable[VotSequence], protocol: VotProtocol
-) -> tuple[dict[str, list[Regions]], list[str]]:
+) -> tuple[dict[str, list[Regions]], list[Problem]]:
     """The usable runs of each sequence, and a list of problems.
 
     Sequences without results are left out and listed, as is every run that cannot be read,
@@ -54,24 +55,22 @@ def read_supervised(
                 regions = _read_run(file, sequence)
                 _refuse_unsupervised(regions, file)
             except InputError as error:
-                problems.append(f"{sequence.name}: not scored: {error}")
+                problems.append(Problem(sequence.name, f"not scored: {error}"))
                 continue
             odd = _oddities(regions, file, protocol.skip)
-            problems += [f"{sequence.name}: {line}" for line in odd]
+            problems += [Problem(sequence.name, line) for line in odd]
             usable.append(regions)
         if usable:
             runs[sequence.name] = usable
         if len(usable) not in (0, 1, protocol.repetitions):
-            problems.append(
-                f"{sequence.name}: expected 1 or {protocol.repetitions} runs, found "
-                f"{len(usable)}"
-            )
+            expected = f"expected 1 or {protocol.repetitions} runs, found {len(usable)}"
+            problems.append(Problem(sequence.name, expected))
     return runs, problems
 
 
 def read_long_term(
     folder: Path, sequences: Iterable[VotSequence]
-) -> tuple[dict[str, LongTermRun], list[str]]:
+) -> tuple[dict[str, LongTermRun], list[Problem]]:
     """The first run of each sequence, and a list of problems.
 
     Sequences without results, or whose regions or confidences cannot be read or are not one
@@ -88,12 +87,12 @@ def read_long_term(
             regions = _read_run(files[0], sequence)
             confidence = _read_confidence(files[0], len(sequence))
         except InputError as error:
-            problems.append(f"{sequence.name}: not scored: {error}")
+            problems.append(Problem(sequence.name, f"not scored: {error}"))
             continue
         runs[sequence.name] = LongTermRun(regions, confidence)
         missing = int(np.isnan(confidence[1:]).sum())
         if missing:
-            problems.append(f"{sequence.name}: {missing} frames have no confidence")
+            problems.append(Problem(sequence.name, f"{missing} frames have no confidence"))
     return runs, problems
 
 
@@ -136,23 +135,24 @@ def _match_folders(folder, sequences, problems) -> dict[str, Path]:
     matched = {name: inside[found] for name, found in names.items()}
     used = set(matched.values())
     problems += [
-        f"{path.name}: results for a sequence that is not in the benchmark"
+        Problem(path.name, "results for a sequence that is not in the benchmark")
         for path in inside.values()
         if path not in used
     ]
     return matched
 
 
-def _run_files(folder: Path | None, name: str, problems: list[str]) -> list[Path]:
+def _run_files(folder: Path | None, name: str, problems: list[Problem]) -> list[Path]:
     if folder is None:
-        problems.append(f"{name}: not scored: no results")
+        problems.append(Problem(name, "not scored: no results"))
         return []
     called = plain_name(folder.name)
     files = files_in(folder, "*_[0-9][0-9][0-9].txt")
     files = [file for file in files if plain_name(file.stem[:-4]) == called]
     if not files:
         hint = "; binary results are not supported" if any(folder.glob("*.bin")) else ""
-        problems.append(f"{name}: not scored: no file {folder.name}_001.txt{hint}")
+        what = f"not scored: no file {folder.name}_001.txt{hint}"
+        problems.append(Problem(name, what))
     return files
 
 

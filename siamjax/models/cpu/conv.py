@@ -1,4 +1,4 @@
-"""Two-dimensional convolution, and the forms of it that CPUs run fastest.
+"""The forms of two-dimensional convolution that CPUs run fastest.
 
 XLA's gradient of a kernel takes CPUs two to three times as long as the convolution itself, so
 there it is written out as matrix products (benchmarks/convolution.py --gradient).
@@ -9,11 +9,11 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from siamjax.errors import InputError
 from siamjax.models.cpu.depthwise import shifted_products
 from siamjax.models.cpu.winograd import winograd_conv, winograd_kernel_gradient
+from siamjax.models.plain import convolve
 
 # Input times output channels from which one matrix product for each tap beats XLA's
 # convolution on CPU.
@@ -34,42 +34,7 @@ _PRODUCTS = 64 * 64
 _FEW_INPUTS = 128
 
 
-def conv2d(
-    x: Array, kernel: Array, *, stride: int = 1, padding: int = 0, dilation: int = 1
-) -> Array:
-    """Cross-correlation of `x` `[b, h, w, i]` with `kernel` `[kh, kw, i / groups, o]`.
-
-    `padding` zeros on every side; the number of groups follows from the shapes. On GPU and
-    TPU it is XLA's convolution, until others are measured there. Raises `InputError` when the
-    kernel does not fit into the padded map.
-    """
-    for name, side, taps in zip(("height", "width"), x.shape[1:3], kernel.shape, strict=False):
-        if side + 2 * padding < dilation * (taps - 1) + 1:
-            raise InputError(
-                f"a feature map of `{name}` (={side}) is too small for a kernel of {taps} "
-                f"taps with dilation {dilation} and padding {padding}; use a larger image"
-            )
-    if jax.default_backend() == "cpu":
-        return _conv2d_on_cpu(x, kernel, stride, padding, dilation)
-    return _xla(x, kernel, stride, padding, padding, dilation)
-
-
-def _xla(
-    x: Array, kernel: Array, stride: int, padding: int, right: int, dilation: int
-) -> Array:
-    """XLA's convolution; `right` is the padding of that side."""
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        [(padding, padding), (padding, right)],
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1] // kernel.shape[2],
-    )
-
-
-def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
+def conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: int) -> Array:
     """The fastest form for the groups, each measured on two cores (benchmarks/forward.py)."""
     taps_y, taps_x, group_inputs, outputs = kernel.shape
     inputs = x.shape[-1]
@@ -81,7 +46,7 @@ def _conv2d_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation:
     if group_inputs < inputs:
         groups = inputs // group_inputs
         parts = zip(jnp.split(x, groups, -1), jnp.split(kernel, groups, -1), strict=True)
-        maps = [_conv2d_on_cpu(*part, stride, padding, dilation) for part in parts]
+        maps = [conv2d_on_cpu(*part, stride, padding, dilation) for part in parts]
         return jnp.concatenate(maps, -1)
     return _dense_on_cpu(x, kernel, stride, padding, dilation)
 
@@ -99,10 +64,10 @@ def _dense_on_cpu(x: Array, kernel: Array, stride: int, padding: int, dilation: 
     if kernel.shape[2] * kernel.shape[3] >= _WIDE:
         return _sum_over_taps(x, kernel, stride, padding, dilation)
     if padding > 0 or width < _NARROW:
-        return _xla(x, kernel, stride, padding, padding, dilation)
+        return convolve(x, kernel, stride, padding, dilation)
     # Without any padding XLA's convolution takes a path that is up to five times slower, so
     # it gets one column of zeros, and what that adds to the output is cut off.
-    return _xla(x, kernel, stride, 0, 1, dilation)[:, :, :width]
+    return convolve(x, kernel, stride, 0, dilation, right=1)[:, :, :width]
 
 
 def _fewer_products(x, taps, stride, output_shape) -> bool:
@@ -140,10 +105,9 @@ def _of_input(gradient, x, kernel, stride, padding, dilation):
     if stride == 1 and len(reach) == 1 and min(reach) >= 0:
         turned = kernel[::-1, ::-1].swapaxes(2, 3)
         return _dense_on_cpu(gradient, turned, 1, reach.pop(), dilation)
-    convolve = functools.partial(_xla, stride=stride, padding=padding, right=padding)
-    (of_input,) = jax.linear_transpose(lambda x: convolve(x, kernel, dilation=dilation), x)(
-        gradient
-    )
+    (of_input,) = jax.linear_transpose(
+        lambda x: convolve(x, kernel, stride, padding, dilation), x
+    )(gradient)
     return of_input
 
 
@@ -157,7 +121,7 @@ def _of_kernel(gradient, x, taps, stride, padding, dilation):
     if x.shape[-1] * gradient.shape[-1] < _PRODUCTS:
         shape = (*taps, x.shape[-1], gradient.shape[-1])
         (of_kernel,) = jax.linear_transpose(
-            lambda k: _xla(x, k, stride, padding, padding, dilation),
+            lambda k: convolve(x, k, stride, padding, dilation),
             jax.ShapeDtypeStruct(shape, x.dtype),
         )(gradient)
         return of_kernel

@@ -1,14 +1,13 @@
-"""Pooling."""
+"""Pooling as maxima of shifted maps."""
 
 import jax.numpy as jnp
 from jax import Array
 
 
-def max_pool(x: Array, padding: int = 0) -> Array:
-    """The largest of every 3 x 3 cells at a stride of 2, `[b, h, w, c]`.
+def max_pool_on_cpu(x: Array, padding: int) -> Array:
+    """The largest of every 3 x 3 cells at a stride of 2, one axis after the other.
 
-    What is padded never wins, as in PyTorch. One axis after the other, as maxima of shifted
-    maps: XLA's own windowed maximum is several times slower on CPU, and ten in its gradient.
+    XLA's windowed maximum is several times slower on CPU, and ten in its gradient.
     """
     border = (padding, padding)
     x = jnp.pad(x, ((0, 0), border, border, (0, 0)), constant_values=-jnp.inf)

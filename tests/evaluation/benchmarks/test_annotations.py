@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from siamjax.evaluation.benchmarks.annotations import VotAnnotationError, read_vot_annotations
+from siamjax.evaluation.benchmarks.annotations import read_vot_annotations
+from siamjax.evaluation.benchmarks.layouts import SequenceError
 
 POLYGON = "10,10,30,10,30,40,10,40\n"
 
@@ -64,10 +65,10 @@ def test_a_bad_sequence_is_named_and_the_others_stay(tmp_path):
     found, problems = read_vot_annotations(tmp_path)
     assert [one.name for one in found] == ["good", "tagged"]
     assert found[1].tags == {}
-    assert [line.partition(":")[0] for line in problems] == ["empty", "short", "tagged"]
-    assert "groundtruth.txt" in problems[0]
-    assert "expected 6 regions, as there are frames, read 4" in problems[1]
-    assert "2 values of occlusion for 6 frames" in problems[2]
+    assert [problem.sequence for problem in problems] == ["empty", "short", "tagged"]
+    assert "groundtruth.txt" in str(problems[0])
+    assert "expected 6 regions, as there are frames, read 4" in str(problems[1])
+    assert "2 values of occlusion for 6 frames" in str(problems[2])
 
 
 def entry(frames=5, **more):
@@ -126,26 +127,26 @@ def test_a_bad_entry_is_named_and_the_others_stay(tmp_path, broken, message):
     found, problems = read_vot_annotations(file)
     assert [one.name for one in found] == ["good"]
     assert len(problems) == 1
-    assert problems[0].startswith("bad: skipped: ")
-    assert message in problems[0]
+    assert str(problems[0]).startswith("bad: skipped: ")
+    assert message in str(problems[0])
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "{", "{}"])
 def test_a_file_that_is_something_else_is_refused(tmp_path, text):
     file = tmp_path / "VOT2018.json"
     file.write_text(text)
-    with pytest.raises(VotAnnotationError, match=r"VOT2018\.json"):
+    with pytest.raises(SequenceError, match=r"VOT2018\.json"):
         read_vot_annotations(file)
 
 
 def test_folders_that_are_something_else_are_refused(tmp_path):
-    with pytest.raises(VotAnnotationError, match="cannot read"):
+    with pytest.raises(SequenceError, match="cannot read"):
         read_vot_annotations(tmp_path / "missing")
-    with pytest.raises(VotAnnotationError, match="no usable VOT ground truth"):
+    with pytest.raises(SequenceError, match="no usable VOT ground truth"):
         read_vot_annotations(tmp_path)
     write_sequence(tmp_path, "bag")
     write(tmp_path / "list.txt", "")
-    with pytest.raises(VotAnnotationError, match=r"list\.txt' is empty"):
+    with pytest.raises(SequenceError, match=r"list\.txt' is empty"):
         read_vot_annotations(tmp_path)
-    with pytest.raises(VotAnnotationError, match="is a sequence itself"):
+    with pytest.raises(SequenceError, match="is a sequence itself"):
         read_vot_annotations(tmp_path / "bag")
