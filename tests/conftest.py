@@ -1,5 +1,6 @@
 """Strict settings for every test, and where the shared data lies when it is there."""
 
+import functools
 import os
 import signal
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from absl import flags
 
 from siamjax import compile_cache
+from tests.references import compared
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -90,6 +92,18 @@ def rng():
 def goldens() -> Path:
     """The committed golden arrays, see `tests/goldens/README.md`."""
     return ROOT / "tests" / "goldens"
+
+
+@pytest.fixture
+def golden_name(request) -> str:
+    """The name of this test's golden, see `tests/references.py`."""
+    return request.node.nodeid.removeprefix("tests/")
+
+
+@pytest.fixture
+def against(golden_name):
+    """`against(origin, ours, compute)`: the pairs of `tests.references.compared`."""
+    return functools.partial(compared, golden_name)
 
 
 @pytest.fixture(scope="session")

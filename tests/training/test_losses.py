@@ -28,8 +28,10 @@ def random_case(rng, b=3, n=5, a=4):
     return logits, label, loc.clip(-2.7, 2.7), label_loc.clip(-2.7, 2.7), weight
 
 
-def torch_losses(torch, logits, label, loc, label_loc, weight):
+def torch_losses(logits, label, loc, label_loc, weight):
     """The definitions of the reference, written out with PyTorch's own cross entropy."""
+    import torch
+
     flat, chosen = logits.reshape(-1, 2), torch.from_numpy(label.astype(np.int64)).reshape(-1)
     cls = 0.0
     for kind in (0, 1):
@@ -42,13 +44,22 @@ def torch_losses(torch, logits, label, loc, label_loc, weight):
     return cls, loc_loss
 
 
-def test_values_and_gradients_equal_pytorch(rng):
-    torch = pytest.importorskip("torch")
+def values_and_gradients(inputs, losses):
+    """As NumPy: the losses of these arrays, and the gradients of the first."""
+    import torch
+
+    tensors = [torch.from_numpy(array).requires_grad_() for array in inputs]
+    values = losses(*tensors)
+    values[0].backward()
+    return [value.detach().numpy() for value in values], [x.grad.numpy() for x in tensors]
+
+
+def test_values_and_gradients_equal_pytorch(rng, against):
     logits, label, loc, label_loc, weight = random_case(rng)
-    their_logits = torch.from_numpy(logits).requires_grad_()
-    their_loc = torch.from_numpy(loc).requires_grad_()
-    cls, loc_loss = torch_losses(torch, their_logits, label, their_loc, label_loc, weight)
-    (cls + 1.2 * loc_loss).backward()
+
+    def their_losses(logits, loc):
+        cls, loc_loss = torch_losses(logits, label, loc, label_loc, weight)
+        return cls + 1.2 * loc_loss, cls, loc_loss
 
     batch = Batch(None, None, label, label_loc, weight, None, None, None)
 
@@ -58,48 +69,60 @@ def test_values_and_gradients_equal_pytorch(rng):
         return losses.total, losses
 
     (total, losses), gradient = jax.value_and_grad(ours, has_aux=True)(Prediction(logits, loc))
-    np.testing.assert_allclose(losses.cls, cls.item(), rtol=1e-6)
-    np.testing.assert_allclose(losses.loc, loc_loss.item(), rtol=1e-6)
-    np.testing.assert_allclose(total, (cls + 1.2 * loc_loss).item(), rtol=1e-6)
-    np.testing.assert_allclose(gradient.cls_logits, their_logits.grad.numpy(), atol=1e-7)
-    np.testing.assert_allclose(gradient.loc, their_loc.grad.numpy(), atol=1e-7)
-
-
-def test_smooth_l1_equals_pytorch(rng):
-    torch = pytest.importorskip("torch")
-    _, _, loc, label_loc, weight = random_case(rng)
-    their_loc = torch.from_numpy(loc).requires_grad_()
-    each = torch.nn.functional.smooth_l1_loss(
-        their_loc, torch.from_numpy(label_loc), reduction="none"
+    assert_close(
+        against(
+            "torch",
+            ([total, losses.cls, losses.loc], [gradient.cls_logits, gradient.loc]),
+            lambda: values_and_gradients((logits, loc), their_losses),
+        )
     )
-    theirs = (each.sum(-1) * torch.from_numpy(weight)).sum() / len(loc)
-    theirs.backward()
+
+
+def assert_close(pairs):
+    for (values, gradients), (their_values, their_gradients) in pairs:
+        np.testing.assert_allclose(values, their_values, rtol=1e-6)
+        for ours, theirs in zip(gradients, their_gradients, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-7)
+
+
+def test_smooth_l1_equals_pytorch(rng, against):
+    _, _, loc, label_loc, weight = random_case(rng)
+
+    def their_loss(loc):
+        import torch
+
+        distance = torch.nn.functional.smooth_l1_loss
+        each = distance(loc, torch.from_numpy(label_loc), reduction="none")
+        return [(each.sum(-1) * torch.from_numpy(weight)).sum() / len(loc)] * 2
+
     ours, gradient = jax.value_and_grad(location_loss)(loc, label_loc, weight, smooth=True)
-    np.testing.assert_allclose(ours, theirs.item(), rtol=1e-6)
-    np.testing.assert_allclose(gradient, their_loc.grad.numpy(), atol=1e-7)
     batch = Batch(None, None, np.zeros((3, 5, 5, 4), int), label_loc, weight, None, None, None)
     prediction = Prediction(np.zeros((3, 5, 5, 4, 2), np.float32), loc)
     smooth = pair_losses(prediction, batch, LossConfig(loc_distance="smooth_l1"))
-    np.testing.assert_allclose(smooth.loc, theirs.item(), rtol=1e-6)
+    assert_close(
+        against(
+            "torch",
+            ([ours, smooth.loc], [gradient]),
+            lambda: values_and_gradients([loc], their_loss),
+        )
+    )
 
 
-def test_the_response_s_loss_equals_pytorch(rng):
+def test_the_response_s_loss_equals_pytorch(rng, against):
     """Weights of 1 / positives and 1 / negatives, divided by their sum: SiamFC's balance."""
-    torch = pytest.importorskip("torch")
     logits = rng.normal(0, 4, (3, 5, 5, 1, 1)).astype(np.float32)
     label = rng.choice([-1, 0, 1], (3, 5, 5, 1), p=[0.2, 0.6, 0.2]).astype(np.int32)
     weight = np.zeros(label.shape, np.float32)
     for kind in (0, 1):
         weight[label == kind] = 1 / (label == kind).sum()
     weight /= weight.sum()
-    their_logits = torch.from_numpy(logits[..., 0]).requires_grad_()
-    theirs = torch.nn.functional.binary_cross_entropy_with_logits(
-        their_logits,
-        torch.from_numpy((label == 1).astype(np.float32)),
-        torch.from_numpy(weight),
-        reduction="sum",
-    )
-    theirs.backward()
+
+    def their_loss(logits):
+        import torch
+
+        positive = torch.from_numpy((label == 1).astype(np.float32))
+        cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
+        return [cross_entropy(logits, positive, torch.from_numpy(weight), reduction="sum")]
 
     batch = Batch(None, None, label, None, None, None, None, None)
 
@@ -108,9 +131,14 @@ def test_the_response_s_loss_equals_pytorch(rng):
         return losses.total, losses
 
     (total, losses), gradient = jax.value_and_grad(ours, has_aux=True)(jnp.asarray(logits))
-    np.testing.assert_allclose(total, theirs.item(), rtol=1e-6)
+    assert_close(
+        against(
+            "torch",
+            ([total], [gradient[..., 0]]),
+            lambda: values_and_gradients([logits[..., 0]], their_loss),
+        )
+    )
     assert losses.cls == total and losses.loc == 0
-    np.testing.assert_allclose(gradient[..., 0], their_logits.grad.numpy(), atol=1e-7)
     assert np.isfinite(response_loss(1e4 * logits, label))
     with pytest.raises(ValueError, match="`label_cls` has shape"):
         response_loss(logits, label[:, :4])

@@ -126,8 +126,22 @@ def test_rate_is_constant_within_an_epoch_and_the_same_on_host_and_device():
         assert on_device(jnp.int32(step)) == learning_rate(step, optim, train)
 
 
-def test_updates_equal_pytorch_sgd(rng):
-    torch = pytest.importorskip("torch")
+def torch_sgd(start, gradients, rates):
+    """Where SGD with PySOT's momentum and clip ends, with this decay and these rates."""
+    import torch
+
+    params = {k: torch.nn.Parameter(torch.from_numpy(v.copy())) for k, v in start.items()}
+    sgd = torch.optim.SGD(params.values(), lr=1.0, momentum=0.9, weight_decay=0.05)
+    for gradient, rate in zip(gradients, rates, strict=True):
+        for key, parameter in params.items():
+            parameter.grad = torch.from_numpy(gradient[key].copy())
+        torch.nn.utils.clip_grad_norm_(params.values(), 1.0)
+        sgd.param_groups[0]["lr"] = float(rate)
+        sgd.step()
+    return {key: parameter.detach().numpy() for key, parameter in params.items()}
+
+
+def test_updates_equal_pytorch_sgd(rng, against):
     optim = OptimConfig(warmup_epochs=2, clip_norm=1.0, weight_decay=0.05, lr=0.3, end_lr=0.01)
     train = TrainConfig(batch_size=1, pairs_per_epoch=3, epochs=5)
     start = {"kernel": rng.normal(size=(4, 3)), "bias": rng.normal(size=3)}
@@ -138,15 +152,6 @@ def test_updates_equal_pytorch_sgd(rng):
         {k: (scale * rng.normal(size=v.shape)).astype(np.float32) for k, v in start.items()}
         for scale in scales
     ]
-
-    theirs = {k: torch.nn.Parameter(torch.from_numpy(v.copy())) for k, v in start.items()}
-    sgd = torch.optim.SGD(theirs.values(), lr=1.0, momentum=0.9, weight_decay=0.05)
-    for step, gradient in enumerate(gradients):
-        for key, parameter in theirs.items():
-            parameter.grad = torch.from_numpy(gradient[key].copy())
-        torch.nn.utils.clip_grad_norm_(theirs.values(), 1.0)
-        sgd.param_groups[0]["lr"] = float(epoch_rates(optim, 5)[step // 3])
-        sgd.step()
 
     optimizer = build_optimizer(Config(name="x", optim=optim, train=train))
 
@@ -159,8 +164,10 @@ def test_updates_equal_pytorch_sgd(rng):
     state = optimizer.init(params)
     for step, gradient in enumerate(gradients):
         params, state = update(params, state, gradient, jnp.int32(step))
-    for key, parameter in theirs.items():
-        np.testing.assert_allclose(params[key], parameter.detach().numpy(), atol=2e-6)
+    rates = [epoch_rates(optim, 5)[step // 3] for step in range(len(gradients))]
+    for ours, theirs in against("torch", params, lambda: torch_sgd(start, gradients, rates)):
+        for key in start:
+            np.testing.assert_allclose(ours[key], theirs[key], atol=2e-6)
 
 
 def test_optimizer_state_mirrors_the_parameters():

@@ -3,31 +3,44 @@ import os
 import pickle
 import zipfile
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from siamjax.weights import WeightsError
 from siamjax.weights.state_dict import read_state_dict, write_state_dict
-
-torch = pytest.importorskip("torch")
+from tests.references import files
 
 ZIP, STREAM = True, False
 FORMATS = pytest.mark.parametrize("as_zip", [ZIP, STREAM], ids=["zip", "stream"])
 
 
-def save(value, path, as_zip):
-    torch.save(value, path, _use_new_zipfile_serialization=as_zip)
-    return path
+@pytest.fixture
+def written(golden_name, tmp_path):
+    """`written(make, as_zip)`: paths of files as PyTorch writes what `make(torch)` gives.
+
+    The first is in the repository; where PyTorch is installed, the second is of now.
+    """
+
+    def write(make, as_zip):
+        def save():
+            import torch
+
+            path = tmp_path / "x.pth"
+            torch.save(make(torch), path, _use_new_zipfile_serialization=as_zip)
+            return path.read_bytes()
+
+        paths = []
+        for name, data in zip(("golden", "live"), files(golden_name, save), strict=False):
+            paths.append(tmp_path / f"{name}.pth")
+            paths[-1].write_bytes(data)
+        return paths
+
+    return write
 
 
-def numbers(tensor):
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-
-
-def tensors():
-    generator = torch.Generator().manual_seed(0)
-    base = torch.randn(40, generator=generator)
+def tensors(torch, base):
+    base = torch.from_numpy(base)
     return collections.OrderedDict(
         plain=base.reshape(5, 8).clone(),
         transposed=base.reshape(5, 8).t(),
@@ -46,41 +59,70 @@ def tensors():
 
 
 @FORMATS
-def test_every_kind_of_tensor_is_read_as_torch_wrote_it(tmp_path, as_zip):
-    saved = tensors()
-    read = read_state_dict(save(saved, tmp_path / "x.pth", as_zip))
-    assert list(read) == list(saved)
-    for key, tensor in saved.items():
-        np.testing.assert_array_equal(read[key], numbers(tensor), err_msg=key, strict=True)
+def test_every_kind_of_tensor_is_read_as_torch_wrote_it(written, as_zip, rng):
+    base = rng.standard_normal(40).astype(np.float32)
+    expected = {
+        "plain": base.reshape(5, 8),
+        "transposed": base.reshape(5, 8).T,
+        "part": base[7:19].reshape(3, 4),
+        "every_third": base[1::3],
+        "expanded": np.tile(base[:4, None], 6),
+        "half": base.astype(np.float16).astype(np.float32),
+        "brain": base.astype(jnp.bfloat16).astype(np.float32),
+        "double": (base.astype(np.float64) / 3).astype(np.float32),
+        "counter": np.array(7),
+        "integers": np.arange(5, dtype=np.int32),
+        "flags": base > 0,
+        "nothing": np.zeros((0, 3), np.float32),
+        "parameter": base[:6],
+    }
+    for path in written(lambda torch: tensors(torch, base), as_zip):
+        read = read_state_dict(path)
+        assert list(read) == list(expected)
+        for key, array in expected.items():
+            np.testing.assert_array_equal(read[key], array, err_msg=key, strict=True)
 
 
-@FORMATS
-def test_a_training_checkpoint_of_pysot_is_unwrapped(tmp_path, as_zip):
+def pysot_checkpoint(torch, state_dict):
+    """After a step of training, with these numbers for weights."""
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
     net(torch.ones(2, 3, 5, 5)).sum().backward()
     optimizer.step()
     # PySOT's schedule hands NumPy numbers to the optimizer.
     optimizer.param_groups[0]["lr"] = np.logspace(-2, -4, 20)[3] * 0.5
+    net.load_state_dict({key: torch.from_numpy(a) for key, a in state_dict.items()})
     wrapped = torch.nn.DataParallel(net)
-    checkpoint = {
+    return {
         "epoch": 3,
         "state_dict": wrapped.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    read = read_state_dict(save(checkpoint, tmp_path / "checkpoint_e3.pth", as_zip))
-    expected = net.state_dict()
-    assert list(read) == list(expected)
-    for key, tensor in expected.items():
-        np.testing.assert_array_equal(read[key], tensor.numpy(), strict=True)
 
 
 @FORMATS
-def test_a_checkpoint_of_mmtracking_is_unwrapped(tmp_path, as_zip):
+def test_a_training_checkpoint_of_pysot_is_unwrapped(written, as_zip, rng):
+    shapes = {"0.weight": (4, 3, 3, 3), "0.bias": 4, "1.weight": 4, "1.bias": 4}
+    shapes |= {"1.running_mean": 4, "1.running_var": 4}
+    expected = {k: rng.standard_normal(n).astype(np.float32) for k, n in shapes.items()}
+    expected["1.num_batches_tracked"] = np.array(1)
+    for path in written(lambda torch: pysot_checkpoint(torch, expected), as_zip):
+        read = read_state_dict(path)
+        assert list(read) == list(expected)
+        for key, array in expected.items():
+            np.testing.assert_array_equal(read[key], array, strict=True)
+
+
+@FORMATS
+def test_a_checkpoint_of_mmtracking_is_unwrapped(written, as_zip):
     meta = {"epoch": 20, "CLASSES": None, "time": "now", "hook_msgs": {"seed": 1}}
-    checkpoint = {"meta": meta, "state_dict": {"a": torch.ones(2)}, "optimizer": {}}
-    read = read_state_dict(save(checkpoint, tmp_path / "x.pth", as_zip))
-    np.testing.assert_array_equal(read["a"], np.ones(2, np.float32))
+
+    def checkpoint(torch):
+        return {"meta": meta, "state_dict": {"a": torch.ones(2)}, "optimizer": {}}
+
+    for path in written(checkpoint, as_zip):
+        read = read_state_dict(path)
+        np.testing.assert_array_equal(read["a"], np.ones(2, np.float32))
 
 
 def test_the_byte_strings_of_python_2_are_read(tmp_path, monkeypatch):
@@ -123,6 +165,7 @@ def test_what_is_written_is_read_back_bit_by_bit(tmp_path, rng, suffix):
 
 @pytest.mark.parametrize("weights_only", [True, False])
 def test_torch_reads_what_is_written(tmp_path, rng, weights_only):
+    torch = pytest.importorskip("torch")
     state_dict = {
         "weight": rng.standard_normal((4, 3, 2, 2)).astype(np.float32),
         "count": np.zeros((), np.int64),
@@ -156,22 +199,40 @@ class Evil:
         return os.system, (f"touch {self.path}",)
 
 
-@pytest.mark.parametrize("container", ["zip", "stream", "pickle", "optimizer"])
-def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, container):
-    target, path = tmp_path / "ran", tmp_path / "evil.pth"
-    evil = {"state_dict": {"a": torch.ones(2)}, "optimizer": Evil(target)}
-    if container == "pickle":
-        path.write_bytes(pickle.dumps(Evil(target)))
-    else:
-        save(evil if container == "optimizer" else Evil(target), path, container != "stream")
+def assert_not_run(path):
     asks = r"it asks for `(posix|nt)\.system`.*never executed here"
     with pytest.raises(WeightsError, match=asks):
         read_state_dict(path)
-    assert not target.exists()
-    # The attack is real: PyTorch's own unpickler runs it.
-    if container == "zip":
-        torch.load(path, weights_only=False)
-        assert target.exists()
+    assert not (path.parent / "ran").exists()
+
+
+def test_a_pickle_that_runs_a_command_is_refused_and_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil("ran")))
+    assert_not_run(tmp_path / "evil.pth")
+
+
+@pytest.mark.parametrize("container", ["zip", "stream", "optimizer"])
+def test_a_file_that_runs_a_command_is_refused_and_not_run(
+    written, tmp_path, monkeypatch, container
+):
+    monkeypatch.chdir(tmp_path)
+
+    def evil(torch):
+        in_optimizer = {"state_dict": {"a": torch.ones(2)}, "optimizer": Evil("ran")}
+        return in_optimizer if container == "optimizer" else Evil("ran")
+
+    for path in written(evil, container != "stream"):
+        assert_not_run(path)
+
+
+def test_the_attack_is_real(tmp_path, monkeypatch):
+    """PyTorch's own unpickler runs it."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    torch.save(Evil("ran"), "evil.pth")
+    torch.load("evil.pth", weights_only=False)
+    assert (tmp_path / "ran").exists()
 
 
 def test_functions_inside_the_permitted_modules_are_refused(tmp_path):
@@ -184,35 +245,42 @@ def test_functions_inside_the_permitted_modules_are_refused(tmp_path):
 
 @FORMATS
 def test_a_pickled_model_is_refused(tmp_path, as_zip):
-    path = save(torch.nn.Linear(2, 3), tmp_path / "model.pth", as_zip)
+    # live alone: in a stream, PyTorch writes where its own source lies
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "model.pth"
+    torch.save(torch.nn.Linear(2, 3), path, _use_new_zipfile_serialization=as_zip)
     with pytest.raises(WeightsError, match=r"save `model\.state_dict\(\)`"):
         read_state_dict(path)
 
 
-@FORMATS
-def test_a_file_cut_anywhere_is_refused(tmp_path, as_zip):
-    whole = save({"a": torch.ones(30), "b": torch.ones(4, 4)}, tmp_path / "x", as_zip)
-    data = whole.read_bytes()
-    for length in [*range(0, len(data), 37), len(data) - 1]:
-        (tmp_path / "cut").write_bytes(data[:length])
-        with pytest.raises(WeightsError, match="cut cannot be read"):
-            read_state_dict(tmp_path / "cut")
+def ones(torch):
+    return {"a": torch.ones(30), "b": torch.ones(4, 4)}
 
 
 @FORMATS
-def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path, rng, as_zip):
-    whole = save({"a": torch.ones(30), "b": torch.ones(4, 4)}, tmp_path / "x", as_zip)
-    data, refused = whole.read_bytes(), 0
-    for _ in range(300):
-        damaged = bytearray(data)
-        for place in rng.integers(0, len(data), 3):
-            damaged[place] = rng.integers(256)
-        (tmp_path / "damaged").write_bytes(damaged)
-        try:
-            read_state_dict(tmp_path / "damaged")
-        except WeightsError:
-            refused += 1
-    assert refused > 100
+def test_a_file_cut_anywhere_is_refused(written, tmp_path, as_zip):
+    for path in written(ones, as_zip):
+        data = path.read_bytes()
+        for length in [*range(0, len(data), 37), len(data) - 1]:
+            (tmp_path / "cut").write_bytes(data[:length])
+            with pytest.raises(WeightsError, match="cut cannot be read"):
+                read_state_dict(tmp_path / "cut")
+
+
+@FORMATS
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(written, tmp_path, rng, as_zip):
+    for path in written(ones, as_zip):
+        data, refused = path.read_bytes(), 0
+        for _ in range(300):
+            damaged = bytearray(data)
+            for place in rng.integers(0, len(data), 3):
+                damaged[place] = rng.integers(256)
+            (tmp_path / "damaged").write_bytes(damaged)
+            try:
+                read_state_dict(tmp_path / "damaged")
+            except WeightsError:
+                refused += 1
+        assert refused > 100
 
 
 def claim_shape(path, size, claimed):
@@ -252,10 +320,6 @@ def write_objects(path):
         (lambda p: p.write_bytes(pickle.dumps({"a": 1})), "not written by `torch.save`"),
         (write_zip, "a zip archive, but not one that PyTorch writes"),
         (write_objects, "Object arrays cannot be loaded"),
-        (lambda p: save({}, p, ZIP), "holds no tensors"),
-        (lambda p: save({}, p, STREAM), "holds no tensors"),
-        (lambda p: save([torch.ones(1)], p, ZIP), "it holds list, not a dict of tensors"),
-        (lambda p: save({"epoch": 3}, p, ZIP), "entry 'epoch' of its state dict is int"),
         (lambda p: p.mkdir(), "is a folder"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -268,12 +332,29 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, write, message):
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("make", "as_zip", "message"),
+    [
+        (lambda torch: {}, ZIP, "holds no tensors"),
+        (lambda torch: {}, STREAM, "holds no tensors"),
+        (lambda torch: [torch.ones(1)], ZIP, "it holds list, not a dict of tensors"),
+        (lambda torch: {"epoch": 3}, ZIP, "entry 'epoch' of its state dict is int"),
+    ],
+    ids=["empty zip", "empty stream", "list", "number"],
+)
+def test_a_file_of_pytorch_without_weights_is_refused(written, make, as_zip, message):
+    for path in written(make, as_zip):
+        with pytest.raises(WeightsError, match=message) as error:
+            read_state_dict(path)
+        assert str(path) in str(error.value)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):
         read_state_dict(tmp_path / "nowhere.pth")
 
 
-def test_a_key_with_and_without_the_prefix_is_refused(tmp_path):
-    both = {"a": torch.ones(1), "module.a": torch.zeros(1)}
-    with pytest.raises(WeightsError, match=r"the same key with and without the prefix"):
-        read_state_dict(save(both, tmp_path / "x.pth", ZIP))
+def test_a_key_with_and_without_the_prefix_is_refused(written):
+    for path in written(lambda torch: {"a": torch.ones(1), "module.a": torch.zeros(1)}, ZIP):
+        with pytest.raises(WeightsError, match=r"the same key with and without the prefix"):
+            read_state_dict(path)

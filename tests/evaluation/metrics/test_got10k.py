@@ -79,50 +79,54 @@ def test_every_frame_weighs_the_same_and_a_perfect_tracker_has_1(tmp_path):
     assert (first["ao"], second["ao"]) == (1, 0)
 
 
-def test_numbers_equal_the_toolkits(tmp_path, rng, monkeypatch):
-    """Random results of two repetitions, through the toolkit's own report."""
+def toolkit_report(root, monkeypatch):
+    """The toolkit's average overlaps, success rate and success curve of results in a folder."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        experiments = pytest.importorskip("got10k.experiments")
-        write_set(tmp_path / "data", "val", (12, 7, 20), rng)
-        benchmark = get_benchmark("got10k")
-        sequences, _ = load_sequences(tmp_path / "data", benchmark)
-        folder = tmp_path / "results" / "GOT-10k" / "ours"
-        results = ResultFolder(folder, benchmark, {}, repetitions=2)
-        for sequence in sequences:
-            for repetition in (1, 2):
-                noise = rng.normal(0, 6, sequence.gt_xywh.shape)
-                boxes = sequence.gt_xywh + noise
-                boxes[:, 2:] = np.maximum(boxes[:, 2:], 1)
-                boxes[0] = sequence.gt_xywh[0]
-                run = Run(boxes, np.full(len(boxes), 0.1), [])
-                results.write(sequence.name, run, repetition)
-            # its reader takes one column of times
-            times = results.time_file(sequence.name)
-            times.write_text("0.1\n" * len(sequence))
-        experiment = experiments.ExperimentGOT10k(
-            str(tmp_path / "data"),
-            "val",
-            result_dir=str(tmp_path / "results"),
-            report_dir=str(tmp_path / "reports"),
-        )
+        from got10k.experiments import ExperimentGOT10k
+
+        folders = {f"{kind}_dir": str(root / f"{kind}s") for kind in ("result", "report")}
+        experiment = ExperimentGOT10k(str(root / "data"), "val", **folders)
         monkeypatch.setattr(experiment, "plot_curves", lambda *_: None)
-        theirs = experiment.report(["ours"])["ours"]
-    ours = score_tracker("ours", folder, [s.truth for s in sequences], benchmark)
-    assert ours.overall["ao"] == pytest.approx(theirs["overall"]["ao"], abs=1e-9)
-    assert ours.overall["sr_050"] == pytest.approx(theirs["overall"]["sr"], abs=1e-12)
-    curve = theirs["overall"]["succ_curve"]
-    np.testing.assert_allclose(ours.curves["success"], curve, atol=1e-12)
-    assert ours.overall["sr_075"] == pytest.approx(curve[75], abs=1e-12)
-    for name, numbers in theirs["seq_wise"].items():
-        assert ours.sequences[name]["ao"] == pytest.approx(numbers["ao"], abs=1e-9)
+        report = experiment.report(["ours"])["ours"]
+    overall, sequences = report["overall"], report["seq_wise"]
+    overlaps = [overall["ao"], *(sequences[name]["ao"] for name in sorted(sequences))]
+    return np.array(overlaps), np.array(overall["sr"]), np.array(overall["succ_curve"])
+
+
+def test_numbers_equal_the_toolkits(tmp_path, rng, monkeypatch, against):
+    """Random results of two repetitions, through the toolkit's own report."""
+    names = write_set(tmp_path / "data", "val", (12, 7, 20), rng)
+    benchmark = get_benchmark("got10k")
+    sequences, _ = load_sequences(tmp_path / "data", benchmark)
+    folder = tmp_path / "results" / "GOT-10k" / "ours"
+    results = ResultFolder(folder, benchmark, {}, repetitions=2)
+    for sequence in sequences:
+        for repetition in (1, 2):
+            noise = rng.normal(0, 6, sequence.gt_xywh.shape)
+            boxes = sequence.gt_xywh + noise
+            boxes[:, 2:] = np.maximum(boxes[:, 2:], 1)
+            boxes[0] = sequence.gt_xywh[0]
+            run = Run(boxes, np.full(len(boxes), 0.1), [])
+            results.write(sequence.name, run, repetition)
+        # the toolkit's reader takes one column of times
+        times = results.time_file(sequence.name)
+        times.write_text("0.1\n" * len(sequence))
+    scores = score_tracker("ours", folder, [s.truth for s in sequences], benchmark)
+    overlaps = [scores.overall["ao"], *(scores.sequences[name]["ao"] for name in names)]
+    for ours, theirs in against(
+        "toolkits",
+        (np.array(overlaps), np.array(scores.overall["sr_050"]), scores.curves["success"]),
+        lambda: toolkit_report(tmp_path, monkeypatch),
+    ):
+        np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(ours[1], theirs[1], rtol=0, atol=1e-12)
+        np.testing.assert_allclose(ours[2], theirs[2], atol=1e-12)
+        assert scores.overall["sr_075"] == pytest.approx(theirs[2][75], abs=1e-12)
 
 
 @pytest.mark.parametrize("nan", [False, True])
-def test_one_pass_by_the_toolkits_convention(rng, nan):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        metrics = pytest.importorskip("got10k.utils.metrics")
+def test_one_pass_by_the_toolkits_convention(rng, nan, against):
     gt = np.concatenate([rng.uniform(1, 80, (200, 2)), rng.uniform(5, 60, (200, 2))], axis=1)
     predicted = gt + rng.normal(0, 10, gt.shape)
     predicted[:, 2:] = np.maximum(predicted[:, 2:], 1)
@@ -130,15 +134,22 @@ def test_one_pass_by_the_toolkits_convention(rng, nan):
         gt[40:60] = np.nan
     (convention,) = (c for c in OPE_CONVENTIONS if c.name == "got10k")
     found = ope.curves(gt, predicted, convention=convention)
-    valid = ~np.isnan(gt).any(axis=1)
-    first = predicted.copy()
-    first[0] = gt[0]
-    overlap = metrics.rect_iou(first[valid], gt[valid])
-    errors = metrics.center_error(first[valid], gt[valid])
-    success = (overlap[:, None] > np.linspace(0, 1, 21)).mean(axis=0)
-    precision = (errors[:, None] <= np.arange(51)).mean(axis=0)
-    np.testing.assert_allclose(found.success, success, atol=1e-12)
-    np.testing.assert_allclose(found.precision, precision, atol=1e-12)
+
+    def toolkit_curves():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from got10k.utils import metrics
+        valid = ~np.isnan(gt).any(axis=1)
+        first = predicted.copy()
+        first[0] = gt[0]
+        overlap = metrics.rect_iou(first[valid], gt[valid])
+        errors = metrics.center_error(first[valid], gt[valid])
+        success = (overlap[:, None] > np.linspace(0, 1, 21)).mean(axis=0)
+        return success, (errors[:, None] <= np.arange(51)).mean(axis=0)
+
+    for ours, theirs in against("toolkits", (found.success, found.precision), toolkit_curves):
+        np.testing.assert_allclose(ours[0], theirs[0], atol=1e-12)
+        np.testing.assert_allclose(ours[1], theirs[1], atol=1e-12)
 
 
 def test_an_archive_for_got10ks_server(tmp_path):

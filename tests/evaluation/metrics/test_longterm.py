@@ -97,7 +97,8 @@ def test_equals_the_definition_as_loops(rng):
         assert scores.lt_f_score == pytest.approx(f_scores.max())
 
 
-def test_equals_vot_toolkit(rng, monkeypatch):
+def toolkit_curves(monkeypatch, truths, runs, confidences):
+    """vot-toolkit's thresholds, and its precision and recall by sequence."""
     special = import_vot_toolkit(monkeypatch, "vot.region").Special
     rectangle = import_vot_toolkit(monkeypatch, "vot.region.shapes").Rectangle
     toolkit = import_vot_toolkit(monkeypatch, "vot.analysis.longterm")
@@ -112,21 +113,30 @@ def test_equals_vot_toolkit(rng, monkeypatch):
         def groundtruth(self):
             return self.regions
 
-    truths, runs, confidences = random_set(rng)
-    found = score_long_term(
-        *given(truths, runs, confidences), PROTOCOL, convention="vot-toolkit"
-    )
     confidences = [np.nan_to_num(values).tolist() for values in confidences]
     thresholds = toolkit.determine_thresholds(
         [c for values in confidences for c in values], 100
     )
-    np.testing.assert_allclose(found.thresholds, thresholds)
-    for i, run in enumerate(runs):
-        regions = [shape(row) for row in run]
-        annotated = Annotated(truths[i])
-        expected = toolkit.compute_tpr_curves(regions, confidences[i], annotated, thresholds)
-        np.testing.assert_allclose(found.precision[f"s{i}"], expected[0], atol=1e-9)
-        np.testing.assert_allclose(found.recall[f"s{i}"], expected[1], atol=1e-9)
+    curves = [
+        toolkit.compute_tpr_curves(
+            [shape(row) for row in run], confidence, Annotated(truth), thresholds
+        )
+        for truth, run, confidence in zip(truths, runs, confidences, strict=True)
+    ]
+    return np.array(thresholds), np.array([curve[:2] for curve in curves])
+
+
+def test_equals_vot_toolkit(rng, monkeypatch, against):
+    sets = random_set(rng)
+    found = score_long_term(*given(*sets), PROTOCOL, convention="vot-toolkit")
+    curves = [(found.precision[name], found.recall[name]) for name in ("s0", "s1", "s2")]
+    for ours, theirs in against(
+        "toolkits",
+        (found.thresholds, np.array(curves)),
+        lambda: toolkit_curves(monkeypatch, *sets),
+    ):
+        np.testing.assert_allclose(ours[0], theirs[0])
+        np.testing.assert_allclose(ours[1], theirs[1], atol=1e-9)
 
 
 @pytest.mark.parametrize("convention", ["pysot", "vot-toolkit"])

@@ -124,11 +124,11 @@ def test_vot_toolkits_convention_equals_its_definition_as_loops(rng, repetitions
     assert scores.eao == pytest.approx(eao, abs=1e-12)
 
 
-def test_equals_vot_toolkit(rng, monkeypatch):
+def toolkit_scores(monkeypatch, truths, runs):
+    """vot-toolkit's accuracies by sequence, and its curve of expected overlaps."""
     special = import_vot_toolkit(monkeypatch, "vot.region").Special
     rectangle = import_vot_toolkit(monkeypatch, "vot.region.shapes").Rectangle
     toolkit = import_vot_toolkit(monkeypatch, "vot.analysis.supervised")
-    truths, runs, _, sequences, given = random_set(rng, 1)
     overlaps, succeeded, accuracies = [], [], []
     for truth, (run,) in zip(truths, runs, strict=True):
         regions = [special(int(row[0])) if len(row) == 1 else rectangle(*row) for row in run]
@@ -141,11 +141,23 @@ def test_equals_vot_toolkit(rng, monkeypatch):
             succeeded.append(i >= len(failures))
             overlaps.append(values[start:] if succeeded[-1] else values[start : failures[i]])
     curve = toolkit.compute_eao_curve(overlaps, [1] * len(overlaps), succeeded)
+    return np.array(accuracies), np.array(curve)
+
+
+def test_equals_vot_toolkit(rng, monkeypatch, against):
+    truths, runs, _, sequences, given = random_set(rng, 1)
     found = score_supervised(sequences, given, SHORT, convention="vot-toolkit")
-    np.testing.assert_allclose(found.eao_curve, curve, atol=1e-6)
-    expected = np.average(accuracies, weights=[len(truth) for truth in truths])
-    assert found.overall.accuracy == pytest.approx(expected, abs=1e-6)
-    assert found.eao == pytest.approx(np.mean(curve[8:41]), abs=1e-6)
+    accuracies = np.array([found.sequences[s.name].accuracy for s in sequences])
+    for ours, theirs in against(
+        "toolkits",
+        (accuracies, found.eao_curve),
+        lambda: toolkit_scores(monkeypatch, truths, runs),
+    ):
+        np.testing.assert_allclose(ours[0], theirs[0], atol=1e-6)
+        np.testing.assert_allclose(ours[1], theirs[1], atol=1e-6)
+        expected = np.average(theirs[0], weights=[len(truth) for truth in truths])
+        assert found.overall.accuracy == pytest.approx(expected, abs=1e-6)
+        assert found.eao == pytest.approx(np.mean(theirs[1][8:41]), abs=1e-6)
 
 
 @pytest.mark.parametrize("convention", ["pysot", "vot-toolkit"])
