@@ -105,7 +105,7 @@ def test_a_new_backbone_tracks_folds_and_is_released(toy, rng, tmp_path):
         np.testing.assert_allclose(ours, theirs, atol=1e-6 * np.abs(theirs).max())
     frames = rng.integers(0, 255, (3, 80, 100, 3), np.uint8)
     results = list(released.track(frames, (40, 30, 20, 20)))
-    assert len(results) == 2 and all(np.isfinite(r.box_xywh).all() for r in results)
+    assert len(results) == 3 and all(np.isfinite(r.box_xywh).all() for r in results)
 
 
 def test_its_stages_are_trained_by_name(toy):
