@@ -129,8 +129,11 @@ def test_what_only_training_reads_is_checked_for_training_alone(
         model = siamjax.load_model(given, path.parent)
         assert (model.config.model, model.config.tracker) == (config.model, config.tracker)
         same(model.variables, variables)
+    model.save(tmp_path / "small.safetensors")
+    released = siamjax.load_model(weights=tmp_path / "small.safetensors")
+    assert released.config == model.config
     with pytest.raises(ConfigError, match=message):
-        siamjax.train(model.config, tmp_path / "next")
+        siamjax.train(released.config, tmp_path / "next")
     with pytest.raises(ConfigError, match=message):
         siamjax.train(path, tmp_path / "next")
     assert not (tmp_path / "next").exists()
