@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -197,6 +198,7 @@ def run_all(study: Study, runs: Sequence[Run], workdir: Path, places: Sequence[P
     pending = [run for run in runs if not run.is_done(study)]
     free = list(places)
     running: dict[subprocess.Popen, None] = {}
+    changing, stopping = threading.Lock(), threading.Event()
     failed: list[Run] = []
     bar = tqdm(
         total=len(runs),
@@ -208,11 +210,15 @@ def run_all(study: Study, runs: Sequence[Run], workdir: Path, places: Sequence[P
 
     def execute(run: Run, place: Place) -> int:
         process = _start(study, run, workdir, place)
-        running[process] = None
+        with changing:
+            running[process] = None
+            if stopping.is_set():  # Ctrl-C came while the process was being started
+                process.send_signal(signal.SIGINT)
         try:
             return process.wait()
         finally:
-            running.pop(process, None)
+            with changing:
+                del running[process]
 
     before = signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -234,8 +240,10 @@ def run_all(study: Study, runs: Sequence[Run], workdir: Path, places: Sequence[P
                     failed.append(run)
                     bar.write(f"{run.name} failed: {_last_line(run)}", file=sys.stderr)
     except KeyboardInterrupt:
-        for process in list(running):
-            process.send_signal(signal.SIGINT)
+        with changing:
+            stopping.set()
+            for process in running:
+                process.send_signal(signal.SIGINT)
         pool.shutdown(wait=True)
         raise
     finally:

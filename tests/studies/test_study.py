@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from siamjax.config import Config, ConfigError, SyntheticConfig
 from siamjax.config_files import changed
 from siamjax.data.synthetic import write_otb
 from siamjax.models.build import build_network
+from siamjax.studies import runs
 from siamjax.studies.cost import as_plan
 from siamjax.studies.runs import prepare_workdir, runs_of
 from siamjax.studies.study import Study, Variant, load_study
@@ -129,6 +131,28 @@ def cores_of_two_at_once(process):
     errors = process.communicate()[1]
     assert process.returncode == 0, errors
     return seen
+
+
+@pytest.mark.usefixtures("heeds_sigint")
+def test_ctrl_c_reaches_a_run_that_is_being_started(tmp_path, monkeypatch):
+    started = []
+
+    def start(study, run, workdir, place):
+        time.sleep(0.5)  # the main thread waits
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.5)  # the main thread has dealt with it
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return started[0]
+
+    for name, text in (("smallest.py", CONFIG_FILE), ("study.py", STUDY_FILE)):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "_start", start)
+    study = load_study("study.py", "small")
+    planned = runs_of(study, tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        runs.run_all(study, planned, tmp_path, [runs.Place()])
+    assert started[0].returncode not in (None, 0) and len(started) == 1
 
 
 @pytest.mark.slow
