@@ -1,5 +1,6 @@
 """The real pipeline, network and loop together, at the smallest size."""
 
+import dataclasses
 import signal
 
 import jax
@@ -49,6 +50,10 @@ SMALL = Config(
     ),
     optim=OptimConfig(lr=0.03, end_lr=0.03, warmup_epochs=0),
     train=TrainConfig(batch_size=4, epochs=2, pairs_per_epoch=12, log_every=2, seed=1),
+)
+# With one level, where fusing several is not the point
+ONE_LEVEL = dataclasses.replace(
+    SMALL, model=dataclasses.replace(SMALL.model, levels=("layer2",), channels=(16,))
 )
 
 
