@@ -1,6 +1,5 @@
 """The real pipeline, network and loop together, at the smallest size."""
 
-import dataclasses
 import signal
 
 import jax
@@ -30,8 +29,8 @@ SMALL = Config(
     name="small",
     model=ModelConfig(
         backbone=BackboneConfig(name="resnet18", width=0.125),
-        levels=("layer2", "layer3"),
-        channels=(16, 16),
+        levels=("layer2",),
+        channels=(16,),
         template_crop=5,
         template_size=63,
         search_size=111,
@@ -50,10 +49,6 @@ SMALL = Config(
     ),
     optim=OptimConfig(lr=0.03, end_lr=0.03, warmup_epochs=0),
     train=TrainConfig(batch_size=4, epochs=2, pairs_per_epoch=12, log_every=2, seed=1),
-)
-# With one level, where fusing several is not the point
-ONE_LEVEL = dataclasses.replace(
-    SMALL, model=dataclasses.replace(SMALL.model, levels=("layer2",), channels=(16,))
 )
 
 

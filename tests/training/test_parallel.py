@@ -17,7 +17,7 @@ from siamjax.training.optimizer import build_optimizer
 from siamjax.training.state import create_state
 from siamjax.training.step import make_step
 from tests.conftest import ROOT
-from tests.training.test_end_to_end import ONE_LEVEL
+from tests.training.test_end_to_end import SMALL
 from tests.training.tiny import TinyNet, init_tiny, make_batch, with_train
 
 STEPS = 10
@@ -81,7 +81,7 @@ def test_eight_devices_equal_one_in_a_process_of_their_own():
 @pytest.mark.parametrize("how", ["jit", "pmap"])
 def test_devices_do_not_matter_to_a_whole_network(how):
     config = dataclasses.replace(
-        ONE_LEVEL, train=dataclasses.replace(ONE_LEVEL.train, batch_size=2, parallel=how)
+        SMALL, train=dataclasses.replace(SMALL.train, batch_size=2, parallel=how)
     )
     network = build_network(config.model)
     init = functools.partial(init_variables, network, config=config.model)

@@ -11,7 +11,7 @@ from siamjax.models.build import build_network, init_variables
 from siamjax.training.optimizer import build_optimizer
 from siamjax.training.state import create_state
 from siamjax.training.step import make_step
-from tests.training.test_end_to_end import ONE_LEVEL
+from tests.training.test_end_to_end import SMALL
 from tests.training.tiny import make_batch
 
 # Each step runs once, and optimising it would take longer.
@@ -19,7 +19,7 @@ JIT = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 
 
 def after_a_step(**model):
-    config = dataclasses.replace(ONE_LEVEL, model=dataclasses.replace(ONE_LEVEL.model, **model))
+    config = dataclasses.replace(SMALL, model=dataclasses.replace(SMALL.model, **model))
     network = build_network(config.model)
     init = functools.partial(init_variables, network, config=config.model)
     create = functools.partial(create_state, init, build_optimizer(config), 3)
