@@ -1,5 +1,6 @@
 # make demo   train the small tracker, evaluate it, write a report
-# make test   the test suite; make test-all also what runs at night only
+# make test   the test suite; make test-all also what runs at night only, and every program
+#             optimised as it is for users
 # make small  prepare the data of the tracker that ships, and train it; resumes
 # Both make a virtual environment of their own first; Python >= 3.11 is all they need.
 
@@ -39,13 +40,17 @@ ifneq ($(strip $(SEQUENCES)),)
 	    --data $(SEQUENCES) --out $(RUN)/evaluation-sequences --controls
 endif
 
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
+# Each process begins with neighbours, which share what a module prepares and compiles.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+# Compared with other implementations' numbers, once more as users compile it
+GOLDENS := tests/tracking/test_golden.py tests/weights/test_goldens.py tests/test_shipped_tracker.py
 
 test: $(INSTALLED)
 	$(PYTEST) -m "not nightly" $(TEST_ARGS)
+	XLA_FLAGS= $(PYTEST) $(GOLDENS)
 
 test-all: $(INSTALLED)
-	$(PYTEST) $(TEST_ARGS)
+	XLA_FLAGS= $(PYTEST) $(TEST_ARGS)
 
 small: $(PREPARED)/.ready
 	$(BIN)/python train.py --config configs/siamjax_small.py --workdir $(SMALL) --init.path $(INIT)

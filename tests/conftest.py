@@ -9,9 +9,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["SIAMJAX_CACHE"] = "off"  # of the user's own, which tests must not fill
 # Most programs of tests run a few times, and optimising them would take most of the time. What
 # is measured against goldens runs as users compile it too: `XLA_FLAGS=` does, see the Makefile.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-)
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import jax
 import numpy as np

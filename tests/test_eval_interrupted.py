@@ -15,7 +15,7 @@ from siamjax.training.checkpoints import save_variables
 from tests.conftest import ROOT
 from tests.tracking.networks import random_variables, small_config
 
-SEQUENCES, FRAMES = 4, 100
+SEQUENCES, FRAMES = 4, 40
 
 
 @pytest.fixture(scope="module")

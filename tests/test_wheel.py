@@ -46,7 +46,6 @@ def run(wheel, tmp_path_factory):
     with open(os.path.join(done.stdout.strip(), "dependencies.pth"), "w") as file:
         file.write(sysconfig.get_path("purelib") + "\n")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    environment["XLA_FLAGS"] = "--xla_backend_optimization_level=0"  # each program runs once
     (outside := home / "outside").mkdir()
 
     def run(program, *words):

@@ -7,17 +7,22 @@ from pathlib import Path
 
 import jax
 
+from siamjax.config import Config
 from siamjax.training import loop
 from tests.training.tiny import STAGED, Batches, StagedNet, init_tiny
 
-# The backbone joins in the middle.
-CONFIG = dataclasses.replace(
-    STAGED,
-    optim=dataclasses.replace(STAGED.optim, backbone_train_epoch=2),
-    train=dataclasses.replace(
-        STAGED.train, epochs=4, pairs_per_epoch=160, checkpoint_every=1, log_every=7
-    ),
-)
+
+def config_of(pairs_per_epoch: int) -> Config:
+    """The run's configuration; the backbone joins in the middle."""
+    train = dataclasses.replace(
+        STAGED.train,
+        epochs=4,
+        pairs_per_epoch=pairs_per_epoch,
+        checkpoint_every=1,
+        log_every=7,
+    )
+    optim = dataclasses.replace(STAGED.optim, backbone_train_epoch=2)
+    return dataclasses.replace(STAGED, optim=optim, train=train)
 
 
 class SlowBatches(Batches):
@@ -28,15 +33,15 @@ class SlowBatches(Batches):
         return super().__next__()
 
 
-def main(workdir: str) -> None:
+def main(workdir: str, pairs_per_epoch: str) -> None:
     """Waits for a line on the standard input, then trains."""
     jax.config.update("jax_num_cpu_devices", 2)
     loop.build_network = lambda model: StagedNet()
     loop.init_variables = init_tiny
     loop.make_batches = SlowBatches
     sys.stdin.readline()
-    loop.train(CONFIG, Path(workdir))
+    loop.train(config_of(int(pairs_per_epoch)), Path(workdir))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

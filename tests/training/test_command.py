@@ -94,13 +94,13 @@ def test_help_names_every_override_and_the_exit_codes(config_file):
 def test_a_run_is_stopped_goes_on_and_is_complete(tmp_path, config_file):
     workdir = tmp_path / "run"
     arguments = ["--config", config_file, "--workdir", workdir, "--optim.lr", "0.01"]
-    arguments += ["--train.epochs", "20"]
+    arguments += ["--train.epochs", "10"]
     (temporary := tmp_path / "temporary").mkdir()
     own = {"TMPDIR": str(temporary)}
 
     with subprocess.Popen(**command(*arguments, **own)) as process:
         for line in process.stdout:
-            if line.startswith("step 3/60"):
+            if line.startswith("step 3/30"):
                 process.send_signal(signal.SIGINT)
                 break
         process.stdout.read()
@@ -108,16 +108,16 @@ def test_a_run_is_stopped_goes_on_and_is_complete(tmp_path, config_file):
     assert process.returncode == 130, told
     assert "stopped by SIGINT after step" in told and "Traceback" not in told
     stopped_at = len((workdir / "metrics.jsonl").read_text().splitlines())
-    assert 3 <= stopped_at < 60
+    assert 3 <= stopped_at < 30
     assert load_config(workdir / "config.json").optim.lr == 0.01
 
     done = run(*arguments, **own)
     assert done.returncode == 0, done.stderr
-    assert f"resuming at step {stopped_at} of 60" in done.stdout
-    assert "complete at step 60" in done.stdout
+    assert f"resuming at step {stopped_at} of 30" in done.stdout
+    assert "complete at step 30" in done.stdout
     assert not list(temporary.iterdir())
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == list(range(1, 61))
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 31))
 
     done = run(*arguments, "--loss.loc-weight", "2")
     assert done.returncode == 2

@@ -29,8 +29,8 @@ SMALL = Config(
     name="small",
     model=ModelConfig(
         backbone=BackboneConfig(name="resnet18", width=0.125),
-        levels=("layer2", "layer3"),
-        channels=(16, 16),
+        levels=("layer2",),
+        channels=(16,),
         template_crop=5,
         template_size=63,
         search_size=111,

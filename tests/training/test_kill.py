@@ -14,7 +14,7 @@ import pytest
 from siamjax.training import loop, parallel
 from siamjax.training.loop import train
 from tests.conftest import ROOT
-from tests.training.killed_run import CONFIG
+from tests.training.killed_run import config_of
 from tests.training.tiny import Batches, StagedNet, init_tiny
 
 
@@ -24,10 +24,10 @@ def use_staged(monkeypatch):
     monkeypatch.setattr(loop, "make_batches", Batches)
 
 
-def launch(workdir):
+def launch(workdir, pairs):
     """A process that has imported what it needs and waits for its turn."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.killed_run", str(workdir)],
+        [sys.executable, "-m", "tests.training.killed_run", str(workdir), str(pairs)],
         cwd=ROOT,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
         stdin=subprocess.PIPE,
@@ -66,19 +66,22 @@ def stop_while_saving(process, workdir):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("kills", "pairs"), [(2, 48), pytest.param(20, 160, marks=pytest.mark.nightly)]
+)
 def test_a_run_killed_again_and_again_ends_bit_by_bit_like_one_that_was_not(
-    tmp_path, monkeypatch, kills
+    tmp_path, monkeypatch, kills, pairs
 ):
     use_staged(monkeypatch)
+    config = config_of(pairs)
     rare = {"train": {"checkpoint_every": 1000}}
-    whole = jax.device_get(train(_with(CONFIG, rare), tmp_path / "whole"))
+    whole = jax.device_get(train(_with(config, rare), tmp_path / "whole"))
 
     # The next process imports while the one before it runs.
     workdir, moments = tmp_path / "killed", random.Random(0)
-    waiting = launch(workdir)
+    waiting = launch(workdir, pairs)
     for number in range(kills):
-        process, waiting = waiting, launch(workdir)
+        process, waiting = waiting, launch(workdir, pairs)
         begin(process)
         if number == 0:
             stop_while_saving(process, workdir)
@@ -91,8 +94,8 @@ def test_a_run_killed_again_and_again_ends_bit_by_bit_like_one_that_was_not(
     waiting.communicate("go\n")
     assert waiting.returncode == 0
 
-    killed = jax.device_get(train(CONFIG, workdir))  # complete: nothing is trained here
-    assert int(killed.step) == CONFIG.train.steps
+    killed = jax.device_get(train(config, workdir))  # complete: nothing is trained here
+    assert int(killed.step) == config.train.steps
     assert jax.tree.structure(killed) == jax.tree.structure(whole)
     same = jax.tree.map(lambda ours, theirs: ours.tobytes() == theirs.tobytes(), killed, whole)
     assert all(jax.tree.leaves(same))
@@ -116,9 +119,7 @@ def test_a_run_resumes_with_another_number_of_devices_and_the_same_batches(
             patch.setattr(loop, "make_batches", Counted)
             return jax.device_get(train(config, workdir))
 
-    short = _with(
-        CONFIG, {"train": {"epochs": 2, "pairs_per_epoch": 12, "checkpoint_every": 2}}
-    )
+    short = _with(config_of(12), {"train": {"epochs": 2, "checkpoint_every": 2}})
     short = _with(short, {"optim": {"backbone_train_epoch": 1}})
     whole = run(short, tmp_path / "one", 1)
     assert read == list(range(6))

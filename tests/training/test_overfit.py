@@ -98,8 +98,10 @@ def test_eight_fixed_pairs_are_learned(tmp_path, name):
     init = functools.partial(init_variables, network, config=model)
     create = functools.partial(create_state, init, build_optimizer(config), 0)
     state = parallel.create_on(mesh, create)
-    step = parallel.jit_step(make_step(config, network), mesh)
     batch = parallel.put_batch(batch, mesh)
+    step = parallel.jit_step(make_step(config, network), mesh).lower(state, batch)
+    # So many steps take longer than to optimise one (see tests/conftest.py).
+    step = step.compile(compiler_options={"xla_backend_optimization_level": 3})
     losses = []
     for _ in range(steps):
         state, metrics = step(state, batch)
