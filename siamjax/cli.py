@@ -23,6 +23,7 @@ from siamjax.commands.prepare import prepare
 from siamjax.commands.release import release
 from siamjax.commands.render import render
 from siamjax.commands.report import report
+from siamjax.commands.reproduce import reproduce
 from siamjax.commands.score import score
 from siamjax.commands.search import search
 from siamjax.commands.track import track
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable] = {
     "check": check,
     "score": score,
     "report": report,
+    "reproduce": reproduce,
     "pack": pack,
     "search": search,
     "ablate": ablate,
