@@ -172,8 +172,8 @@ def test_a_study_is_run_interrupted_and_resumes(tmp_path, monkeypatch):
     assert "tiny: 2 runs" in plan and "the time is known once" in plan and not first.exists()
 
     begun = ablate(tmp_path)
-    # the second run is under way
-    while begun.poll() is None and not (second / "cell.json").is_file():
+    log = second / "log.txt"  # begun with what the second run says: it is under way
+    while begun.poll() is None and not (log.is_file() and log.stat().st_size):
         time.sleep(0.1)
     begun.send_signal(signal.SIGINT)
     errors = begun.communicate(timeout=300)[1]
