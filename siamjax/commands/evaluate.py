@@ -23,7 +23,7 @@ def evaluate(
     compare: tuple[Path, ...] = (),
     allow_missing: bool = False,
 ) -> int:
-    """Runs a tracker over a benchmark, scores it and writes a report.
+    """Runs a tracker over a benchmark and writes a report.
 
     The same command resumes an interrupted evaluation, and several processes that run the same
     command share the sequences. Exit code 3: sequences are missing from the scores, because
