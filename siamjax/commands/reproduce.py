@@ -22,7 +22,7 @@ def reproduce(
     slots: int = 8,
     allow_missing: bool = False,
 ) -> int:
-    """Evaluates published weights beside their published scores.
+    """Evaluates published weights beside published scores.
 
     The file is converted in memory and tracks with the published settings of its network. If
     --out holds part of the evaluation, only the rest is run. Scores over fewer sequences than
