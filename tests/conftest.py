@@ -1,6 +1,7 @@
 """Strict settings for every test, and where the shared data lies when it is there."""
 
 import functools
+import gc
 import os
 import signal
 from pathlib import Path
@@ -70,6 +71,13 @@ def pytest_sessionfinish(session):
         if any(f"could not import '{name}" in reason for name in REQUIRED):
             reporter.write_line(f"a required package is missing: {report.nodeid}: {reason}")
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_search_for_old_garbage():
+    """What earlier modules compiled stays; looking through it took a third of the time."""
+    yield
+    gc.freeze()
 
 
 @pytest.fixture
