@@ -10,12 +10,13 @@ import jax
 import siamjax
 from siamjax import compile_cache, shipped
 from siamjax.config import Config, ConfigError
-from siamjax.config_files import changed, load_config
+from siamjax.config_files import changed, config_from_dict, load_config
 from siamjax.errors import InputError
-from siamjax.model import Model
+from siamjax.model import Model, ServedModel
 from siamjax.models.build import abstract_variables, build_network, init_variables
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking.batch import BatchTracker
+from siamjax.tracking.served import Engine, is_export, open_export, read_manifest
 from siamjax.tracking.tracker import Tracker
 from siamjax.weights.release import check_tree, is_release, read_about, read_release
 
@@ -29,7 +30,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_model(
-    config: Config | str | Path | None = None, weights: str | Path | None = None
+    config: Config | str | Path | None = None,
+    weights: str | Path | None = None,
+    *,
+    engine: Engine | None = None,
 ) -> Model:
     """A network with its weights; without arguments, that of the tracker that ships.
 
@@ -37,11 +41,20 @@ def load_model(
     with. `weights` is a training's work directory or a checkpoint in it, a release file (see
     `siamjax release`), or a file that `siamjax convert` takes; None takes the weights that
     ship for the network of `config`. Either may be the name of a tracker that ships, such as
-    "siamjax_small". The weights "random" give an untrained network. Turns the compilation
-    cache on, see `compile_cache`. Raises `InputError` if something is missing or does not fit.
+    "siamjax_small". The weights "random" give an untrained network. The folder of an export
+    is run by `engine`, for ONNX "onnxruntime", the default, or "openvino". Turns the
+    compilation cache on, see `compile_cache`. Raises `InputError` if something is missing or
+    does not fit.
     """
     config, path = resolve(config, weights)
     compile_cache.enable()
+    if path != RANDOM and is_export(path):
+        return _served(config, path, engine)
+    if engine not in (None, "jax"):
+        raise InputError(
+            f"`engine` (={engine!r}) runs folders of `siamjax export --format onnx`, and "
+            f"`weights` (={str(path)!r}) is none"
+        )
     if path == RANDOM:
         return _untrained(config)
     if path.is_file() and is_release(path):
@@ -55,12 +68,13 @@ def load_tracker(
     weights: str | Path | None = None,
     *,
     long_term: bool = False,
+    engine: Engine | None = None,
 ) -> Tracker:
     """A tracker with `init(frame, box_xywh)` and `update(frame)`; arguments as `load_model`.
 
     With `long_term`, a lost target is searched for in a larger search image.
     """
-    return load_model(config, weights).tracker(long_term=long_term)
+    return load_model(config, weights, engine=engine).tracker(long_term=long_term)
 
 
 def evaluate(
@@ -77,6 +91,7 @@ def evaluate(
     speed: float | None = None,
     repetitions: int = 1,
     compare: Sequence[Path] = (),
+    engine: Engine | None = None,
 ) -> "Evaluation":
     """Runs a tracker over a benchmark, scores it and writes a report to the folder `out`.
 
@@ -99,7 +114,7 @@ def evaluate(
         write_test_split(data)
 
     def enter(slots: int) -> list["Entrant"]:
-        own = model if isinstance(model, Model) else load_model(config, weights)
+        own = model if isinstance(model, Model) else load_model(config, weights, engine=engine)
         return _entrants(own, slots, controls)
 
     return evaluation.evaluate(
@@ -237,6 +252,8 @@ def _config_of(weights: Path) -> Config:
     """The configuration that a release holds, or that lies beside other weights."""
     if weights.is_file() and is_release(weights):
         return read_about(weights).config
+    if is_export(weights):
+        return config_from_dict(read_manifest(weights)["config"])
     # A work directory, its folder of checkpoints, one checkpoint in there; or a file.
     folders = (
         [weights.parent] if weights.is_file() else [weights, *weights.resolve().parents[:2]]
@@ -274,6 +291,16 @@ def _released(config: Config, path: Path) -> Model:
     if not is_known:
         check_tree(variables, abstract_variables(config.model, folded=True), path)
     return Model(network, variables, config, about.provenance)
+
+
+def _served(config: Config, folder: Path, engine: Engine | None) -> ServedModel:
+    own = _config_of(folder)
+    if (config.model, config.tracker) != (own.model, own.tracker):
+        raise ConfigError(
+            f"{folder} was exported with a configuration of its own, which `config` "
+            f"(`{config.name}`) differs from; leave `config` out"
+        )
+    return ServedModel(*open_export(folder, engine), config)
 
 
 def _load_variables(network: SiameseRPN | SiamFC, config: Config, weights: Path) -> dict:

@@ -15,6 +15,7 @@ from siamjax.errors import InputError
 from siamjax.models.folding import fold_batch_norm
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
 from siamjax.tracking.batch import BatchTracker, MultiTracker
+from siamjax.tracking.exported import Format, export
 from siamjax.tracking.frames import Color
 from siamjax.tracking.result import Result
 from siamjax.tracking.step import with_long_term
@@ -91,15 +92,15 @@ class Model:
         width: int = 640,
         height: int = 480,
         platforms: Sequence[str] = ("cpu",),
+        format: Format = "stablehlo",
     ) -> float | None:
-        """Writes the tracker as StableHLO programs for frames of up to `width` x `height`.
+        """Writes the tracker as StableHLO programs, or its networks as ONNX graphs.
 
-        `folder` must not exist. Where this machine is one of the `platforms` (cpu, cuda, rocm,
-        tpu), what was written is loaded again, and the largest difference of its boxes, in
-        pixels, is returned; else None. Raises `InputError`. See docs/export.md.
+        `folder` must not exist. Programs are for frames of up to `width` x `height` and for
+        the `platforms` cpu, cuda, rocm, tpu; graphs for any. Where this machine can run it,
+        what was written is loaded again, and the largest difference of its boxes, in pixels, is
+        returned; else None. Raises `InputError`. See docs/export.md.
         """
-        from siamjax.tracking.exported import export
-
         network, variables, _ = self._tracking(False)
         return export(
             Path(folder),
@@ -109,6 +110,7 @@ class Model:
             width=width,
             height=height,
             platforms=tuple(platforms),
+            format=format,
         )
 
     def save(
@@ -228,6 +230,36 @@ class Model:
         """Network, folded weights and settings of a tracker."""
         config = with_long_term(self.config) if long_term else self.config
         return self._folded.network, self._folded.variables, config
+
+
+class ServedModel(Model):
+    """An exported folder, which tracks as it was exported and cannot be written again."""
+
+    def export(self, *_, **__) -> float | None:
+        """Raises `InputError`."""
+        raise self._refusal()
+
+    def save(self, *_, **__) -> None:
+        """Raises `InputError`."""
+        raise self._refusal()
+
+    def save_pysot(self, *_, **__) -> int:
+        """Raises `InputError`."""
+        raise self._refusal()
+
+    def _refusal(self) -> InputError:
+        return InputError(
+            f"`{self.config.name}` is an exported folder, which cannot be written again; take "
+            "the weights that it was exported from"
+        )
+
+    def _tracking(self, long_term: bool) -> tuple[Any, dict, Any]:
+        if long_term and self.config.tracker.long_term is None:
+            raise InputError(
+                f"`long_term`: `{self.config.name}` was exported as a short-term tracker; "
+                "export it from a configuration with `tracker.long_term`"
+            )
+        return self.network, self.variables, self.config
 
 
 @partial(jax.jit, static_argnames=("network", "method"))

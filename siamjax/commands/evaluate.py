@@ -22,6 +22,7 @@ def evaluate(
     repetitions: int = 1,
     compare: tuple[Path, ...] = (),
     allow_missing: bool = False,
+    engine: Literal["jax", "onnxruntime", "openvino"] | None = None,
 ) -> int:
     """Runs a tracker over a benchmark and writes a report.
 
@@ -41,8 +42,8 @@ def evaluate(
         config: a configuration by name, a .py file, or the config.json of a run; by default
             the one that comes with the weights
         weights: a training's work directory or a checkpoint in it, a release, another file that
-            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
-            tracker that ships
+            `siamjax convert` takes, the folder of an export, or a name that `siamjax models`
+            lists; by default the tracker that ships
         sequences: use only these sequences; by default all
         controls: also evaluate the untrained network and a tracker that never moves
         experiment: `one-pass` runs VOT's benchmarks without restarts, regions as upright boxes
@@ -53,6 +54,7 @@ def evaluate(
         repetitions: runs of each sequence, for GOT-10k and VOT
         compare: folders of other trackers' results to include in the report
         allow_missing: exit with 0 even if sequences are missing from the scores
+        engine: runs an exported folder; onnxruntime (the default) or openvino for ONNX
     """
     import siamjax
     from siamjax.evaluation.benchmarks.protocols import get_benchmark
@@ -73,6 +75,7 @@ def evaluate(
             speed=speed,
             repetitions=repetitions,
             compare=compare,
+            engine=engine,
         )
     print(as_text(report.trackers, report.problems))
     if report.archive is not None:

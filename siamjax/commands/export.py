@@ -1,4 +1,4 @@
-"""`siamjax export`: a tracker as StableHLO programs that run without siamjax."""
+"""`siamjax export`: a tracker as programs or graphs that run without siamjax."""
 
 import json
 from pathlib import Path
@@ -14,17 +14,19 @@ def export(
     out: Path,
     weights: Path | None = None,
     config: Path | None = None,
+    format: Literal["stablehlo", "onnx"] = "stablehlo",
     width: int = 640,
     height: int = 480,
     platforms: tuple[Platform, ...] = ("cpu",),
 ) -> None:
-    """Exports a tracker as StableHLO programs.
+    """Exports a tracker as StableHLO programs, or its networks as ONNX graphs.
 
-    Writes a folder with init.stablehlo, update.stablehlo (for a long-term tracker one per
+    StableHLO: a folder with init.stablehlo, update.stablehlo (for a long-term tracker one per
     search size), variables.npz, and manifest.json, which describes inputs and outputs;
     docs/export.md shows how to serve it. Loading it needs only NumPy and a JAX of a similar
-    version. If this machine is one of the platforms, the programs are loaded again and
-    compared with the tracker. Needs the package flatbuffers.
+    version. ONNX: template.onnx, search.onnx, for masks mask.onnx, and manifest.json with
+    anchors and penalties. What this machine can run is loaded again and compared with the
+    tracker. Needs the package flatbuffers, or onnx and onnxruntime.
 
     Args:
         out: the folder to write; must not exist
@@ -32,20 +34,27 @@ def export(
             `siamjax convert` takes, or a name that `siamjax models` lists; by default the
             tracker that ships
         config: a configuration file for these weights; by default the one that they come with
-        width: width of the largest frame, pixels; smaller frames are padded
-        height: height of the largest frame, pixels
-        platforms: the devices that the programs are for
+        format: what to write
+        width: for StableHLO: width of the largest frame, pixels; smaller frames are padded
+        height: for StableHLO: height of the largest frame, pixels
+        platforms: for StableHLO: the devices that the programs are for
     """
     from siamjax.api import load_model
 
     model = load_model(config, weights)
     with named_as_options(folder="out", width="width", height="height", platforms="platforms"):
-        difference = model.export(out, width=width, height=height, platforms=platforms)
-    manifest = json.loads((out / "manifest.json").read_text())
+        difference = model.export(
+            out, width=width, height=height, platforms=platforms, format=format
+        )
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
-    frame = " x ".join(str(side) for side in manifest["frame"][1::-1])
-    print(f"wrote {out} ({size:.1f} MB): frames up to {frame}, for {', '.join(platforms)}")
+    use = "ONNX graphs for frames of any size"
+    if format == "stablehlo":
+        manifest = json.loads((out / "manifest.json").read_text())
+        frame = " x ".join(str(side) for side in manifest["frame"][1::-1])
+        use = f"frames up to {frame}, for {', '.join(platforms)}"
+    print(f"wrote {out} ({size:.1f} MB): {use}")
     if difference is not None:
         print(f"loaded again, it differs from the tracker by at most {difference:.1g} pixels")
     else:
-        print("not checked: this machine is none of these platforms")
+        needs = "is none of these platforms" if format == "stablehlo" else "lacks onnxruntime"
+        print(f"not checked: this machine {needs}")

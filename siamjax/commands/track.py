@@ -5,7 +5,7 @@ import dataclasses
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -33,6 +33,7 @@ def track(
     long_term: bool = False,
     lost_below: float | None = None,
     show: bool = False,
+    engine: Literal["jax", "onnxruntime", "openvino"] | None = None,
 ) -> int | None:
     """Tracks targets in a video, images, a camera or a stream.
 
@@ -50,8 +51,8 @@ def track(
         example: track the example clip that ships, with its own first box
         config: a configuration file for these weights; by default the one that they come with
         weights: a training's work directory or a checkpoint in it, a release, another file that
-            `siamjax convert` takes, or a name that `siamjax models` lists; by default the
-            tracker that ships
+            `siamjax convert` takes, the folder of an export, or a name that `siamjax models`
+            lists; by default the tracker that ships
         out: the video to write, with boxes drawn (.mp4 .mkv .mov .avi)
         boxes: the file of boxes to write: .txt has a line x,y,w,h for each frame; .csv and
             .json also have time, score and lost. Pixels count from 0
@@ -59,6 +60,7 @@ def track(
         lost_below: mark a target as lost below this score, 0 to 1; by default
             `tracker.lost_score` of the configuration. Not with --long-term
         show: show the frames in a window while tracking; q or Esc stops
+        engine: runs an exported folder; onnxruntime (the default) or openvino for ONNX
     """
     from siamjax.api import resolve
     from siamjax.interrupts import StopRequest
@@ -108,7 +110,7 @@ def track(
         report = Report(source, starts)
         run = Run(report, sinks, stop, frames)
         if run.begin(first):
-            follower = _load_tracker(settings, found, long_term, lost_below)
+            follower = _load_tracker(settings, found, long_term, lost_below, engine)
             follower.init(first, starts)
             run.follow(follower, images)
         if boxes is not None:
@@ -193,13 +195,13 @@ def _window(stack: contextlib.ExitStack):
     return lambda image, rate: window.show(draw_text(image, rate))
 
 
-def _load_tracker(config, weights, long_term: bool, lost_below: float | None):
+def _load_tracker(config, weights, long_term: bool, lost_below: float | None, engine):
     print("loading the network", file=sys.stderr)
     from siamjax.api import load_model
     from siamjax.config import TrackingConfig
     from siamjax.tracking.batch import MultiTracker
 
-    model = load_model(config, weights)
+    model = load_model(config, weights, engine=engine)
     if lost_below is None:
         return model.multi_tracker(long_term=long_term)
     rules = model.config.tracker

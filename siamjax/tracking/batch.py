@@ -25,6 +25,7 @@ from siamjax.tracking.frames import (
     size_of,
 )
 from siamjax.tracking.result import Fetched, Result, first_result
+from siamjax.tracking.served import Programs
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 MAX_SLOTS = 4096  # each holds a template on the device; more is a mistake
@@ -51,6 +52,11 @@ def update_batch(
     """
     options = {"config": config, "search_size": search_size}
     each = None if frames.ndim == 3 else 0
+    if isinstance(network, Programs):  # which take one target
+        one = partial(step.update, variables, network=network, **options)
+        if each is None:
+            return jax.lax.map(lambda state: one(state, frames, frame_sizes), states)
+        return jax.lax.map(lambda target: one(*target), (states, frames, frame_sizes))
     if config.tracker.distractors is not None:
         update = partial(step.update, variables, network=network, **options)
         return jax.vmap(update, (0, each, each))(states, frames, frame_sizes)

@@ -1,11 +1,14 @@
-"""The tracking step as StableHLO: written, read back and checked.
+"""A tracker in a folder: its step as StableHLO, or its networks as ONNX, checked once written.
 
 The programs take and return plain dictionaries and lists of arrays, so that loading them needs
 none of our classes.
 """
 
+import dataclasses
+import importlib.util
 import json
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -16,8 +19,11 @@ from siamjax.errors import InputError, require_between
 from siamjax.files import replacing_folder
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
+from siamjax.tracking.exported_onnx import write_graphs
 from siamjax.tracking.frames import pad_frames, padded_shape
+from siamjax.tracking.served import Served, open_export, read_manifest
 
+Format = Literal["stablehlo", "onnx"]
 TOLERANCE = 1e-2  # pixels; a hundredth of that for the score
 
 
@@ -34,10 +40,12 @@ def export(
     width: int,
     height: int,
     platforms: tuple[str, ...],
+    format: Format = "stablehlo",
 ) -> float | None:
     """Writes an export whole or not at all, and checks it where this machine can run it.
 
-    Returns what `check_export` does, or None if `platforms` lacks this machine's.
+    Sizes and platforms are those of StableHLO programs; ONNX graphs have none. Returns what
+    `check_export` does, or None if this machine lacks the platforms, or ONNX Runtime.
     Raises `InputError` for a folder that exists, sizes out of range, or a missing package.
     """
     if folder.exists():
@@ -46,6 +54,14 @@ def export(
     require_between("height", height, 1, 16384)
     if not platforms:
         raise InputError("`platforms` is empty; name at least one")
+    if format == "onnx":
+        with replacing_folder(folder) as partial:
+            _write_manifest(
+                partial, format, config, write_graphs(partial, network, variables, config)
+            )
+            if importlib.util.find_spec("onnxruntime") is None:
+                return None
+            return check_export(partial, network, variables, config)
     try:
         import flatbuffers  # noqa: F401
     except ImportError as error:
@@ -115,15 +131,20 @@ def _write_programs(
     flat = jax.tree_util.tree_flatten_with_path(variables)[0]
     names = {"/".join(key.key for key in path): np.asarray(x) for path, x in flat}
     np.savez(folder / "variables.npz", **names)  # ty: ignore[invalid-argument-type] never a keyword
+    about = {"platforms": platforms, "jax": jax.__version__, "frame": frame_shape}
+    _write_manifest(folder, "stablehlo", config, {**about, "updates": files})
+
+
+def _write_manifest(folder: Path, format: Format, config: Config, about: dict) -> None:
+    """manifest.json: what a server needs, and the configuration, which siamjax reads."""
     manifest = {
+        "format": format,
         "name": config.name,
-        "platforms": platforms,
-        "jax": jax.__version__,
-        "frame": frame_shape,
         "color": "bgr",
         "search_sizes": config.tracker.search_sizes(config.tracker.search_size),
-        "updates": files,
         "lost_score": config.tracker.lost_score,
+        **about,
+        "config": dataclasses.asdict(config),
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -133,45 +154,43 @@ def _write(path: Path, function, platforms, *shapes) -> None:
     path.write_bytes(exported.serialize())
 
 
-def read_variables(folder: Path) -> dict:
-    """variables.npz as the nested dictionary that the programs take."""
-    variables: dict = {"params": {}, "batch_stats": {}}
-    with np.load(folder / "variables.npz") as stored:
-        for name in stored.files:
-            *path, last = name.split("/")
-            inner = variables
-            for key in path:
-                inner = inner.setdefault(key, {})
-            inner[last] = stored[name]
-    return variables
-
-
 def check_export(
     folder: Path, network: SiameseRPN | SiamFC, variables: dict, config: Config
 ) -> float:
-    """Loads the programs and tracks a moving image with them and with the tracker.
+    """Loads the export and tracks a moving image with it and with the tracker.
 
     Returns the largest difference of their boxes in pixels; raises `ExportError` if that, or
     the difference of the scores, exceeds `TOLERANCE`. Every update starts from the first state.
     """
-    manifest = json.loads((folder / "manifest.json").read_text())
-    height, width, _ = manifest["frame"]
-    stored = read_variables(folder)
-    init = _read(folder / "init.stablehlo")
+    manifest = read_manifest(folder)
+    height, width, _ = manifest.get("frame", (512, 768, 3))
     frames = pad_frames(_moving_image(width - width // 8, height - height // 8))
     frame_size = np.array([width - width // 8, height - height // 8], np.float32)
     box = np.array([width * 0.3, height * 0.3, width * 0.2, height * 0.25], np.float32)
-    options = {"network": network, "config": TrackingConfig(config.model, config.tracker)}
-    state = step.init(variables, frames[0], frame_size, box, **options)
-    ours = init(stored, frames[0], frame_size, box)
-    worst = 0.0
-    for size, name in manifest["updates"].items():
-        _, output = step.update(
-            variables, state, frames[1], frame_size, search_size=int(size), **options
+    settings = TrackingConfig(config.model, config.tracker)
+    pair = Served(network, variables), open_export(folder)
+    states = [
+        step.init(
+            each.variables, frames[0], frame_size, box, network=each.network, config=settings
         )
-        _, said = _read(folder / name)(stored, ours, frames[1], frame_size)
-        apart = float(np.abs(np.asarray(said["box_xywh"] - output.box_xywh)).max())
-        scores = abs(float(said["score"]) - float(output.score))
+        for each in pair
+    ]
+    worst = 0.0
+    for size, name in manifest.get("updates", manifest.get("searches", {})).items():
+        output, said = (
+            step.update(
+                each.variables,
+                state,
+                frames[1],
+                frame_size,
+                network=each.network,
+                config=settings,
+                search_size=int(size),
+            )[1]
+            for each, state in zip(pair, states, strict=True)
+        )
+        apart = float(np.abs(np.asarray(said.box_xywh - output.box_xywh)).max())
+        scores = abs(float(said.score) - float(output.score))
         if not (apart <= TOLERANCE and scores <= TOLERANCE / 100):
             raise ExportError(
                 f"{name}: loaded again, its box differs by {apart:.3g} pixels and its score by "
@@ -179,10 +198,6 @@ def check_export(
             )
         worst = max(worst, apart)
     return worst
-
-
-def _read(path: Path):
-    return jax.jit(jax_export.deserialize(bytearray(path.read_bytes())).call)
 
 
 def _moving_image(width: int, height: int) -> list[np.ndarray]:

@@ -28,6 +28,7 @@ from siamjax.tracking.crop import mean_color, subwindow
 from siamjax.tracking.frames import Frame
 from siamjax.tracking.masks import Refine, mask_at
 from siamjax.tracking.select import Hyperparameters, Selection, correction_of, hold, select
+from siamjax.tracking.served import Programs
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 
@@ -48,6 +49,8 @@ def init(
     float32. Reference: PySOT, whose centre is x + (w - 1) / 2, and DaSiamRPN, whose centre is
     x + w / 2.
     """
+    if isinstance(network, Programs):
+        return network.init(variables, frame, frame_size, box_xywh)
     if siamfc.is_siamfc(config):
         return siamfc.init(
             variables, frame, frame_size, box_xywh, network=network, config=config
@@ -98,6 +101,9 @@ def update(
     configuration's. The score is the foreground probability of the chosen anchor, before
     penalty and window.
     """
+    if isinstance(network, Programs):
+        size = search_size or config.tracker.search_size
+        return network.update(variables, state, frame, frame_size, size)
     options: dict = {"config": config, "search_size": search_size}
     scale, search = search_crops(state, frame, frame_size, **options)
     if config.tracker.distractors is not None:
