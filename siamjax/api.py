@@ -18,7 +18,13 @@ from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking.batch import BatchTracker
 from siamjax.tracking.served import Engine, is_export, open_export, read_manifest
 from siamjax.tracking.tracker import Tracker
-from siamjax.weights.release import check_tree, is_release, read_about, read_release
+from siamjax.weights.release import (
+    check_tree,
+    is_release,
+    read_about,
+    read_release,
+    was_checked,
+)
 
 if TYPE_CHECKING:
     from siamjax.evaluation.evaluate import Evaluation
@@ -270,7 +276,7 @@ def _config_of(weights: Path) -> Config:
 def _untrained(config: Config) -> Model:
     logger.warning("`%s` starts from random weights and has learnt nothing", config.name)
     config.train.check_all()
-    network = build_network(config.model)
+    network = build_network(config.model, checked=False)  # `init_variables` checks it
     # It runs once: what the compiler would take to optimise it is never won back.
     is_on_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if is_on_cpu else {}
@@ -283,10 +289,12 @@ def _untrained(config: Config) -> Model:
 def _released(config: Config, path: Path) -> Model:
     """The model of a release: its network has no batch norms.
 
-    What ships is known to be right by its checksum, so that nothing is traced for it.
+    What ships is known to be right by its checksum, and other releases were compared with
+    their network when they were written, so that nothing is traced for them.
     """
     variables, about = read_release(path)
-    is_known = path.parent == shipped.FOLDER and about.config.model == config.model
+    ships = path.parent == shipped.FOLDER and about.config.model == config.model
+    is_known = ships or was_checked(variables, config, about)
     network = build_network(config.model, folded=True, checked=not is_known)
     if not is_known:
         check_tree(variables, abstract_variables(config.model, folded=True), path)

@@ -10,7 +10,10 @@ import pytest
 import siamjax
 from siamjax.config import ConfigError
 from siamjax.errors import InputError
+from siamjax.model import Model
+from siamjax.models import build
 from siamjax.models.build import build_network
+from siamjax.models.siamese import SiameseRPN
 from siamjax.tracking.tracker import Tracker
 from siamjax.training.checkpoints import CheckpointError, save_variables
 from siamjax.training.workdir import write_config
@@ -177,6 +180,34 @@ def test_of_random_weights_the_seed_decides(config, monkeypatch, caplog):
     assert "learnt nothing" in caplog.text
     expected = jax.random.normal(jax.random.key(config.train.seed), (3,))
     np.testing.assert_allclose(model.variables["params"]["x"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("release", 0), ("workdir", 1), ("pysot", 1), ("random", 1)]
+)
+def test_a_network_is_traced_once_at_most(
+    tmp_path, monkeypatch, model, workdir, kind, expected
+):
+    config = siamjax.load_config("siamrpnpp_alexnet") if kind == "pysot" else model.config
+    weights = {"workdir": workdir, "random": "random"}.get(kind)
+    if kind == "release":
+        weights = tmp_path / "small.safetensors"
+        model.save(weights)
+    elif kind == "pysot":
+        weights = tmp_path / "alexnet.pth"
+        drawn = random_variables(build_network(config.model), config)
+        Model(build_network(config.model), drawn, config).save_pysot(weights)
+    traced = []
+    encode_template = SiameseRPN.encode_template
+
+    def counted(network, *arguments, **options):
+        traced.append(network)
+        return encode_template(network, *arguments, **options)
+
+    monkeypatch.setattr(SiameseRPN, "encode_template", counted)
+    build._shapes.cache_clear()
+    siamjax.load_model(config, weights)
+    assert len(traced) == expected
 
 
 def test_what_is_missing_is_named(tmp_path, config, workdir):

@@ -62,7 +62,7 @@ def build_network(
             **own,
         )
     if checked:
-        _check_score_map(network, config)
+        _shapes(network, config)  # ty: ignore[invalid-argument-type] Flax's modules hash
     return network
 
 
@@ -71,14 +71,24 @@ def abstract_variables(config: ModelConfig, *, folded: bool = False) -> dict:
 
     Raises `NetworkError` as `build_network` does.
     """
-    network = build_network(config, folded=folded)
-    return _shapes(network, config)[0]  # ty: ignore[invalid-argument-type] Flax's modules hash
+    network = build_network(config, folded=folded, checked=False)
+    return _shapes(network, config)  # ty: ignore[invalid-argument-type] Flax's modules hash
 
 
 def init_variables(network: nn.Module, key: Array, config: ModelConfig) -> dict:
-    """Initial `{"params": ..., "batch_stats": ...}`, plain dicts, float32. Can be jitted."""
-    variables = network.init(key, *_images(config))
-    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}
+    """Initial `{"params": ..., "batch_stats": ...}`, plain dicts, float32. Can be jitted.
+
+    Its one trace makes the check of `build_network` as well, and raises `NetworkError`.
+    """
+    try:
+        prediction, made = network.init_with_output(key, *_images(config))
+    except ValueError as error:
+        raise NetworkError(
+            f"no network for `model.template_size` (={config.template_size}) and "
+            f"`model.search_size` (={config.search_size}): {error}"
+        ) from error
+    _check_score_map(prediction, config)
+    return {"params": made["params"], "batch_stats": made.get("batch_stats", {})}
 
 
 def backbone_class(name: str) -> type[nn.Module]:
@@ -143,27 +153,12 @@ def _images(config: ModelConfig) -> tuple[Array, Array]:
 
 
 @functools.lru_cache(maxsize=8)
-def _shapes(network: nn.Module, config: ModelConfig) -> tuple[dict, Prediction]:
-    """Variables and prediction as shapes, from one trace of the network."""
-
-    def forward(key: Array):
-        prediction, made = network.init_with_output(key, *_images(config))
-        return {
-            "params": made["params"],
-            "batch_stats": made.get("batch_stats", {}),
-        }, prediction
-
-    return jax.eval_shape(forward, jax.random.key(0))
+def _shapes(network: nn.Module, config: ModelConfig) -> dict:
+    """The variables as shapes, from one trace of the network, which is checked."""
+    return jax.eval_shape(lambda key: init_variables(network, key, config), jax.random.key(0))
 
 
-def _check_score_map(network: nn.Module, config: ModelConfig) -> None:
-    try:
-        _, prediction = _shapes(network, config)  # ty: ignore[invalid-argument-type] they hash
-    except ValueError as error:
-        raise NetworkError(
-            f"no network for `model.template_size` (={config.template_size}) and "
-            f"`model.search_size` (={config.search_size}): {error}"
-        ) from error
+def _check_score_map(prediction: Prediction, config: ModelConfig) -> None:
     height, width = prediction.cls_logits.shape[1:3]
     if (height, width) != (config.score_size, config.score_size):
         raise NetworkError(

@@ -2,10 +2,12 @@
 
 A tensor is named by its path in the tree, such as `params/backbone/layer0/conv/kernel`; the
 metadata hold the format and its version, the version of siamjax that wrote it, the
-configuration, and the provenance: what it was trained on.
+configuration, the provenance: what it was trained on; and a digest of the network's shapes,
+which were compared when it was written, so that reading need not trace the network again.
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ import numpy as np
 import siamjax
 from siamjax.config import Config, ConfigError
 from siamjax.config_files import config_from_dict, config_to_dict
+from siamjax.models.build import abstract_variables
 from siamjax.models.trees import describe, difference
 from siamjax.text import parse_json
 from siamjax.weights import WeightsError
@@ -41,11 +44,13 @@ class About:
         provenance: `pairs` it was trained on, `sources`, each with `name` and `terms`, and
             whatever else its author adds; empty if the author stated nothing.
         version: of siamjax that wrote it.
+        digest: of the network that the tensors were found to fit; "" in files of before.
     """
 
     config: Config
     provenance: dict[str, Any]
     version: str
+    digest: str = ""
 
 
 def is_release(path: str | Path) -> bool:
@@ -88,7 +93,7 @@ def read_about(path: str | Path) -> About:
             f"{path} is damaged: its configuration or provenance cannot be read "
             f"({type(error).__name__}: {error})"
         ) from error
-    return About(config, provenance, writer)
+    return About(config, provenance, writer, metadata.get("network", ""))
 
 
 def read_release(path: str | Path) -> tuple[dict[str, Any], About]:
@@ -124,6 +129,17 @@ def check_tree(variables: Mapping[str, Any], like: Mapping[str, Any], path: Path
         )
 
 
+def was_checked(variables: Mapping[str, Any], config: Config, about: About) -> bool:
+    """Whether this siamjax compared just these shapes with this network when it wrote them."""
+    return about.digest == _digest(config, describe(variables))
+
+
+def _digest(config: Config, described: Mapping[str, str]) -> str:
+    model = config_to_dict(config)["model"]
+    facts = json.dumps([siamjax.__version__, model, dict(described)], sort_keys=True)
+    return hashlib.sha256(facts.encode()).hexdigest()
+
+
 def write_release(
     path: str | Path,
     config: Config,
@@ -133,8 +149,8 @@ def write_release(
 ) -> None:
     """Writes a tracker whose batch norms are folded, see `models.folding`.
 
-    Raises `WeightsError` for variables with batch norms or values that `dtype` cannot hold, for
-    an incomplete provenance, and for a name without .safetensors.
+    Raises `WeightsError` for variables with batch norms, of another network, or with values
+    that `dtype` cannot hold, for an incomplete provenance, and for a name without .safetensors.
     """
     check_release_name(path)
     if provenance:
@@ -150,12 +166,14 @@ def write_release(
                 f"`{name}` holds values that are not finite in {dtype}; "
                 + ("the weights are damaged" if dtype == "float32" else "use float32")
             )
+    check_tree(variables, abstract_variables(config.model, folded=True), Path(path))
     metadata = {
         "format": FORMAT,
         "format_version": str(VERSION),
         "siamjax": siamjax.__version__,
         "config": json.dumps(config_to_dict(config)),
         "provenance": json.dumps(dict(provenance)),
+        "network": _digest(config, describe(variables)),
     }
     write_tensors(Path(path), tensors, metadata)
 

@@ -338,6 +338,14 @@ def test_a_release_of_a_network_that_it_does_not_hold_is_refused(tmp_path, relea
         siamjax.load_model(weights=path)
 
 
+def test_a_tree_of_another_network_is_not_written(tmp_path, config, folded):
+    path = tmp_path / "odd.safetensors"
+    wider = dataclasses.replace(config.model, channels=(24,))
+    with pytest.raises(WeightsError, match="belongs to another network than its configuration"):
+        write_release(path, dataclasses.replace(config, model=wider), folded, PROVENANCE)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
