@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax import export as jax_export
-from jax.experimental.buffer_callback import buffer_callback
 
 from siamjax.errors import InputError
 from siamjax.models.siamese import Prediction
@@ -199,6 +198,8 @@ class OnnxNetwork:
             for key, shape in self._outputs[name].items()
         }
         run = partial(_run_rows, self._run[name])
+        # Experimental in JAX: nothing but ONNX graphs is to depend on it.
+        from jax.experimental.buffer_callback import buffer_callback
 
         def in_place(_, results, arrays):
             found = run({key: np.asarray(array) for key, array in arrays.items()})
