@@ -1,4 +1,4 @@
-"""Persistent cache of compiled programs, so that a tracker starts at once the next time.
+"""Persistent cache of compiled programs, so that trackers and trainings soon start again.
 
 They live in the user's cache folder. The variable SIAMJAX_CACHE names another folder, or turns
 this off with `off`; an application that has given JAX a folder of its own keeps it.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 
+from siamjax import compile_cache
 from siamjax.config import Config, require
 from siamjax.data.pipeline import Batches, make_batches
 from siamjax.errors import SiamjaxError
@@ -46,7 +47,7 @@ def train(
     The directory gets `config.json`, `metrics.jsonl` (means over `train.log_every` steps),
     `checkpoints/<step>/`, and `data/` for rendered training sets. A run that is resumed ends
     with the same parameters, bit by bit, as one that was never interrupted. A finished run
-    returns at once.
+    returns at once. Turns the compilation cache on, see `compile_cache`.
 
     A new run starts from the weights that `init` names, if any, and lists in `start.txt` which
     arrays were taken.
@@ -75,6 +76,7 @@ def train(
     with contextlib.ExitStack() as stack:
         # --- Network, optimiser, step: shapes only, so that mistakes show early
         mesh = parallel.make_mesh()
+        compile_cache.enable()
         parallel.check_batch_size(config.train, mesh.size, jax.process_count())
         if is_main():
             stack.enter_context(held(workdir, "--workdir"))
