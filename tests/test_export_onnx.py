@@ -1,6 +1,7 @@
 """`siamjax export --format onnx`: the graphs give what the networks give."""
 
 import dataclasses
+import importlib.util
 import re
 import subprocess
 import sys
