@@ -66,6 +66,21 @@ def summary(tmp_path):
     return lambda: json.loads((tmp_path / "out" / "summary.json").read_text())
 
 
+@pytest.mark.parametrize("form", ["onnx", "stablehlo"])
+def test_an_exported_folder_scores_as_its_weights(form, weights, data, tmp_path):
+    pytest.importorskip("onnxruntime" if form == "onnx" else "flatbuffers")
+    served = tmp_path / "served"
+    words = ["--weights", str(weights), "--format", form, "--out", str(served)]
+    assert main(["export", *words]) == 0
+    scores = []
+    for name, tracker in {"a": served, "b": weights}.items():
+        words = ["--benchmark", "otb", "--data", str(data), "--out", str(tmp_path / name)]
+        assert main(["eval", *words, "--weights", str(tracker)]) == 0
+        summary = json.loads((tmp_path / name / "summary.json").read_text())
+        scores.append(summary["trackers"][small_config().name]["overall"]["success_auc"])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3) and scores[0] > 0
+
+
 def test_from_weights_to_report(run, summary, data, tmp_path, capsys, recwarn):
     assert run("--controls") == 0
     printed = capsys.readouterr().out

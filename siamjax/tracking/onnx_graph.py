@@ -181,9 +181,14 @@ class _Graph:
         order = arrays[0].order
         if operator == "Max" and len(arrays) == 1 and not any(map(np.any, _numbers(values))):
             name = self.node("Relu", [arrays[0].name])
-        elif operator == "Min" and self.made.get(arrays[0].name, ("",))[0] == "Relu":
+        elif (
+            operator == "Min"
+            and len(arrays) == 1
+            and not np.ptp(limits := _numbers(values)[0])
+            and self.made.get(arrays[0].name, ("",))[0] == "Relu"
+        ):
             # ReLU6, as runtimes know it.
-            (limit,) = (np.max(number) for number in _numbers(values))
+            limit = np.max(limits)
             (below,) = self.made[arrays[0].name][1]
             zero = self.constant(np.zeros((), arrays[0].dtype))
             name = self.node("Clip", [below, zero, self.constant(limit)])

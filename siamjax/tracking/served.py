@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -257,6 +258,9 @@ def _onnxruntime(path: Path) -> _Run:
 
 
 def _openvino(path: Path) -> _Run:
+    # Its import would fork this process, with JAX's threads, to report its use to its authors;
+    # without the module it does not.
+    sys.modules.setdefault("openvino_telemetry", None)  # ty: ignore[no-matching-overload]
     import openvino
 
     # Not bfloat16, where the processor has it.
