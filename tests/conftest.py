@@ -23,6 +23,8 @@ from tests.references import compared
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+gc.set_threshold(100_000, 50, 100)  # traces are many objects, and little of them is garbage
+
 # grain's worker processes read absl flags, which pytest never parses.
 flags.FLAGS.mark_as_parsed()
 

@@ -17,8 +17,8 @@ from siamjax.data.sources import RecordSource
 from siamjax.images import decode_image
 from siamjax.studies.runs import prepare_workdir
 from siamjax.studies.study import Study, Variant
-from siamjax.tracking.exported import read_variables
 from siamjax.tracking.frames import pad_frames
+from siamjax.tracking.served import read_variables
 from tests.conftest import ROOT
 
 GOLDENS = ROOT / "tests" / "goldens" / "before"

@@ -170,9 +170,6 @@ def small(**settings) -> Model:
     return model_of(dataclasses.replace(config, tracker=tracker))
 
 
-SLOW = dict.fromkeys(("distractors", "siamfc", "siammask"), pytest.mark.slow)
-
-
 def kinds() -> dict:
     """Models of which each needs something else of its folder."""
     rules = LongTermConfig(
@@ -187,10 +184,20 @@ def kinds() -> dict:
     }
 
 
-@pytest.mark.parametrize("form", ["onnx", "stablehlo"])
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=SLOW.get(kind, ())) for kind in kinds()]
-)
+def kinds_and_forms() -> list:
+    """All of both; programs hold the whole step, whatever it is: two of them are for a day."""
+    daily = [("short", "stablehlo"), ("long-term", "stablehlo")]
+    pairs = [(kind, form) for kind in kinds() for form in ("onnx", "stablehlo")]
+    return [
+        pytest.param(
+            *pair, marks=[] if pair[1] == "onnx" or pair in daily else pytest.mark.nightly
+        )
+        for pair in pairs
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind, form", kinds_and_forms())
 def test_several_targets_are_followed_from_a_folder(kind, form, tmp_path):
     model = kinds()[kind]()
     model.export(tmp_path / "out", format=form, width=190, height=140)
