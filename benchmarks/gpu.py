@@ -72,7 +72,6 @@ PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "highes
 SECONDS = {"tracking": 100, "targets": 70, "training": 130, "correlation": 30, "data": 30}
 SECTIONS = (*SECONDS, "parity")
 PARITY_SECONDS = 90
-TOLERANCE = 1e-4  # of the networks' outputs, relative to the goldens
 EAGER, COMPILED = "PyTorch", "torch.compile"
 PYSOT_GOLDENS = (
     "tests/weights/test_goldens.py",
@@ -83,7 +82,7 @@ PYSOT_GOLDENS = (
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """What is measured."""
+    """What is measured; configurations by name or file."""
 
     trackers: tuple[str, ...] = ("siamrpnpp_r50", "siamrpnpp_mobilenetv2", "siamrpnpp_alexnet")
     many: str = "siamrpnpp_r50"
@@ -93,8 +92,9 @@ class Sizes:
     correlated: tuple[int, ...] = (1, 28, 128)
     channels: int = 256
     batches_read: int = 40
+    precisions: tuple[str, ...] = tuple(PRECISIONS)
     seconds: float = 1.0  # that a group of calls is measured for, if ten turns take less
-    parity: dict[str, tuple[str, ...]] | None = None  # tests by precision; None: all of them
+    goldens: tuple[str, ...] = ()  # the tests of the parity section; by default all
 
 
 QUICK = Sizes(
@@ -107,7 +107,7 @@ QUICK = Sizes(
     channels=4,
     batches_read=10,
     seconds=0.0,
-    parity={"float32": PYSOT_GOLDENS[2:]},
+    goldens=PYSOT_GOLDENS[2:],
 )
 
 
@@ -194,6 +194,16 @@ class Rival:
         import torch
 
         return f"{torch.__version__} on {self.device}, {' and '.join(self.kinds) or 'left out'}"
+
+    def build(self, make: Callable[[str], Callable]) -> tuple[dict[str, Callable], str]:
+        """`make(kind)` for each kind, and why some failed; the others go on."""
+        calls, failed = {}, []
+        for kind in self.kinds:
+            try:
+                calls[kind] = make(kind)
+            except Exception as error:
+                failed.append(f"{kind}: {one_line(error)}")
+        return calls, "; ".join(failed)
 
     def wait(self) -> None:
         """Waits for the GPU."""
@@ -317,14 +327,15 @@ def search_branch(
         calls["ours"], row.compile_s = predict_call(
             network, variables, *map(jax.device_put, images)
         )
-    for kind in rival.kinds:
+
+    def make(kind):
         from torch_networks import to_nchw
 
-        calls[kind] = rival_search(
-            RivalNetwork(config, model.trained, rival, precision, kind),
-            *map(to_nchw, images),
-            rival,
-        )
+        network = RivalNetwork(config, model.trained, rival, precision, kind)
+        return rival_search(network, *map(to_nchw, images), rival)
+
+    theirs, row.note = rival.build(make)
+    calls |= theirs
     rival.set_precision(precision)
     return timed_row(row, watch.time(calls, sizes.seconds))
 
@@ -355,21 +366,23 @@ def whole_step(
     first = np.array(ours.box_xywh)
     compiling = time.perf_counter() - start
     calls = {"ours": in_precision(lambda: ours.update(frames[1]).box_xywh, precision)}
+    row = Row("", f"{config.name}, whole step", precision, "ms", compile_s=compiling)
     rival.set_precision(precision)
-    notes = []
-    for kind in rival.kinds:
+
+    def make(kind):
         from torch_tracker import TorchTracker
 
-        theirs = TorchTracker(config, model.trained)
-        theirs.network = RivalNetwork(config, model.trained, rival, precision, kind)
-        theirs.init(frames[0], box)
-        calls[kind] = functools.partial(
-            rival_update, theirs, frames[1], theirs.center, theirs.size
-        )
-        if kind == EAGER:
-            notes.append(f"boxes {np.abs(calls[kind]() - first).max():.2g} px apart")
-    row = Row("", f"{config.name}, whole step", precision, "ms", compile_s=compiling)
-    row.note = "".join(notes)
+        tracker = TorchTracker(config, model.trained)
+        tracker.network = RivalNetwork(config, model.trained, rival, precision, kind)
+        tracker.init(frames[0], box)
+        start = tracker.center, tracker.size
+        return functools.partial(rival_update, tracker, frames[1], *start)
+
+    theirs, row.note = rival.build(make)
+    if EAGER in theirs:
+        apart = np.abs(theirs[EAGER]() - first).max()
+        row.note += f"boxes {apart:.2g} px apart"
+    calls |= theirs
     return [timed_row(row, watch.time(calls, sizes.seconds))]
 
 
@@ -397,8 +410,8 @@ def tracking(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[Row]
     """One target: the network, and the whole step."""
     frames = render(2, 640, 480)
     for name in sizes.trackers:
-        model = Contender(ROOT / "configs" / f"{name}.py", frames[0])
-        for precision in PRECISIONS:
+        model = Contender(name, frames[0])
+        for precision in sizes.precisions:
 
             def network(model=model, precision=precision):
                 return [search_branch(model, 1, precision, rival, watch, sizes)]
@@ -407,16 +420,18 @@ def tracking(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[Row]
                 return whole_step(model, frames, precision, rival, watch, sizes)
 
             for case, make in (("network, batch 1", network), ("whole step", step)):
-                yield guarded(make, Row("", f"{name}, {case}", precision, "ms"), watch, rival)
+                yield guarded(
+                    make, Row("", f"{model.config.name}, {case}", precision, "ms"), watch, rival
+                )
         jax.clear_caches()
 
 
 def targets(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[Row]]:
     """Many targets in one frame: frames/s of the network and of the whole step."""
     frames = render(2, 640, 480)
-    model = Contender(ROOT / "configs" / f"{sizes.many}.py", frames[0])
+    model = Contender(sizes.many, frames[0])
     for count in sizes.counts:
-        for precision in PRECISIONS:
+        for precision in sizes.precisions:
 
             def network(count=count, precision=precision):
                 row = search_branch(model, count, precision, rival, watch, sizes)
@@ -429,13 +444,13 @@ def targets(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[Row]]
                 call = functools.partial(many_targets, several, frames, count, repeat)
                 rate = in_precision(call, precision)() / count
                 watch.left -= repeat / rate
-                row = Row("", f"{sizes.many}, {count} targets", precision, "frames/s", rate)
-                row.compile_s = time.perf_counter() - start - repeat / rate
+                row = Row("", f"{model.config.name}, {count} targets", precision, "frames/s")
+                row.ours, row.compile_s = rate, time.perf_counter() - start - repeat / rate
                 row.calls, row.note = repeat, "PyTorch's tracker has one target"
                 return [row]
 
             for case, make in (("network, batch", network), ("targets", step)):
-                empty = Row("", f"{sizes.many}, {case} {count}", precision, "frames/s")
+                empty = Row("", f"{model.config.name}, {case} {count}", precision, "frames/s")
                 yield guarded(make, empty, watch, rival)
     jax.clear_caches()
 
@@ -474,18 +489,18 @@ def training(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[Row]
             config = batch_config(sizes, count)
             with make_batches(config, cache_dir=Path(cache)) as batches:
                 batch = next(batches)
-            for precision in PRECISIONS:
+            for precision in sizes.precisions:
 
                 def measure(config=config, batch=batch, precision=precision):
                     return training_rows(config, batch, precision, rival, watch, sizes)
 
-                case = f"{sizes.trained}, {count} pairs"
+                case = f"{config.name}, {count} pairs"
                 yield guarded(measure, Row("", case, precision, "pairs/s"), watch, rival)
                 jax.clear_caches()
 
 
 def batch_config(sizes: Sizes, count: int, precision: str = "float32") -> Config:
-    config = load_config(ROOT / "configs" / f"{sizes.trained}.py")
+    config = load_config(sizes.trained)
     options = SimpleNamespace(precision=precision, parallel="jit")
     return with_batch_size(config, count, options)
 
@@ -504,13 +519,15 @@ def training_rows(
         else:
             calls[case] = ours[case].step
     variables = next((one.variables for one in ours.values()), None)
-    for kind in rival.kinds if variables else ():
-        try:
-            step, peaks[kind] = rival_training(config, variables, batch, rival, precision, kind)
-        except Exception as error:
-            failed.append(f"{kind}: {one_line(error)}")
-        else:
-            calls[kind] = step
+
+    def make(kind):
+        step, peaks[kind] = rival_training(config, variables, batch, rival, precision, kind)
+        return step
+
+    if variables is not None:
+        theirs, why = rival.build(make)
+        calls |= theirs
+        failed += [why] if why else []
     turns = watch.time(calls, sizes.seconds)
     rows, memory = [], []
     for case, name in (("ours", ""), ("remat", ", remat")):
@@ -550,7 +567,8 @@ def correlation(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[R
     """Both implementations of the depthwise correlation, forward and with its gradient."""
     for gradient in (False, True):
         for count in sizes.correlated:
-            for precision in ("float32", "tf32"):  # ours is float32 in a network of bfloat16
+            # Ours is float32 in a network of bfloat16, too.
+            for precision in [p for p in sizes.precisions if p != "bfloat16"]:
 
                 def measure(gradient=gradient, count=count, precision=precision):
                     return correlation_rows(gradient, count, precision, rival, watch, sizes)
@@ -580,14 +598,14 @@ def correlation_rows(
             calls[name], compiling[name] = compile_call(
                 jax.grad(loss, (0, 1)) if gradient else forward, *map(jax.device_put, arrays)
             )
-    for kind in rival.kinds:
-        calls[kind] = rival_correlation(arrays, gradient, rival, kind)
+    theirs, why = rival.build(lambda kind: rival_correlation(arrays, gradient, rival, kind))
+    calls |= theirs
     rival.set_precision(precision)
     turns = watch.time(calls, sizes.seconds / 2)
     what = "gradient" if gradient else "forward"
     rows = []
     for name in ("conv", "shift"):
-        row = Row("", f"depthwise, {what}, batch {count}, {name}", precision, "ms")
+        row = Row("", f"depthwise, {what}, batch {count}, {name}", precision, "ms", note=why)
         row.compile_s = compiling[name]
         rows.append(timed_row(row, turns, name))
     return rows
@@ -670,8 +688,8 @@ def golden_tests(precision: str) -> tuple[str, ...]:
 def parity(sizes: Sizes, rival: Rival, watch: Stopwatch) -> Iterator[list[Row]]:
     """Errors against goldens, by precision, each in a process of its own."""
     del rival, watch  # PyTorch is not timed, and tests mostly compile
-    chosen = sizes.parity or {precision: golden_tests(precision) for precision in PRECISIONS}
-    for precision, tests in chosen.items():
+    for precision in sizes.precisions:
+        tests = sizes.goldens or golden_tests(precision)
         with tempfile.TemporaryDirectory() as folder:
             record = Path(folder) / "record.jsonl"
             record.touch()
@@ -708,13 +726,12 @@ def parity_row(precision: str, entry: dict) -> Row:
 
 
 def verdict(precision: str, entries: list[dict]) -> Row:
-    """The largest error of all, and whether it keeps to the tolerance."""
+    """The largest error of all, and how many tests exceed their own tolerances."""
     errors = [entry["error"] for entry in entries if entry["error"] is not None]
     failed = sum(entry["outcome"] == "failed" for entry in entries)
     row = Row("", f"all {len(entries)} tests", precision, "relative error")
     row.ours = max(errors, default=None)
-    kept = failed == 0 and max(errors, default=0.0) <= TOLERANCE
-    row.note = f"{failed} failed; {'keeps' if kept else 'does not keep'} {TOLERANCE:g}"
+    row.note = f"{failed} failed"
     return row
 
 
@@ -805,6 +822,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--beside", nargs="*", choices=(EAGER, COMPILED), default=(EAGER, COMPILED)
     )
+    parser.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, default=tuple(PRECISIONS)
+    )
     parser.add_argument("--quick", action="store_true", help="a smoke test of tiny sizes")
     for name in ("--record", "--precision", "--tests"):  # of the parity section's process
         kinds = {"--record": {"type": Path}, "--tests": {"nargs": "+"}}
@@ -813,7 +833,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.record:
         return run_golden_tests(options)
     flags.FLAGS.mark_as_parsed()
-    rival, sizes = Rival(tuple(options.beside)), QUICK if options.quick else Sizes()
+    sizes = dataclasses.replace(
+        QUICK if options.quick else Sizes(), precisions=tuple(options.precisions)
+    )
+    rival = Rival(tuple(options.beside))
     report = Report(options.out, {"machine": machine(), "PyTorch": rival.about})
     sections = (tracking, targets, training, correlation, data, parity)
     chosen = [s for s in sections if s.__name__ in options.only]
