@@ -4,8 +4,9 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
@@ -52,15 +53,76 @@ def compile_call(fn: Callable, *arguments) -> tuple[Callable[[], object], float]
     return lambda: compiled(*arguments), seconds
 
 
+class Turns(NamedTuple):
+    """What `time_by_turns` found, by name; a call has either a median or a failure."""
+
+    medians: dict[str, float]  # seconds
+    first: dict[str, float]  # seconds of the first call, which is not counted
+    failed: dict[str, str]  # why, in one line
+    rounds: int  # calls that each median is of
+    measured: float  # seconds of all calls but the first ones
+
+
+def time_by_turns(
+    calls: Mapping[str, Callable[[], object]],
+    least: int = 10,
+    seconds: float = 0.0,
+    most: float = float("inf"),
+) -> Turns:
+    """Times calls that take turns, so that whatever else the machine does befalls each.
+
+    Goes on until each has `least` turns and all together have taken `seconds`. A call that
+    raises is left out from then on, and so are all if `most` seconds are too few for `least`
+    turns. Waits for JAX arrays that a call returns; anything else the call waits for itself.
+    """
+    first, failed = {}, {}
+    times: dict[str, list[float]] = {name: [] for name in calls}
+
+    def take_turn(name):
+        start = time.perf_counter()
+        try:
+            jax.block_until_ready(calls[name]())
+        except Exception as error:  # out of memory, above all: the others go on
+            failed[name] = one_line(error)
+        return time.perf_counter() - start
+
+    for name in calls:
+        first[name] = take_turn(name)
+    measured, rounds = 0.0, 0
+    while len(failed) < len(calls) and (rounds < least or measured < seconds):
+        if measured > most:
+            break
+        for name in calls:
+            if name not in failed:
+                times[name].append(take_turn(name))
+                measured += times[name][-1]
+        rounds += 1
+    if rounds < least:
+        reason = f"{rounds} of {least} turns in {measured:.3g} s"
+        failed = {name: failed.get(name, reason) for name in calls}
+    medians = {n: statistics.median(each) for n, each in times.items() if n not in failed}
+    return Turns(medians, first, failed, rounds, measured)
+
+
+def one_line(error: BaseException, length: int = 100) -> str:
+    """The kind of an error and the beginning of its message."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
 def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Prints a Markdown table under its title and the machine; floats get three digits."""
+    print(f"\n### {title}\n\n{machine()}\n")
+    for line in table_lines(header, rows):
+        print(line, flush=True)
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """A Markdown table, line by line; floats get three digits."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
-    print(f"\n### {title}\n\n{machine()}\n")
-    print(_line(header, widths))
-    print(_line(["-" * width for width in widths], widths))
-    for row in cells:
-        print(_line(row, widths), flush=True)
+    rule = ["-" * width for width in widths]
+    return [_line(row, widths) for row in (header, rule, *cells)]
 
 
 def _cell(value: object) -> str:

@@ -1,5 +1,6 @@
 """The networks' operations as XLA has them: what accelerators run."""
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -9,8 +10,11 @@ def convolve(
 ) -> Array:
     """Cross-correlation of `x` `[b, h, w, i]` with `kernel` `[kh, kw, i / groups, o]`.
 
-    `padding` zeros on every side, or `right` of them on the right one.
+    `padding` zeros on every side, or `right` of them on the right one. Products of float32 are
+    exact to float32 unless `jax_default_matmul_precision` is set: by default, accelerators
+    would round the factors to 10 (GPU) or 7 (TPU) bits.
     """
+    wish = jax.config.jax_default_matmul_precision  # ty: ignore[missing-attribute] JAX adds options as it runs
     return lax.conv_general_dilated(
         x,
         kernel,
@@ -19,6 +23,7 @@ def convolve(
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1] // kernel.shape[2],
+        precision="highest" if wish is None else None,  # None: as the setting says
     )
 
 
