@@ -10,16 +10,14 @@ around ONNX Runtime. What is not installed is left out. Run it on an idle machin
 """
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import numpy as np
 from forward import random_variables
-from harness import print_table
+from harness import print_table, time_by_turns
 
 import siamjax
 from siamjax.config_files import load_config
@@ -33,18 +31,6 @@ MODELS = (
     "siamrpnpp_alexnet",
     "siamrpnpp_r50",
 )
-
-
-def by_turns(calls: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
-    """Median milliseconds of each, after one round that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(repeat + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            jax.block_until_ready(call())
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: 1e3 * statistics.median(values) for name, values in seconds.items()}
 
 
 def load(name: str) -> siamjax.Model:
@@ -140,9 +126,8 @@ def main() -> None:
             folder = Path(temporary) / "served"
             model.export(folder, format="onnx")
             for table, calls in (("search", search_calls), ("update", update_calls)):
-                times = by_turns(calls(model, folder), repeat)
-                ours = times["siamjax"]
-                rest = [x for key, x in times.items() if key != "siamjax"]
+                found = time_by_turns(calls(model, folder), repeat).medians
+                ours, *rest = (1e3 * seconds for seconds in found.values())
                 tables[table].append([name, ours, *rest, *(ours / x for x in rest[:1])])
     engines = ["ONNX Runtime", "OpenVINO", "OpenVINO as it comes"]
     header = ["network", "siamjax", *engines, "siamjax / ONNX Runtime"]
