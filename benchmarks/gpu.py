@@ -98,6 +98,7 @@ class Sizes:
     counts: tuple[int, ...] = (8, 32, 128)
     trained: str = "siamrpnpp_r50"
     batches: tuple[int, ...] = (28, 128)
+    remat: tuple[bool, ...] = (False, True)
     correlated: tuple[int, ...] = (1, 28, 128)
     channels: int = 256
     batches_read: int = 40
@@ -518,8 +519,9 @@ def training_rows(
     config: Config, batch, precision: str, rival: Rival, watch: Stopwatch, sizes: Sizes
 ) -> list[Row]:
     config = in_dtype(config, precision)
-    count, calls, peaks, failed, ours = config.train.batch_size, {}, {}, [], {}
-    for case, remat in (("ours", False), ("remat", True)):
+    count, calls, peaks, first, failed, ours = config.train.batch_size, {}, {}, {}, [], {}
+    for remat in sizes.remat:
+        case = "remat" if remat else "ours"
         model = dataclasses.replace(config.model, remat=remat)
         try:
             ours[case] = OurTraining(dataclasses.replace(config, model=model), batch, precision)
@@ -530,7 +532,9 @@ def training_rows(
     variables = next((one.variables for one in ours.values()), None)
 
     def make(kind):
+        start = time.perf_counter()
         step, peaks[kind] = rival_training(config, variables, batch, rival, precision, kind)
+        first[kind] = time.perf_counter() - start
         return step
 
     if variables is not None:
@@ -539,11 +543,13 @@ def training_rows(
         failed += [why] if why else []
     turns = watch.time(calls, sizes.seconds)
     rows, memory = [], []
-    for case, name in (("ours", ""), ("remat", ", remat")):
+    for remat in sizes.remat:
+        case, name = ("remat", ", remat") if remat else ("ours", "")
         row = Row("", f"{config.name}, {count} pairs{name}", precision, "pairs/s")
         row.compile_s = ours[case].compile_s if case in ours else None
-        row.note = "" if name else "; ".join(failed)
+        row.note = "" if rows else "; ".join(failed)
         rows.append(timed_row(row, turns, case))
+        row.torch_compile_s = first.get(COMPILED)
         row = Row("", f"{rows[-1].case}, memory", precision, "MB")
         if case in ours and ours[case].memory:
             row.ours, row.note = ours[case].memory / 1e6, "ours as the compiler states it"
