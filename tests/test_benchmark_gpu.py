@@ -78,7 +78,7 @@ def gpu(monkeypatch, tmp_path):
     named = dict.fromkeys(("many", "trained"), str(config))
     small = SyntheticConfig(sequences=2, frames=4, width=128, height=96)
     monkeypatch.setattr(sys.modules["training"], "RENDERED", small)
-    sizes = dataclasses.replace(module.QUICK, trackers=(str(config),), **named)
+    sizes = dataclasses.replace(module.QUICK, trackers=(str(config),), remat=(True,), **named)
     monkeypatch.setattr(module, "QUICK", sizes)
     return module
 
@@ -89,6 +89,7 @@ def run(gpu, folder, *options):
     return code, json.loads((folder / "gpu.json").read_text())["rows"]
 
 
+@pytest.mark.slow
 def test_every_section_at_tiny_sizes(gpu, tmp_path, capsys):
     code, rows = run(gpu, tmp_path, "--beside", "PyTorch")
     assert code == 0
@@ -97,7 +98,7 @@ def test_every_section_at_tiny_sizes(gpu, tmp_path, capsys):
     assert all(row["ours"] > 0 for row in measured)
     assert all(row["calls"] >= 10 for row in measured if row["unit"] != "MB")
     (crops, _) = (row for row in rows if row["section"] == "parity")
-    assert crops["note"] == "passed"
+    assert crops["note"] == "1 passed"
     table = (tmp_path / "gpu.md").read_text()
     assert table.count("\n| ") == len(rows) + 2
     assert capsys.readouterr().out == table
@@ -105,7 +106,12 @@ def test_every_section_at_tiny_sizes(gpu, tmp_path, capsys):
         assert all(row["eager"] is None for row in rows)
         return
     beside = {row["case"].partition(", ")[2] for row in measured if row["eager"]}
-    assert {"network, batch 1", "whole step", "2 pairs", "forward, batch 1, conv"} <= beside
+    assert {
+        "network, batch 1",
+        "whole step",
+        "2 pairs, remat",
+        "forward, batch 1, conv",
+    } <= beside
     (apart,) = re.findall(r"boxes (\S+) px apart", table)
     assert float(apart) < 0.5
 
