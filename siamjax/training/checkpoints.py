@@ -31,6 +31,7 @@ from siamjax.models.trees import describe, difference
 from siamjax.training.orbax_noise import (
     close_abandoned_coroutines,
     closed_loops_ignored,
+    collector_paused,
     orbax_logs_to_debug,
 )
 from siamjax.training.processes import is_main
@@ -310,7 +311,7 @@ def _load(folder: Path, abstract: dict[str, Any]) -> dict[str, Any]:
 def _reading(folder: Path) -> Generator[None]:
     """Turns errors inside into `_DamagedError`, or `CheckpointError` if the machine failed."""
     problem, is_damage = None, True
-    with orbax_logs_to_debug(), closed_loops_ignored():
+    with orbax_logs_to_debug(), closed_loops_ignored(), collector_paused():
         try:
             yield
         except Exception as error:

@@ -60,12 +60,23 @@ def closed_loops_ignored() -> Generator[None]:
         sys.unraisablehook = before
 
 
+@contextlib.contextmanager
+def collector_paused() -> Generator[None]:
+    """Collects no garbage, so that `close_abandoned_coroutines` finds everything."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 def close_abandoned_coroutines() -> None:
     """Closes Orbax's coroutines that a failed read leaves in an event loop that has ended.
 
-    Otherwise each prints a warning when it is collected, some time later.
+    Otherwise each prints a warning when it is collected.
     """
-    gc.collect()
     for thing in gc.get_objects():
         # By type: isinstance asks the object, and other packages' proxies answer with warnings.
         if issubclass(type(thing), asyncio.Task):
@@ -76,7 +87,8 @@ def close_abandoned_coroutines() -> None:
             coroutine = thing
         else:
             continue
-        if abandoned and _ORBAX in coroutine.cr_code.co_filename:
+        code = getattr(coroutine, "cr_code", None)  # a task may be of a plain generator
+        if abandoned and code is not None and _ORBAX in code.co_filename:
             if coroutine is not thing:
                 thing._log_destroy_pending = False
             with contextlib.suppress(Exception):
