@@ -34,7 +34,7 @@ NETWORKS = {
     "siamrpn_alexnet": {"backbone.width": 0.25},
     "dasiamrpn": {"backbone.width": 0.25},
     "siamrpnpp_alexnet": {"backbone.width": 0.25},
-    "siamrpnpp_mobilenetv2_half": {},
+    "siamrpnpp_mobilenetv2_half": {"backbone.width": 0.25, "channels": (16, 24, 32)},
     "siamrpnpp_r50": {"backbone.width": 0.125, "channels": (16, 24, 32)},
     "siammask_r50": {"backbone.width": 0.25, "channels": (32,)},
 }
@@ -185,13 +185,11 @@ def kinds() -> dict:
 
 
 def kinds_and_forms() -> list:
-    """All of both; programs hold the whole step, whatever it is: two of them are for a day."""
-    daily = [("short", "stablehlo"), ("long-term", "stablehlo")]
+    """All of both at night; by day one of each form, and a state that changes its graph."""
+    daily = [("short", "onnx"), ("long-term", "onnx"), ("short", "stablehlo")]
     pairs = [(kind, form) for kind in kinds() for form in ("onnx", "stablehlo")]
     return [
-        pytest.param(
-            *pair, marks=[] if pair[1] == "onnx" or pair in daily else pytest.mark.nightly
-        )
+        pytest.param(*pair, marks=() if pair in daily else pytest.mark.nightly)
         for pair in pairs
     ]
 
