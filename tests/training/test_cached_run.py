@@ -26,7 +26,7 @@ def trained(workdir, cache, devices):
     return int(hits), int(misses), digest
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.nightly), 2])
 def test_a_warm_run_ends_as_the_cold_one(tmp_path, devices):
     cache = tmp_path / "cache"
     without = trained(tmp_path / "without", "off", devices)
