@@ -10,6 +10,7 @@ from typing import NoReturn
 import tyro
 from absl import flags
 
+from siamjax.allocator import keep_freed_memory
 from siamjax.commands.ablate import ablate
 from siamjax.commands.check import check
 from siamjax.commands.convert import convert
@@ -96,6 +97,7 @@ def _summary(act: Callable) -> Callable:
 
 def command(name: str | None = None) -> NoReturn:
     """Runs the subcommand that the command line names, or `name`, and ends the process."""
+    keep_freed_memory()
     if name is not None:
         end_process(main([name, *sys.argv[1:]], Path(sys.argv[0]).name))
     # Imports and traces make many objects that stay: looking through them again and again for

@@ -18,11 +18,13 @@ import pytest
 from absl import flags
 
 from siamjax import compile_cache
+from siamjax.allocator import keep_freed_memory
 from tests.references import compared
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
+keep_freed_memory()
 gc.set_threshold(100_000, 50, 100)  # traces are many objects, and little of them is garbage
 
 # grain's worker processes read absl flags, which pytest never parses.

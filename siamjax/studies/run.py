@@ -12,6 +12,7 @@ from typing import Any
 
 from absl import flags
 
+from siamjax.allocator import keep_freed_memory
 from siamjax.config_files import config_from_dict
 from siamjax.errors import InputError, SiamjaxError
 from siamjax.files import file_name, write_whole
@@ -70,6 +71,7 @@ def _share(link: Path, data: Path) -> None:
 
 def main(folder: str) -> int:
     """Returns the exit code; the last line of the output is the error."""
+    keep_freed_memory()
     flags.FLAGS.mark_as_parsed()
     os.environ.setdefault("NO_GCE_CHECK", "true")
     with heeding_interrupts():

@@ -69,22 +69,37 @@ def _of_input(gradient, kernel, size, stride, padding, dilation):
 
 
 def _of_kernel(gradient, x, kernel, taps, stride, dilation):
-    """Row by row of the output, so that what is multiplied and summed stays in the cache."""
-    axes = (0, 1, 2) if kernel.shape[0] == 1 else (1, 2)
-    height, width = gradient.shape[1:3]
+    """Row by row of the output, so that what is multiplied and added stays in the cache.
 
-    def add_row(y, total):
-        row = lax.dynamic_slice_in_dim(gradient, y, 1, 1)
+    Columns are summed after the last row: a sum within the loop would be a call of its own
+    for every row and tap, which takes several times as long as the products.
+    """
+    samples, height, width, channels = gradient.shape
+
+    def add_row(sample, y, totals):
+        row = lax.dynamic_slice(gradient, (sample, y, 0, 0), (1, 1, width, channels))
         sums = []
         for i in range(taps[0]):
-            line = lax.dynamic_slice_in_dim(x, y * stride + i * dilation, 1, 1)
+            start = (sample, y * stride + i * dilation, 0, 0)
+            line = lax.dynamic_slice(x, start, (1, 1, x.shape[2], channels))
             for j in range(taps[1]):
                 shifted = _shifted(line, 0, j * dilation, (1, width), stride)
-                sums.append((shifted * row).astype(jnp.float32).sum(axes))
-        return total + jnp.stack(sums, -2).reshape(kernel.shape)
+                total = totals[i * taps[1] + j]
+                sums.append(total + (shifted * row).astype(jnp.float32)[0, 0])
+        return sums
 
-    total = lax.fori_loop(0, height, add_row, jnp.zeros(kernel.shape, jnp.float32))
-    return total.astype(kernel.dtype)
+    def sum_of(first, rows):
+        def add(i, totals):
+            return add_row(first + i // height, i % height, totals)
+
+        zeros = [jnp.zeros((width, channels), jnp.float32)] * (taps[0] * taps[1])
+        return jnp.stack([total.sum(0) for total in lax.fori_loop(0, rows, add, zeros)])
+
+    if kernel.shape[0] == 1:
+        total = sum_of(0, samples * height)
+    else:
+        total = lax.map(lambda sample: sum_of(sample, height), jnp.arange(samples))
+    return total.reshape(kernel.shape).astype(kernel.dtype)
 
 
 def _pad(x: Array, before: int, after: int) -> Array:

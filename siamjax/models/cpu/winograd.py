@@ -5,6 +5,9 @@ transformed kernel: along each axis `outputs + taps - 1` products instead of `ou
 (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016; the maps are
 those of Cook and Toom) With a dilation of d the map is d x d interleaved ones, each convolved
 so. Larger tiles need fewer products and round more.
+
+Lines of tiles are stacked and columns are not: half of the compile time of a sum for each, and
+a tenth of the time of the convolution.
 """
 
 import functools
@@ -37,16 +40,18 @@ def winograd_conv(
     taps = kernel.shape[0]
     maps = _maps(outputs, taps)
     height, width = (side + 2 * padding - dilation * (taps - 1) for side in x.shape[1:3])
-    lines = _input_tiles(x, padding, dilation, maps)
-    b, rows, _, columns, _, _ = lines[0][0].shape
-    products = []
-    for tiles, line in zip(lines, _mapped(maps.kernel, kernel), strict=True):
-        pairs = zip(tiles, _mapped(maps.kernel, line), strict=True)
-        products.append(_mapped(maps.outputs, [tile @ tap for tile, tap in pairs]))
-    # By row and column of a tile: [b, rows, dilation, columns, dilation, o]
-    columns_of = [_mapped(maps.outputs, line) for line in zip(*products, strict=True)]
-    y = jnp.stack([jnp.stack(row, axis=4) for row in zip(*columns_of, strict=True)], axis=2)
-    y = y.reshape(b, outputs * dilation * rows, outputs * dilation * columns, -1)
+    tiles = _input_tiles(x, padding, dilation, maps)
+    lines = jnp.stack(_mapped(maps.kernel, kernel))
+    columns = _mapped(maps.kernel, [lines[:, tap] for tap in range(taps)])
+    products = [
+        jnp.einsum("u...i,uio->u...o", tile, column)
+        for tile, column in zip(tiles, columns, strict=True)
+    ]
+    # [b, rows, dilation, columns, dilation, o] for each row of each column of a tile
+    parts = [_mapped(maps.outputs, line) for line in _mapped(maps.outputs, products)]
+    y = jnp.stack([jnp.stack(rows, axis=2) for rows in parts], axis=5)
+    b, rows, _, _, columns, _, _, o = y.shape
+    y = y.reshape(b, outputs * dilation * rows, outputs * dilation * columns, o)
     return y[:, :height, :width]
 
 
@@ -55,22 +60,22 @@ def winograd_kernel_gradient(
 ) -> Array:
     """Gradient `[k, k, i, o]` of the kernel, given that of the output, `[b, h', w', o]`."""
     maps = _maps(outputs, taps)
-    lines = _input_tiles(x, padding, dilation, maps)
-    b, rows, _, columns, _, _ = lines[0][0].shape
+    tiles = _input_tiles(x, padding, dilation, maps)
+    _, b, rows, _, columns, _, _ = tiles[0].shape
     below, beyond = (
-        outputs * dilation * tiles - side
-        for tiles, side in zip((rows, columns), gradient.shape[1:3], strict=True)
+        outputs * dilation * count - side
+        for count, side in zip((rows, columns), gradient.shape[1:3], strict=True)
     )
     gradient = jnp.pad(gradient, ((0, 0), (0, below), (0, beyond), (0, 0)))
     gradient = gradient.reshape(b, rows, outputs, dilation, columns, outputs, dilation, -1)
-    of_lines = []
-    of_products = _mapped(maps.outputs.T, [gradient[:, :, r] for r in range(outputs)])
-    for tiles, line in zip(lines, of_products, strict=True):
-        of_tiles = _mapped(maps.outputs.T, [line[:, :, :, :, s] for s in range(outputs)])
-        pairs = zip(tiles, of_tiles, strict=True)
-        products = [_flat(tile).T @ _flat(of_tile) for tile, of_tile in pairs]
-        of_lines.append(jnp.stack(_mapped(maps.kernel.T, products)))
-    return jnp.stack(_mapped(maps.kernel.T, of_lines))
+    lines = jnp.stack(_mapped(maps.outputs.T, [gradient[:, :, r] for r in range(outputs)]))
+    of_tiles = _mapped(maps.outputs.T, [lines[:, :, :, :, :, s] for s in range(outputs)])
+    products = [
+        jnp.einsum("umi,umo->uio", _flat(tile), _flat(of_tile))
+        for tile, of_tile in zip(tiles, of_tiles, strict=True)
+    ]
+    columns = _mapped(maps.kernel.T, products)
+    return jnp.stack([jnp.stack(_mapped(maps.kernel.T, column)) for column in columns], axis=1)
 
 
 @functools.cache
@@ -103,8 +108,8 @@ def _mapped(matrix: np.ndarray, parts: Sequence[Array] | Array) -> list[Array]:
     ]
 
 
-def _input_tiles(x: Array, padding: int, dilation: int, maps: _Maps) -> list[list[Array]]:
-    """Transformed inputs by line and column of a tile: `[b, rows, d, columns, d, i]` each.
+def _input_tiles(x: Array, padding: int, dilation: int, maps: _Maps) -> list[Array]:
+    """Transformed inputs by column of a tile: `[n, b, rows, d, columns, d, i]` each, n lines.
 
     Tiles reach beyond the map where it is no multiple of theirs.
     """
@@ -121,15 +126,11 @@ def _input_tiles(x: Array, padding: int, dilation: int, maps: _Maps) -> list[lis
     x = jnp.pad(x, ((0, 0), (padding, below), (padding, beyond), (0, 0)))
     x = x.reshape(b, rows + ahead, outputs, dilation, -1, i)
     places = [divmod(q, outputs) for q in range(n)]
-    lines = _mapped(maps.inputs, [x[:, tile : tile + rows, q] for tile, q in places])
-    lines = [
-        line.reshape(b, rows, dilation, columns + ahead, outputs, dilation, i) for line in lines
-    ]
-    return [
-        _mapped(maps.inputs, [line[:, :, :, tile : tile + columns, q] for tile, q in places])
-        for line in lines
-    ]
+    lines = jnp.stack(_mapped(maps.inputs, [x[:, tile : tile + rows, q] for tile, q in places]))
+    lines = lines.reshape(n, b, rows, dilation, columns + ahead, outputs, dilation, i)
+    parts = [lines[:, :, :, :, tile : tile + columns, q] for tile, q in places]
+    return _mapped(maps.inputs, parts)
 
 
 def _flat(tiles: Array) -> Array:
-    return tiles.reshape(-1, tiles.shape[-1])
+    return tiles.reshape(tiles.shape[0], -1, tiles.shape[-1])
