@@ -2,7 +2,8 @@
 # make test   the test suite; make test-all also what runs at night only, and every program
 #             optimised as it is for users
 # make small  prepare the data of the tracker that ships, and train it; resumes
-# Both make a virtual environment of their own first; Python >= 3.11 is all they need.
+# make real   prepare the data of the studies of size real
+# All make a virtual environment of their own first; Python >= 3.11 is all they need.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -29,7 +30,7 @@ MORE := aquarium football industrial coco_by kitchen_hmi2 openimages5 parking ru
 CLIPS := 'dronedet__*[!6]' 'conecube__172[68]*' 'conecube__173039*'
 KEPT := dronedet__*6 conecube__172523* conecube__173111*
 
-.PHONY: demo test test-all small lint install clean
+.PHONY: demo test test-all small real lint install clean
 
 demo: $(INSTALLED)
 	$(BIN)/python train.py --config configs/quickstart.py --workdir $(RUN) $(TRAIN_ARGS)
@@ -72,6 +73,31 @@ $(PREPARED)/.ready: $(INSTALLED)
 	done
 	for clip in $(KEPT:%=$(abspath $(DATA))/training_more/videos/%) $(abspath $(DATA))/training/davis/*; do \
 	    ln -sfn $$clip $(PREPARED)/validation/; \
+	done
+	touch $@
+
+# Also research sources, since no study is released: real videos and sequences are measured on
+REAL := prepared/real
+REAL_SIZES := --crop-size 255 --template-size 79
+
+real: $(REAL)/.ready
+
+$(REAL)/.ready: $(INSTALLED)
+	mkdir -p $(REAL)/backgrounds
+	$(BIN)/siamjax prepare crops --input $(DATA)/training --out $(REAL)/crops $(REAL_SIZES)
+	$(BIN)/siamjax prepare crops --input $(DATA)/training_more --out $(REAL)/crops_more \
+	    $(REAL_SIZES) --only '[!d]*/*' 'dronedet/*[!6]'
+	$(BIN)/siamjax prepare otb --input $(DATA)/training_more/videos --out $(REAL)/clips \
+	    $(REAL_SIZES) --index-base 0 --only $(CLIPS) 'dlc*'
+	$(BIN)/siamjax prepare otb --input $(DATA)/training_more/videos --out $(REAL)/kept \
+	    $(REAL_SIZES) --index-base 0 --only $(KEPT)
+	$(BIN)/python benchmarks/sequences.py --otb $(DATA)/sequences/otb \
+	    --vot2018 $(DATA)/sequences/vot --out $(REAL)
+	ln -sfn $(abspath $(INIT)) $(REAL)/mobilenetv2_1.0_imagenet.npz
+	ln -sfn $(abspath $(DATA))/turning $(REAL)/turning
+	ln -sfn $(abspath $(DATA))/training/cutouts $(REAL)/cutouts
+	for crops in $(abspath $(DATA))/training/crops/* $(abspath $(DATA))/training_more/crops/*; do \
+	    ln -sfn $$crops $(REAL)/backgrounds/; \
 	done
 	touch $@
 

@@ -11,6 +11,11 @@ small: an eighth of the width (full MobileNetV2 where it starts from ImageNet), 
 sequences; weights/mobilenetv2_1.0_imagenet.npz is any file of it that `siamjax convert` takes.
 
     siamjax ablate configs/ablations/backbone.py --workdir runs/backbone
+
+real: pictures, at 79 of 127 pixels (AlexNet at 127: nothing of its template would be left);
+MobileNetV2 from ImageNet and from scratch, the others from scratch.
+
+    siamjax ablate configs/ablations/backbone.py --size real --workdir runs/backbone_real
 """
 
 from pathlib import Path
@@ -18,7 +23,16 @@ from pathlib import Path
 from siamjax.config import AnchorConfig, BackboneConfig, Config, InitConfig
 from siamjax.config_files import changed, load_config
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import WIDTH, on_alexnet, shortened, with_levels
+from siamjax.studies.variants import (
+    REAL_BENCHMARKS,
+    WIDTH,
+    from_scratch,
+    frozen,
+    on_alexnet,
+    on_pictures,
+    shortened,
+    with_levels,
+)
 
 MODELS = Path(__file__).parents[1]
 MOBILE_LEVELS = ("layer3", "layer5", "layer7")
@@ -26,7 +40,7 @@ MOBILE_LEVELS = ("layer3", "layer5", "layer7")
 
 def get_study(size: Size) -> Study:
     """Depths, and one decision about the backbone at a time."""
-    return _small() if size == "small" else _full()
+    return {"small": _small, "full": _full, "real": _real}[size]()
 
 
 def _small() -> Study:
@@ -51,7 +65,7 @@ def _small() -> Study:
         "mobilenetv2": mobile,
         "mobilenetv2_imagenet": changed(mobile, _imagenet("mobilenetv2_1.0_imagenet.npz")),
         "mobilenetv2_frozen": changed(
-            mobile, {**_imagenet("mobilenetv2_1.0_imagenet.npz"), **_frozen()}
+            frozen(mobile), _imagenet("mobilenetv2_1.0_imagenet.npz")
         ),
         "resnet18_conv4": conv4,
         "resnet18_conv4_undilated": changed(conv4, undilated),
@@ -72,16 +86,8 @@ def _full() -> Study:
     }
     variants = {
         "resnet50": base,
-        "resnet50_frozen": changed(base, _frozen()),
-        "resnet50_scratch": changed(
-            base,
-            {
-                "init": InitConfig(),
-                "optim.backbone_train_epoch": 0,
-                "optim.backbone_train_stages": None,
-                "optim.backbone_lr_scale": 1.0,
-            },
-        ),
+        "resnet50_frozen": frozen(base),
+        "resnet50_scratch": from_scratch(base),
         "resnet34": _other_resnet(base, "resnet34"),
         "resnet18": _other_resnet(base, "resnet18"),
         "alexnet": changed(alexnet, _imagenet("alexnet_imagenet.pth")),
@@ -103,6 +109,22 @@ def _full() -> Study:
     return _study("full", "resnet50", variants, published, benchmarks)
 
 
+def _real() -> Study:
+    base = on_pictures(load_config(MODELS / "siamrpnpp_mobilenetv2_half.py"))
+    scratch = from_scratch(base)
+    resnet = changed(scratch, {"model.levels": ("layer2", "layer3", "layer4")})
+    variants = {
+        "base": base,
+        "scratch": scratch,
+        "alexnet_scratch": on_alexnet(scratch, width=1.0, channels=128),
+        **{
+            f"{name}_scratch": changed(resnet, {"model.backbone": BackboneConfig(name=name)})
+            for name in ("resnet18", "resnet34", "resnet50")
+        },
+    }
+    return _study("real", "base", variants, {}, REAL_BENCHMARKS)
+
+
 def _other_resnet(base: Config, name: str) -> Config:
     backbone = {"model.backbone.name": name}
     return changed(base, {**backbone, **_imagenet(f"{name}_imagenet.pth")})
@@ -110,10 +132,6 @@ def _other_resnet(base: Config, name: str) -> Config:
 
 def _imagenet(file: str) -> dict:
     return {"init": InitConfig(path=f"weights/{file}", parts=("backbone",))}
-
-
-def _frozen() -> dict:
-    return {"optim.backbone_train_stages": ()}
 
 
 def _study(size, base, variants, published, benchmarks) -> Study:

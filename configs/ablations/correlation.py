@@ -13,20 +13,38 @@ up-channel correlation also on four times the pairs; its counterpart with depthw
 is "3+4+5_longer" of levels.py.
 
     siamjax ablate configs/ablations/correlation.py --workdir runs/correlation
+
+real: MobileNetV2 from ImageNet on pictures; both correlations with 64 and with 256 channels.
+
+    siamjax ablate configs/ablations/correlation.py --size real --workdir runs/correlation_real
 """
 
 from pathlib import Path
 
 from siamjax.config import Config
 from siamjax.config_files import changed, load_config
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import longer, on_alexnet, plain, shortened
+from siamjax.studies.study import Claim, Size, Study, StudyBenchmark, Variant
+from siamjax.studies.variants import (
+    REAL_BENCHMARKS,
+    longer,
+    on_alexnet,
+    on_pictures,
+    plain,
+    shortened,
+)
 
 MODELS = Path(__file__).parents[1]
+QUESTION = (
+    "Does depthwise correlation track as well as up-channel correlation, with a tenth of the "
+    "parameters in the heads, and better than a plain one?"
+)
+CLAIM = "depthwise correlation tracks better than up-channel correlation"
 
 
 def get_study(size: Size) -> Study:
-    """Two backbones, three correlations."""
+    """Two backbones, three correlations; on pictures one backbone, two widths of the heads."""
+    if size == "real":
+        return _real()
     if size == "small":
         resnet = shortened(load_config(MODELS / "quickstart.py"))
         alexnet = on_alexnet(resnet)
@@ -57,14 +75,52 @@ def get_study(size: Size) -> Study:
         variants["resnet_up_channel_longer"] = longer(variants["resnet_up_channel"])
     return Study(
         name=f"correlation_{size}",
-        question="Does depthwise correlation track as well as up-channel correlation, with a "
-        "tenth of the parameters in the heads, and better than a plain one?",
+        question=QUESTION,
         base="resnet_depthwise",
         variants=tuple(
             Variant(name=name, config=config, published=published.get(name, ""))
             for name, config in variants.items()
         ),
         benchmarks=benchmarks,
+        claims=tuple(
+            Claim(
+                text=f"{CLAIM} ({backbone})",
+                better=f"{backbone}_depthwise",
+                worse=f"{backbone}_up_channel",
+                benchmark=benchmarks[-1].name,
+                published=" / ".join(
+                    published.get(f"{backbone}_{kind}", "")
+                    for kind in ("depthwise", "up_channel")
+                ).strip(" /"),
+            )
+            for backbone in ("alexnet", "resnet")
+        ),
+    )
+
+
+def _real() -> Study:
+    base = on_pictures(load_config(MODELS / "siamrpnpp_mobilenetv2_half.py"))
+    variants = {"base": base}
+    for channels in (64, 256):
+        depthwise = changed(base, {"model.channels": (channels,) * len(base.model.levels)})
+        variants[f"depthwise_{channels}"] = depthwise
+        variants[f"up_channel_{channels}"] = _up_channel(depthwise)
+    return Study(
+        name="correlation_real",
+        question=QUESTION,
+        base="base",
+        variants=tuple(Variant(name=name, config=each) for name, each in variants.items()),
+        benchmarks=REAL_BENCHMARKS,
+        claims=tuple(
+            Claim(
+                text=f"{CLAIM} ({channels} channels)",
+                better=f"depthwise_{channels}",
+                worse=f"up_channel_{channels}",
+                benchmark="otb",
+                published="AUC 0.696 / 0.684 (ResNet-50)",
+            )
+            for channels in (64, 256)
+        ),
     )
 
 

@@ -9,13 +9,23 @@ small: quickstart's ResNet-18 at half its width, on rendered sequences; conv3 al
 three also on four times the pairs ("..._longer"), since short training favours few levels.
 
     siamjax ablate configs/ablations/levels.py --workdir runs/levels
+
+real: MobileNetV2 from ImageNet on pictures; its first, middle and last level, and all three.
+
+    siamjax ablate configs/ablations/levels.py --size real --workdir runs/levels_real
 """
 
 from pathlib import Path
 
 from siamjax.config_files import changed, load_config
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import longer, shortened, with_levels
+from siamjax.studies.study import Claim, Size, Study, StudyBenchmark, Variant
+from siamjax.studies.variants import (
+    REAL_BENCHMARKS,
+    longer,
+    on_pictures,
+    shortened,
+    with_levels,
+)
 
 MODELS = Path(__file__).parents[1]
 PUBLISHED = {
@@ -29,8 +39,17 @@ PUBLISHED = {
 }
 
 
+QUESTION = (
+    "Do the outputs of several stages track better together than each alone, and do their "
+    "weights need to be learned?"
+)
+CLAIM = "three levels track better than the {} one alone"
+
+
 def get_study(size: Size) -> Study:
     """Every non-empty set of the last three stages, and the mean of all three."""
+    if size == "real":
+        return _real()
     if size == "small":
         base = shortened(load_config(MODELS / "quickstart.py"))
         benchmarks = (StudyBenchmark(name="synthetic"),)
@@ -61,9 +80,45 @@ def get_study(size: Size) -> Study:
         ]
     return Study(
         name=f"levels_{size}",
-        question="Do the outputs of several stages track better together than each alone, and "
-        "do their weights need to be learned?",
+        question=QUESTION,
         base="3+4+5",
         variants=tuple(variants),
         benchmarks=benchmarks,
+        claims=tuple(
+            Claim(
+                text=CLAIM.format(which),
+                better="3+4+5",
+                worse=conv,
+                benchmark=benchmarks[-1].name,
+                published=f"AUC 0.696 / {PUBLISHED[conv][-5:]}",
+            )
+            for which, conv in (("first", "3"), ("middle", "4"), ("last", "5"))
+        ),
+    )
+
+
+def _real() -> Study:
+    base = on_pictures(load_config(MODELS / "siamrpnpp_mobilenetv2_half.py"))
+    names = dict(zip(("first", "middle", "last"), base.model.levels, strict=True))
+    alone = [
+        Variant(name=f"level_{name}", config=with_levels(base, (level,)))
+        for name, level in names.items()
+    ]
+    mean = Variant(name="level_mean", config=changed(base, {"model.fusion": "mean"}))
+    return Study(
+        name="levels_real",
+        question=QUESTION,
+        base="base",
+        variants=(Variant(name="base", config=base), *alone, mean),
+        benchmarks=REAL_BENCHMARKS,
+        claims=tuple(
+            Claim(
+                text=CLAIM.format(which),
+                better="base",
+                worse=f"level_{which}",
+                benchmark="otb",
+                published=f"AUC 0.696 / {PUBLISHED[conv][-5:]} (ResNet-50)",
+            )
+            for which, conv in (("first", "3"), ("middle", "4"), ("last", "5"))
+        ),
     )

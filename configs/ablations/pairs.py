@@ -16,13 +16,14 @@ from pathlib import Path
 from siamjax.config import SourceConfig, SyntheticConfig
 from siamjax.config_files import changed, load_config
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import shortened
+from siamjax.studies.variants import require_size, shortened
 
 MODELS = Path(__file__).parents[1]
 
 
 def get_study(size: Size) -> Study:
     """One addition to the pairs at a time."""
+    require_size(size, "small", "full")
     if size == "small":
         base = shortened(load_config(MODELS / "quickstart.py"))
         stills = SourceConfig(

@@ -17,6 +17,10 @@ range of 32 pixels stands for 64; the names give the paper's pixels. Ours (docs/
 success AUC 0.17 with centred targets, 0.40 with the range of 64.
 
     siamjax ablate configs/ablations/shift.py --workdir runs/shift
+
+real: MobileNetV2 from ImageNet on pictures, at 79 of 127 pixels; names as above.
+
+    siamjax ablate configs/ablations/shift.py --size real --workdir runs/shift_real --jobs 2
 """
 
 import dataclasses
@@ -24,15 +28,31 @@ from pathlib import Path
 
 from siamjax.config import Config, SourceConfig
 from siamjax.config_files import changed, load_config
-from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import plain, probe_source, shortened, with_levels
+from siamjax.studies.study import Claim, Size, Study, StudyBenchmark, Variant
+from siamjax.studies.variants import (
+    REAL_BENCHMARKS,
+    REAL_PROBE,
+    frozen,
+    on_pictures,
+    plain,
+    probe_source,
+    shortened,
+    with_levels,
+)
 
 MODELS = Path(__file__).parents[1]
 RANGES = (0, 8, 16, 32, 64)
+QUESTION = (
+    "Does a padded deep network learn that the target is always in the centre, and does "
+    "shifting the target uniformly in training cure it?"
+)
+CLAIM = "shifting targets cures the position bias"
 
 
 def get_study(size: Size) -> Study:
     """The padded network over five ranges, and the controls at both ends."""
+    if size == "real":
+        return _real()
     if size == "small":
         base = shortened(load_config(MODELS / "quickstart.py"))
         scale, second, third = 0.5, 44, 100
@@ -58,14 +78,40 @@ def get_study(size: Size) -> Study:
     ]
     return Study(
         name=f"shift_{size}",
-        question="Does a padded deep network learn that the target is always in the centre, "
-        "and does shifting the target uniformly in training cure it?",
+        question=QUESTION,
         base="shift_64",
         variants=tuple(variants),
         benchmarks=benchmarks,
+        claims=(
+            Claim(text=CLAIM, better="shift_64", worse="shift_0", benchmark=benchmarks[0].name),
+        )
+        if size == "small"
+        else (),
         probes=("response", "equivariance"),
         probe_source=probe,
         probe_shift=64 * scale,
+    )
+
+
+def _real() -> Study:
+    base = on_pictures(load_config(MODELS / "siamrpnpp_mobilenetv2_half.py"))
+    scale = base.model.context_pixels / 127
+    variants = (
+        _at("shift_0", base, 0.0),
+        _at("shift_16", base, round(16 * scale)),
+        Variant(name="base", config=base),
+        Variant(name="frozen", config=frozen(base)),
+    )
+    return Study(
+        name="shift_real",
+        question=QUESTION,
+        base="base",
+        variants=variants,
+        benchmarks=REAL_BENCHMARKS,
+        claims=(Claim(text=CLAIM, better="base", worse="shift_0", benchmark="otb"),),
+        probes=("response",),
+        probe_source=REAL_PROBE,
+        probe_shift=base.data.search.shift,
     )
 
 

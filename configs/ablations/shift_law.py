@@ -15,13 +15,14 @@ from pathlib import Path
 from siamjax.config import SourceConfig
 from siamjax.config_files import changed, load_config
 from siamjax.studies.study import Size, Study, StudyBenchmark, Variant
-from siamjax.studies.variants import probe_source, shortened
+from siamjax.studies.variants import probe_source, require_size, shortened
 
 MODELS = Path(__file__).parents[1]
 
 
 def get_study(size: Size) -> Study:
     """Three laws over one range."""
+    require_size(size, "small", "full")
     if size == "small":
         base = shortened(load_config(MODELS / "quickstart.py"))
         benchmarks = (StudyBenchmark(name="synthetic"),)

@@ -17,6 +17,7 @@ def ablate(
     seeds: tuple[int, ...] = (),
     gpus: tuple[str, ...] = (),
     jobs: int = 1,
+    outcomes: Path | None = None,
     dry_run: bool = False,
 ) -> None:
     """Trains and evaluates the variants of a study.
@@ -28,13 +29,16 @@ def ablate(
     Args:
         study: a study by name, such as `shift`, or a file
         workdir: the folder for runs and tables
-        size: `full` needs the paper's data; `small` renders its own
+        size: `full` needs the paper's data; `small` renders its own; `real` needs what `make
+            real` prepares
         variants: run only these variants; by default all
         seeds: run these seeds instead of the study's own
         gpus: train on these GPUs in parallel, one run on each (CUDA's numbers); by default
             one run at a time
         jobs: train this many runs in parallel on the CPU, each on its share of the cores,
             which is faster than one at a time
+        outcomes: a folder, of a repository for example, that keeps a small file of each
+            finished run; what it holds counts as done
         dry_run: list the runs and what they cost, without training
     """
     import dataclasses
@@ -45,6 +49,7 @@ def ablate(
     from siamjax.studies.cost import as_plan
     from siamjax.studies.report import write_report
     from siamjax.studies.runs import (
+        adopt,
         divide_machine,
         prepare_workdir,
         render_shared,
@@ -73,9 +78,12 @@ def ablate(
         return
     with held(workdir, "--workdir"):
         prepare_workdir(chosen, workdir)
-        render_shared(chosen, wanted, workdir / "data")
+        if outcomes is not None:
+            print(f"{adopt(chosen, runs, outcomes)} finished runs taken from {outcomes}")
+        if pending := [run for run in wanted if not run.is_done(chosen)]:
+            render_shared(chosen, pending, workdir / "data")
         try:
-            run_all(chosen, wanted, workdir, places)
+            run_all(chosen, wanted, workdir, places, outcomes)
         finally:
             page = write_report(chosen, runs, workdir)
             print(markdown_table(as_lines(rows_of(chosen, runs))))

@@ -73,6 +73,27 @@ def training_lines(run: Path) -> list[dict[str, float]]:
     return [line for line in read_metrics(run / "metrics.jsonl") if "loss" in line]
 
 
+def training_curve(run: Path) -> dict[str, list[float]]:
+    """`step`, `loss` and `grad_norm` of each line of a run's metrics, to four digits."""
+    lines = training_lines(run)
+    return {
+        key: [float(f"{line[key]:.4g}") for line in lines]
+        for key in ("step", "loss", "grad_norm")
+    }
+
+
+def level_weights(model: Model) -> dict[str, list[float]]:
+    """What the levels' outputs are weighted with: `cls` and `loc`, one weight a level.
+
+    Empty where no weights are learned.
+    """
+    learned = model.variables["params"].get("fusion", {})
+    return {
+        name.removesuffix("_weight"): jax.nn.softmax(values).tolist()
+        for name, values in learned.items()
+    }
+
+
 def as_plan(study: Study, runs: list[Run]) -> str:
     """One line per variant, and the training time left, estimated from finished runs."""
     lines = [f"{study.name}: {len(runs)} runs", study.question, ""]

@@ -19,17 +19,20 @@ def loss_curves(runs: Sequence[Run]) -> list[Curve]:
     """Training loss over steps, by variant, at the steps that all its seeds have."""
     curves = []
     for variant in dict.fromkeys(run.variant for run in runs):
-        by_step = [
-            {line["step"]: line["loss"] for line in training_lines(run.folder / "run")}
-            for run in runs
-            if run.variant == variant
-        ]
+        by_step = [_losses(run) for run in runs if run.variant == variant]
         by_step = [each for each in by_step if each]
         steps = sorted(set.intersection(*map(set, by_step))) if by_step else []
         if steps:
             losses = np.array([[each[step] for step in steps] for each in by_step])
             curves.append((variant, np.array(steps), _smooth(losses)))
     return curves
+
+
+def _losses(run: Run) -> dict[float, float]:
+    curve = (run.outcome or {}).get("curve")
+    if curve is not None:
+        return dict(zip(curve["step"], curve["loss"], strict=True))
+    return {line["step"]: line["loss"] for line in training_lines(run.folder / "run")}
 
 
 def draw_curves(curves: list[Curve], *, x_label: str, y_label: str) -> bytes:

@@ -9,13 +9,22 @@ from siamjax.files import write_whole
 from siamjax.studies import plots
 from siamjax.studies.runs import Run, probes_of
 from siamjax.studies.study import Study
-from siamjax.studies.table import as_csv, as_latex, as_lines, probe_tables, rows_of
+from siamjax.studies.table import (
+    as_csv,
+    as_latex,
+    as_lines,
+    claim_lines,
+    probe_tables,
+    rows_of,
+)
 
 
 def write_report(study: Study, runs: list[Run], workdir: Path) -> Path:
     """Writes the report of the runs done so far; returns the path of its `index.html`."""
     rows = rows_of(study, runs)
     probed = probe_tables(runs)
+    if study.claims:
+        probed = {"Claims": claim_lines(study, runs), **probed}
     images = _images(runs)
     for name, content in images.items():
         write_whole(workdir / f"{name}.png", content)

@@ -58,6 +58,8 @@ def execute(folder: Path) -> None:
             outcome["probes"]["equivariance"] = probes.measure_equivariance(model, pairs.search)
     outcome |= {**cost.of_network(config), "frame_ms": cost.frame_ms(model.folded())}
     outcome["training_seconds"] = cost.training_seconds(run, config.train.batch_size)
+    outcome["curve"] = cost.training_curve(run)
+    outcome["level_weights"] = cost.level_weights(model)
     write_whole(folder / OUTCOME_FILE, json.dumps(outcome) + "\n")
 
 

@@ -4,6 +4,7 @@
 <workdir>/data/                          rendered sets and benchmarks, shared by all runs
 <workdir>/cells/<variant>/seed<n>/       cell.json, log.txt, run/, <benchmark>/, probes
 <workdir>/cells/<variant>/seed<n>/outcome.json   written last: the run is done
+<outcomes>/<variant>_seed<n>.json        if asked for: a finished run and its configuration
 
 On disk a run is called a cell, as in earlier versions.
 """
@@ -23,7 +24,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from siamjax.config import Config, ConfigError, require
-from siamjax.config_files import changed, config_to_dict
+from siamjax.config_files import changed, config_from_dict, config_to_dict
 from siamjax.data.formats.synthetic import prepare_synthetic
 from siamjax.data.synthetic import write_test_split
 from siamjax.errors import SiamjaxError
@@ -88,6 +89,11 @@ class Run(NamedTuple):
         return f"{self.variant}, seed {self.seed}"
 
     @property
+    def kept_name(self) -> str:
+        """Its file among kept outcomes."""
+        return f"{file_name(self.variant)}_seed{self.seed}.json"
+
+    @property
     def outcome(self) -> dict[str, Any] | None:
         """The results, or None while the run is not done."""
         file = self.folder / OUTCOME_FILE
@@ -114,6 +120,37 @@ def runs_of(study: Study, workdir: Path) -> list[Run]:
         for seed in study.seeds
         for variant in study.variants
     ]
+
+
+def adopt(study: Study, runs: Sequence[Run], outcomes: Path) -> int:
+    """Counts as done what `outcomes` holds of these runs; returns how many there were.
+
+    Studies may share the folder, and so their common runs. Raises `ConfigError` where a run
+    of that name had another configuration, and what `read_object` raises.
+    """
+    adopted = 0
+    for run in runs:
+        file = outcomes / run.kept_name
+        if run.is_done(study) or not file.is_file():
+            continue
+        kept = read_object(file, config=dict, **OUTCOME)
+        require(
+            config_from_dict(kept.pop("config")) == run.config,
+            f"{file} is of another configuration than {run.name} of study {study.name!r}; "
+            "choose another `--outcomes`, or remove the file to run it again",
+        )
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(run.folder / OUTCOME_FILE, json.dumps(kept) + "\n")
+        adopted += run.is_done(study)
+    return adopted
+
+
+def keep(run: Run, outcomes: Path) -> None:
+    """Writes what `adopt` reads, if the run is done; raises `OSError` where it cannot."""
+    if run.outcome is not None:
+        outcomes.mkdir(parents=True, exist_ok=True)
+        content = {"config": config_to_dict(run.config), **run.outcome}
+        write_whole(outcomes / run.kept_name, json.dumps(content) + "\n")
 
 
 def probes_of(runs: Sequence[Run], kind: str) -> dict[str, list[dict[str, Any]]]:
@@ -189,8 +226,16 @@ def render_shared(study: Study, runs: Sequence[Run], data: Path) -> None:
             write_test_split(data / file_name(benchmark.name))
 
 
-def run_all(study: Study, runs: Sequence[Run], workdir: Path, places: Sequence[Place]) -> None:
+def run_all(
+    study: Study,
+    runs: Sequence[Run],
+    workdir: Path,
+    places: Sequence[Place],
+    outcomes: Path | None = None,
+) -> None:
     """Executes the runs that are not done, one at a time in each of `places`.
+
+    What is done is kept in `outcomes` at once, if given.
 
     A run that fails does not stop the others; `StudyError` is raised at the end. Ctrl-C and
     SIGTERM stop the runs under way, which save a checkpoint.
@@ -236,7 +281,10 @@ def run_all(study: Study, runs: Sequence[Run], workdir: Path, places: Sequence[P
                 run, place = busy.pop(future)
                 free.append(place)
                 bar.update()
-                if future.result() != 0:
+                if future.result() == 0:
+                    if outcomes is not None:
+                        keep(run, outcomes)
+                else:
                     failed.append(run)
                     bar.write(f"{run.name} failed: {_last_line(run)}", file=sys.stderr)
     except KeyboardInterrupt:

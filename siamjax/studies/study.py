@@ -1,7 +1,8 @@
 """Studies: a base, variants that each change one decision, seeds, benchmarks.
 
 A study is a Python file with `get_study(size) -> Study`, values only, where `size` is "full"
-(the paper's data) or "small" (what two CPU cores can do).
+(the paper's data), "small" (rendered data, minutes on two CPU cores) or "real" (pictures and an
+ImageNet backbone, hours on two CPU cores).
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from typing import Literal, get_args
 from siamjax.config import Config, SourceConfig, did_you_mean, require
 from siamjax.config_files import find_file, run_file
 
-Size = Literal["full", "small"]
+Size = Literal["full", "small", "real"]
 Probe = Literal["response", "equivariance"]
 
 
@@ -31,6 +32,19 @@ class StudyBenchmark:
 
     name: str  # as for eval.py
     data: str = ""  # its folder; empty for `synthetic`, rendered once per study
+    scores: tuple[str, ...] = ()  # the tables' columns; by default all
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What the paper says about two variants: that one scores more than the other."""
+
+    text: str
+    better: str
+    worse: str
+    published: str = ""  # its numbers, labelled as published
+    benchmark: str = "synthetic"
+    score: str = "success_auc"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +61,7 @@ class Study:
     base: str  # the variant that the others are compared with
     seeds: tuple[int, ...] = (0, 1, 2)
     benchmarks: tuple[StudyBenchmark, ...] = (StudyBenchmark(name="synthetic"),)
+    claims: tuple[Claim, ...] = ()
     probes: tuple[Probe, ...] = ()
     probe_source: SourceConfig | None = None  # pairs to probe with, never trained on
     probe_shift: float = 0.0  # pixels per axis: targets lie uniformly within this of the centre
@@ -76,6 +91,13 @@ class Study:
             "2^32 - 1",
         )
         require(len(self.benchmarks) > 0, f"study {self.name!r} has no benchmark")
+        for claim in self.claims:
+            for name in (claim.better, claim.worse):
+                require(
+                    name in names,
+                    f"claim {claim.text!r} of study {self.name!r} is about {name!r}, which is "
+                    f"none of its variants{did_you_mean(name, names)}",
+                )
         require(
             not self.probes or self.probe_source is not None,
             f"`probes` (={self.probes}) need a `probe_source`",

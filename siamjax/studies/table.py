@@ -1,4 +1,4 @@
-"""A study's tables: scores and costs by variant, and probes; as Markdown, LaTeX and CSV."""
+"""A study's tables: claims, scores and costs by variant, probes; as Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ from siamjax.evaluation.report.tables import (
 )
 from siamjax.studies.probes import at_border, in_middle
 from siamjax.studies.runs import COSTS, Run, probes_of
-from siamjax.studies.study import Study
+from siamjax.studies.study import Claim, Study
 
 
 class Spread(NamedTuple):
@@ -78,7 +78,8 @@ def rows_of(study: Study, runs: list[Run]) -> list[Row]:
             (benchmark.name, key)
             for benchmark in study.benchmarks
             for key in HEADINGS
-            if any(key in o["benchmarks"].get(benchmark.name, {}) for o in own.values())
+            if key in (benchmark.scores or HEADINGS)
+            and any(key in o["benchmarks"].get(benchmark.name, {}) for o in own.values())
         ]
         scores, differences = {}, {}
         for benchmark, key in keys:
@@ -107,6 +108,56 @@ def rows_of(study: Study, runs: list[Run]) -> list[Row]:
             )
         )
     return rows
+
+
+def verdict_on(differences: Sequence[float]) -> str:
+    """Whether a claim holds, by the differences that it says are positive, one a seed.
+
+    It holds, or fails, if all of three or more have the same sign and their mean exceeds
+    their standard deviation.
+    """
+    spread = Spread.of(differences)
+    if spread is None:
+        return "not run"
+    if spread.count < 3 or spread.deviation is None:
+        return "not decided: fewer than three seeds"
+    clear = abs(spread.mean) > spread.deviation
+    if clear and min(differences) > 0:
+        return "holds"
+    return "fails" if clear and max(differences) < 0 else "not decided"
+
+
+def claim_lines(study: Study, runs: Sequence[Run]) -> list[list[str]]:
+    """A line per claim of the study, heading first: both scores, the difference by seed."""
+    done = {(run.variant, run.seed): o for run in runs if (o := run.outcome) is not None}
+
+    def scores(variant: str, claim: Claim) -> dict[int, float]:
+        found = {s: done[variant, s] for s in study.seeds if (variant, s) in done}
+        by_seed = {s: o["benchmarks"].get(claim.benchmark, {}) for s, o in found.items()}
+        sign = -1 if claim.score in LOWER_IS_BETTER else 1
+        return {
+            s: sign * each[claim.score] for s, each in by_seed.items() if claim.score in each
+        }
+
+    lines = [
+        ["claim", "published", "measured by", "more", "less", "difference", "does it hold?"]
+    ]
+    for claim in study.claims:
+        more, less = scores(claim.better, claim), scores(claim.worse, claim)
+        differences = [more[seed] - less[seed] for seed in more.keys() & less.keys()]
+        spread = Spread.of(differences)
+        lines.append(
+            [
+                claim.text,
+                claim.published or "-",
+                f"{HEADINGS[claim.score]}, {claim.benchmark}",
+                f"{claim.better}: {_text(Spread.of(map(abs, more.values())))}",
+                f"{claim.worse}: {_text(Spread.of(map(abs, less.values())))}",
+                _text(spread, signed=True),
+                verdict_on(differences),
+            ]
+        )
+    return lines
 
 
 def columns_of(rows: list[Row]) -> list[tuple[str, str]]:

@@ -18,8 +18,8 @@ from siamjax.data.synthetic import write_otb
 from siamjax.models.build import build_network
 from siamjax.studies import runs
 from siamjax.studies.cost import as_plan
-from siamjax.studies.runs import prepare_workdir, runs_of
-from siamjax.studies.study import Study, Variant, load_study
+from siamjax.studies.runs import adopt, keep, prepare_workdir, runs_of
+from siamjax.studies.study import Claim, Study, Variant, load_study
 from tests.conftest import ROOT
 from tests.training.test_command import CONFIG_FILE
 
@@ -81,16 +81,86 @@ def test_a_study_that_breaks_a_rule_is_refused(values, message):
         Study(**arguments | values)
 
 
-@pytest.mark.parametrize("size", ["small", "full"])
+SIZES = {"pairs": ("small", "full"), "shift_law": ("small", "full"), "finetuning": ("real",)}
+STUDIES = sorted((ROOT / "configs" / "ablations").glob("*.py"))
+
+
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "configs" / "ablations").glob("*.py")), ids=lambda path: path.stem
+    ("path", "size"),
+    [
+        pytest.param(path, size, id=f"{path.stem}-{size}")
+        for path in STUDIES
+        for size in SIZES.get(path.stem, ("small", "full", "real"))
+    ],
 )
 def test_every_study_of_ours_has_networks_that_can_be(path, size):
     study = load_study(path, size)
     assert len(study.seeds) >= 3
-    if size == "small" or path.stem == "shift":
+    if size != "full" or path.stem == "shift":
         for model in {variant.config.model for variant in study.variants}:
             build_network(model)
+
+
+def test_runs_that_studies_on_pictures_share_are_the_same():
+    shared: dict[str, Config] = {}
+    for path in STUDIES:
+        if "real" in SIZES.get(path.stem, ("real",)):
+            for variant in load_study(path, "real").variants:
+                assert shared.setdefault(variant.name, variant.config) == variant.config
+    assert len(shared) == 18  # five studies of 24 runs a seed, of which 6 are another's
+
+
+def test_a_size_that_a_study_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match=r"`size` \(='small'\) of this study must be one of"):
+        load_study(ROOT / "configs" / "ablations" / "finetuning.py", "small")
+
+
+def test_a_claim_about_no_variant_is_refused():
+    variant = Variant(name="shifted", config=Config(name="a"))
+    claim = Claim(text="more", better="shifted", worse="centre")
+    with pytest.raises(ConfigError, match="is about 'centre', which is none of its variants"):
+        Study(name="s", question="?", base="shifted", variants=(variant,), claims=(claim,))
+
+
+def study_of(**variants):
+    made = tuple(Variant(name=name, config=config) for name, config in variants.items())
+    return Study(name="s", question="?", base="a", variants=made, seeds=(0,))
+
+
+def finish(run):
+    outcome = {
+        **dict.fromkeys(runs.OUTCOME, 1.0),
+        "benchmarks": {"synthetic": {}},
+        "probes": {},
+    }
+    run.folder.mkdir(parents=True)
+    (run.folder / runs.OUTCOME_FILE).write_text(json.dumps(outcome))
+
+
+def test_kept_outcomes_count_as_done_elsewhere(tmp_path):
+    study = study_of(a=Config(name="a"))
+    (first,) = runs_of(study, tmp_path / "first")
+    keep(first, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()  # it is not done
+    finish(first)
+    keep(first, tmp_path / "kept")
+    other = study_of(a=Config(name="a"), b=changed(Config(name="b"), {"optim.lr": 0.1}))
+    again = runs_of(other, tmp_path / "second")
+    assert adopt(other, again, tmp_path / "kept") == 1
+    assert [run.is_done(other) for run in again] == [True, False]
+    assert again[0].outcome == first.outcome
+    assert adopt(other, again, tmp_path / "kept") == 0
+
+
+def test_a_kept_outcome_of_another_configuration_is_refused(tmp_path):
+    (run,) = runs_of(study_of(a=Config(name="a")), tmp_path / "first")
+    finish(run)
+    keep(run, tmp_path / "kept")
+    other = study_of(a=changed(Config(name="a"), {"optim.lr": 0.1}))
+    with pytest.raises(
+        ConfigError, match=r"a_seed0.json is of another configuration than a, s"
+    ):
+        adopt(other, runs_of(other, tmp_path / "second"), tmp_path / "kept")
 
 
 def test_a_file_that_is_no_study_is_refused(tmp_path):
@@ -171,7 +241,7 @@ def test_a_study_is_run_interrupted_and_resumes(tmp_path, monkeypatch):
     plan = as_plan(study, runs_of(study, tmp_path / "out"))
     assert "tiny: 2 runs" in plan and "the time is known once" in plan and not first.exists()
 
-    begun = ablate(tmp_path)
+    begun = ablate(tmp_path, "--outcomes", "kept")
     log = second / "log.txt"  # begun with what the second run says: it is under way
     while begun.poll() is None and not (log.is_file() and log.stat().st_size):
         time.sleep(0.1)
@@ -179,6 +249,7 @@ def test_a_study_is_run_interrupted_and_resumes(tmp_path, monkeypatch):
     errors = begun.communicate(timeout=300)[1]
     assert begun.returncode == 130, errors
     assert (first / "outcome.json").is_file() and not (second / "outcome.json").is_file()
+    assert [file.name for file in (tmp_path / "kept").iterdir()] == ["shifted_seed3.json"]
     kept = (first / "outcome.json").stat().st_mtime_ns
 
     resumed = ablate(tmp_path)
@@ -189,6 +260,7 @@ def test_a_study_is_run_interrupted_and_resumes(tmp_path, monkeypatch):
     for outcome in outcomes:
         assert outcome["training_seconds"] > 0 and outcome["frame_ms"] > 0
         assert outcome["parameters"] > 1000 and outcome["flops"] > 1e6
+        assert len(outcome["curve"]["loss"]) == len(outcome["curve"]["step"]) > 0
     aucs = [outcome["benchmarks"]["otb"]["success_auc"] for outcome in outcomes]
     table = (tmp_path / "out" / "table.md").read_text()
     assert f"| shifted (base) | 1 of 1 | {aucs[0]:.3f} |" in table

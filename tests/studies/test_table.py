@@ -8,8 +8,16 @@ import pytest
 from siamjax.config import Config, ConfigError
 from siamjax.evaluation.report.tables import markdown_table
 from siamjax.studies.runs import prepare_workdir, runs_of
-from siamjax.studies.study import Study, StudyBenchmark, Variant
-from siamjax.studies.table import Spread, as_csv, as_latex, as_lines, rows_of
+from siamjax.studies.study import Claim, Study, StudyBenchmark, Variant
+from siamjax.studies.table import (
+    Spread,
+    as_csv,
+    as_latex,
+    as_lines,
+    claim_lines,
+    rows_of,
+    verdict_on,
+)
 
 STUDY = Study(
     name="study",
@@ -93,3 +101,39 @@ def test_a_folder_of_another_study_is_refused(tmp_path):
         prepare_workdir(dataclasses.replace(STUDY, name="other"), tmp_path)
     with pytest.raises(ConfigError, match=r"`probe_shift` \(=8.0\) .* was 0.0"):
         prepare_workdir(dataclasses.replace(STUDY, probe_shift=8.0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ((), "not run"),
+        ((0.1, 0.1), "not decided: fewer than three seeds"),
+        ((0.01, 0.02, 0.03), "holds"),
+        ((-0.01, -0.02, -0.03), "fails"),
+        ((0.01, 0.02, -0.001), "not decided"),  # not all of one sign
+        ((0.001, 0.002, 0.03), "not decided"),  # a mean of 0.011, a deviation of 0.016
+    ],
+)
+def test_a_verdict_needs_one_sign_and_a_mean_beyond_the_deviation(differences, verdict):
+    assert verdict_on(differences) == verdict
+
+
+def test_claims_compare_two_variants_by_seed(runs):
+    claim = Claim(text="b is better", better="b", worse="a", published="0.4", benchmark="otb")
+    study = dataclasses.replace(STUDY, claims=(claim,))
+    (line,) = claim_lines(study, runs)[1:]
+    assert line == [
+        "b is better",
+        "0.4",
+        "success AUC, otb",
+        "b: 0.660 ± 0.170",
+        "a: 0.600 ± 0.100",
+        "+0.060 ± 0.028",
+        "not decided: fewer than three seeds",
+    ]
+
+
+def test_a_table_shows_the_scores_that_a_benchmark_asks_for(runs):
+    asked = StudyBenchmark(name="otb", scores=("precision_20px",))
+    rows = rows_of(dataclasses.replace(STUDY, benchmarks=(asked,)), runs)
+    assert not rows[0].scores
