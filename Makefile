@@ -83,14 +83,17 @@ REAL_SIZES := --crop-size 255 --template-size 79
 real: $(REAL)/.ready
 
 $(REAL)/.ready: $(INSTALLED)
-	mkdir -p $(REAL)/backgrounds
+	mkdir -p $(REAL)/backgrounds $(REAL)/kept_videos
 	$(BIN)/siamjax prepare crops --input $(DATA)/training --out $(REAL)/crops $(REAL_SIZES)
 	$(BIN)/siamjax prepare crops --input $(DATA)/training_more --out $(REAL)/crops_more \
 	    $(REAL_SIZES) --only '[!d]*/*' 'dronedet/*[!6]'
 	$(BIN)/siamjax prepare otb --input $(DATA)/training_more/videos --out $(REAL)/clips \
 	    $(REAL_SIZES) --index-base 0 --only $(CLIPS) 'dlc*'
-	$(BIN)/siamjax prepare otb --input $(DATA)/training_more/videos --out $(REAL)/kept \
-	    $(REAL_SIZES) --index-base 0 --only $(KEPT)
+	for clip in $(KEPT:%=$(abspath $(DATA))/training_more/videos/%) $(abspath $(DATA))/training/davis/*; do \
+	    ln -sfn $$clip $(REAL)/kept_videos/; \
+	done
+	$(BIN)/siamjax prepare otb --input $(REAL)/kept_videos --out $(REAL)/kept $(REAL_SIZES) \
+	    --index-base 0
 	$(BIN)/python benchmarks/sequences.py --otb $(DATA)/sequences/otb \
 	    --vot2018 $(DATA)/sequences/vot --out $(REAL)
 	ln -sfn $(abspath $(INIT)) $(REAL)/mobilenetv2_1.0_imagenet.npz

@@ -93,11 +93,13 @@ class Model:
         height: int = 480,
         platforms: Sequence[str] = ("cpu",),
         format: Format = "stablehlo",
+        dynamic_batch: bool = False,
     ) -> float | None:
         """Writes the tracker as StableHLO programs, or its networks as ONNX graphs.
 
         `folder` must not exist. Programs are for frames of up to `width` x `height` and for
-        the `platforms` cpu, cuda, rocm, tpu; graphs for any. Where this machine can run it,
+        the `platforms` cpu, cuda, rocm, tpu; graphs for any, and for one image, or with
+        `dynamic_batch` for any number of them. Where this machine can run it,
         what was written is loaded again, and the largest difference of its boxes, in pixels, is
         returned; else None. Raises `InputError`. See docs/export.md.
         """
@@ -111,6 +113,7 @@ class Model:
             height=height,
             platforms=tuple(platforms),
             format=format,
+            dynamic_batch=dynamic_batch,
         )
 
     def save(

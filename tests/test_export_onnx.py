@@ -40,6 +40,9 @@ NETWORKS = {
 }
 
 
+DAILY = ("siamfc", "siamrpnpp_alexnet")  # of the tests of a dynamic batch
+
+
 def narrow(name: str) -> Config:
     config = load_config(ROOT / "configs" / f"{name}.py", to_track=True)
     values = dict(NETWORKS[name])
@@ -104,6 +107,57 @@ def test_a_graph_gives_what_the_network_gives(name, tmp_path):
             cell = np.array([cell], np.int32)
             mask = run(tmp_path / "out" / "mask.onnx", {**features, "cell": cell})
             close(mask, [model.predict_mask(prediction, cell)])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in DAILY else pytest.mark.nightly)
+        for name in NETWORKS
+    ],
+)
+def test_graphs_with_a_dynamic_batch_take_any_number_of_images(name, tmp_path):
+    config = narrow(name)
+    model = model_of(config)
+    model.export(tmp_path / "out", format="onnx", dynamic_batch=True)
+    rng = np.random.default_rng(3)
+    sides = config.model.template_size, config.tracker.search_size
+    encode, score = (
+        onnxruntime.InferenceSession(tmp_path / "out" / f"{each}.onnx")
+        for each in ("template", "search")
+    )
+    for count in (1, 3):
+        shape = ((count, side, side, 3) for side in sides)
+        template, search = (rng.uniform(0, 255, each).astype(np.float32) for each in shape)
+        kernels = model.encode_template(template)
+        names = [each.name for each in encode.get_outputs()]
+        found = dict(zip(names, encode.run(None, {"image": stored(template)}), strict=True))
+        close(found, map(stored, jax.tree.leaves(kernels)))
+        names = [each.name for each in score.get_outputs()]
+        maps = score.run(None, {**found, "image": stored(search)})
+        prediction = model.predict(kernels, search)
+        close(dict(zip(names, maps, strict=True)), map(stored, jax.tree.leaves(prediction)))
+
+
+def test_several_targets_share_one_call_of_a_graph_with_a_dynamic_batch(tmp_path):
+    config = small_config()
+    model = model_of(config)
+    model.export(tmp_path / "out", format="onnx", dynamic_batch=True)
+    served = siamjax.load_model(weights=tmp_path / "out")
+    frames = film(0, 160, 120)
+    boxes = np.array([[50, 40, 30, 24], [80, 60, 20, 30], [20, 30, 24, 24]], np.float32)
+    ours, theirs = (each.multi_tracker() for each in (model, served))
+    for tracker in (ours, theirs):
+        tracker.init(frames[0], boxes)
+    for frame in frames[1:]:
+        pairs = zip(theirs.update(frame), ours.update(frame), strict=True)
+        for found, expected in pairs:
+            np.testing.assert_allclose(found.box_xywh, expected.box_xywh, atol=1e-2)
+
+
+def test_programs_have_no_dynamic_batch(tmp_path):
+    with pytest.raises(InputError, match=r"`dynamic_batch` \(=True\) is for ONNX graphs"):
+        model_of(small_config()).export(tmp_path / "out", dynamic_batch=True)
 
 
 def test_runtimes_need_no_transposition(tmp_path):

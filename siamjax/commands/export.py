@@ -18,6 +18,7 @@ def export(
     width: int = 640,
     height: int = 480,
     platforms: tuple[Platform, ...] = ("cpu",),
+    dynamic_batch: bool = False,
 ) -> None:
     """Exports a tracker as StableHLO programs, or its networks as ONNX graphs.
 
@@ -38,13 +39,20 @@ def export(
         width: for StableHLO: width of the largest frame, pixels; smaller frames are padded
         height: for StableHLO: height of the largest frame, pixels
         platforms: for StableHLO: the devices that the programs are for
+        dynamic_batch: for ONNX: graphs for any number of images at once, instead of one
     """
     from siamjax.api import load_model
 
     model = load_model(config, weights)
-    with named_as_options(folder="out", width="width", height="height", platforms="platforms"):
+    names = ("width", "height", "platforms", "dynamic_batch", "format")
+    with named_as_options(folder="out", **{name: name for name in names}):
         difference = model.export(
-            out, width=width, height=height, platforms=platforms, format=format
+            out,
+            width=width,
+            height=height,
+            platforms=platforms,
+            format=format,
+            dynamic_batch=dynamic_batch,
         )
     size = sum(path.stat().st_size for path in out.iterdir()) / 1e6
     use = "ONNX graphs for frames of any size"

@@ -41,12 +41,14 @@ def export(
     height: int,
     platforms: tuple[str, ...],
     format: Format = "stablehlo",
+    dynamic_batch: bool = False,
 ) -> float | None:
     """Writes an export whole or not at all, and checks it where this machine can run it.
 
-    Sizes and platforms are those of StableHLO programs; ONNX graphs have none. Returns what
-    `check_export` does, or None if this machine lacks the platforms, or ONNX Runtime.
-    Raises `InputError` for a folder that exists, sizes out of range, or a missing package.
+    Sizes and platforms are those of StableHLO programs, `dynamic_batch` is of ONNX graphs.
+    Returns what `check_export` does, or None if this machine lacks the platforms, or ONNX
+    Runtime. Raises `InputError` for a folder that exists, sizes out of range, a missing
+    package, or a dynamic batch of StableHLO.
     """
     if folder.exists():
         raise InputError(f"`folder` (={folder}) exists; name another folder, or remove it")
@@ -56,12 +58,18 @@ def export(
         raise InputError("`platforms` is empty; name at least one")
     if format == "onnx":
         with replacing_folder(folder) as partial:
-            _write_manifest(
-                partial, format, config, write_graphs(partial, network, variables, config)
+            about = write_graphs(
+                partial, network, variables, config, dynamic_batch=dynamic_batch
             )
+            _write_manifest(partial, format, config, about)
             if importlib.util.find_spec("onnxruntime") is None:
                 return None
             return check_export(partial, network, variables, config)
+    if dynamic_batch:
+        raise InputError(
+            "`dynamic_batch` (=True) is for ONNX graphs: StableHLO programs follow one target; "
+            "leave it out, or export with `format` onnx"
+        )
     try:
         import flatbuffers  # noqa: F401
     except ImportError as error:

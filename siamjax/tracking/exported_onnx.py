@@ -1,5 +1,6 @@
 """The networks as ONNX graphs, with what a tracker around them needs to know."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,24 @@ import numpy as np
 from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.geometry.anchors import anchor_sizes
+from siamjax.models.build import build_network
 from siamjax.models.siamese import SiameseRPN, SiamFC
 
 
 def write_graphs(
-    folder: Path, network: SiameseRPN | SiamFC, variables: dict, config: Config
+    folder: Path,
+    network: SiameseRPN | SiamFC,
+    variables: dict,
+    config: Config,
+    *,
+    dynamic_batch: bool = False,
 ) -> dict[str, Any]:
     """Writes template.onnx, a search graph for each search size, and mask.onnx for SiamMask.
 
-    Images are `[1, 3, n, n]` float32, BGR 0..255. The template's outputs are inputs of the
-    search graphs, whose mask features are those of mask.onnx, under the same names. Returns
-    the manifest. Raises `InputError` for a missing package, or what has no ONNX form.
+    Images are `[1, 3, n, n]` float32, BGR 0..255, or `[batch, 3, n, n]` with `dynamic_batch`
+    (but for mask.onnx). The template's outputs are inputs of the search graphs, whose mask
+    features are those of mask.onnx, under the same names. Returns the manifest. Raises
+    `InputError` for a missing package, or what has no ONNX form.
     """
     try:
         import onnx
@@ -27,8 +35,16 @@ def write_graphs(
         raise InputError(
             "this export needs the package onnx: pip install 'siamjax[onnx]'"
         ) from error
-    from siamjax.tracking.onnx_graph import to_onnx
+    from siamjax.tracking.onnx_graph import ANY_BATCH, to_onnx
 
+    rows = ANY_BATCH if dynamic_batch else 1
+    if dynamic_batch:
+        # ONNX's convolutions have a fixed number of groups, and so of images.
+        network = build_network(
+            dataclasses.replace(config.model, xcorr_implementation="shift"),
+            folded=network.backbone.folded,
+            checked=False,
+        )
     variables = jax.device_get(variables)
     outputs: dict[str, dict[str, list[int]]] = {}
 
@@ -44,13 +60,13 @@ def write_graphs(
         graph = to_onnx(apply(method), arguments, names, results)
         onnx.save(graph, folder / name)
         outputs[name] = {
-            each.name: [side.dim_value for side in each.type.tensor_type.shape.dim]
+            each.name: [side.dim_value or 1 for side in each.type.tensor_type.shape.dim]
             for each in graph.graph.output
         }
         return found
 
     def image(side: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
+        return jax.ShapeDtypeStruct((rows, side, side, 3), np.float32)
 
     rules, model = config.tracker, config.model
     template = write(
@@ -64,13 +80,17 @@ def write_graphs(
             prediction = write(searches[size], network.predict, given)
             if model.mask and size == rules.search_size:
                 cell = jax.ShapeDtypeStruct((1, 2), np.int32)
-                given = {"mask": prediction.mask, "cell": cell}
+                one = jax.tree.map(
+                    lambda x: jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype), prediction.mask
+                )
+                given = {"mask": one, "cell": cell}
                 write("mask.onnx", network.predict_mask, given, "probability_logits")
     anchors = model.anchors
     return {
         "searches": searches,
         "outputs": outputs,
         "layout": "nchw",
+        "dynamic_batch": dynamic_batch,
         "template_size": model.template_size,
         "search_size": rules.search_size,
         "score_size": model.score_size_for(rules.search_size),

@@ -18,6 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from siamjax.errors import InputError
 
 OPSET = 17
+# Images of a batch of any size, while the network is traced: a prime larger than any side, of
+# which no other side is a multiple.
+ANY_BATCH = 7919
 _TYPES: dict[str, int] = {
     "float32": TensorProto.FLOAT,
     "int32": TensorProto.INT32,
@@ -72,7 +75,8 @@ def to_onnx(
     """The graph of a function of arrays, whose arguments are trees of `ShapeDtypeStruct`.
 
     `inputs` and `outputs` name the leaves of arguments and results; both are stored as
-    `channels_first` says. Raises `InputError` for a primitive that is not known here.
+    `channels_first` says. Axes of `ANY_BATCH` are of any length in the graph. Raises
+    `InputError` for a primitive that is not known here.
     """
     return _Graph().convert(jax.make_jaxpr(function)(*arguments), inputs, outputs)
 
@@ -89,13 +93,14 @@ class _Graph:
             order = channels_first(len(aval.shape))
             value = _Value(name, tuple(aval.shape), order, aval.dtype.name)
             values.append(value)
-            given.append(helper.make_tensor_value_info(name, _type(value.dtype), value.stored))
+            sides = _named(value.stored)
+            given.append(helper.make_tensor_value_info(name, _type(value.dtype), sides))
         results = self.run(closed.jaxpr, closed.consts, values)
         for name, value in zip(outputs, results, strict=True):
             order = channels_first(len(value.shape))
             self.nodes.append(helper.make_node("Identity", [self.store(value, order)], [name]))
-            stored = [value.shape[axis] for axis in order]
-            info = helper.make_tensor_value_info(name, _type(value.dtype), stored)
+            sides = _named(value.shape[axis] for axis in order)
+            info = helper.make_tensor_value_info(name, _type(value.dtype), sides)
             wanted.append(info)
         graph = helper.make_graph(self.nodes, "siamjax", given, wanted, self.constants)
         opset = helper.make_opsetid("", OPSET)
@@ -136,7 +141,8 @@ class _Graph:
         method = getattr(self, f"_{name}", None)
         if method is None:
             raise InputError(f"`{name}` has no ONNX form here, and the network uses it")
-        return [method(aval, *values, **params)]
+        found = method(aval, *values, **params)
+        return found if isinstance(found, list) else [found]
 
     # What nodes are made of
 
@@ -159,7 +165,8 @@ class _Graph:
             name, before = inputs[0], first
         if before == after:
             return name
-        shape = self.constant(np.array(after, np.int64))
+        sides = [-1 if side % ANY_BATCH == 0 else side for side in after]
+        shape = self.constant(np.array(sides, np.int64))
         return self.node("Reshape", [name, shape], note=before)
 
     def store(self, value, order: tuple[int, ...]) -> str:
@@ -297,7 +304,11 @@ class _Graph:
         x = self._reshape(jax.ShapeDtypeStruct(tuple(ones), np.float32), x)
         if x.shape == tuple(shape):
             return x
-        target = self.constant(np.array([shape[axis] for axis in x.order], np.int64))
+        # One stands for the side that it has.
+        sides = [1 if shape[axis] == x.shape[axis] else shape[axis] for axis in x.order]
+        if ANY_BATCH in sides:
+            raise InputError("copies for each image of a batch have no ONNX form here")
+        target = self.constant(np.array(sides, np.int64))
         name = self.node("Expand", [x.name, target])
         return dataclasses.replace(x, name=name, shape=tuple(shape))
 
@@ -311,6 +322,18 @@ class _Graph:
         return dataclasses.replace(
             x, name=self.node("Slice", [x.name, *names]), shape=tuple(aval.shape)
         )
+
+    def _split(self, aval, x, *, sizes, axis) -> list[_Value]:
+        ends, parts = np.cumsum(sizes), []
+        for size, end in zip(sizes, ends.tolist(), strict=True):
+            first, last = [0] * len(x.shape), list(x.shape)
+            first[axis], last[axis] = end - size, end
+            shape = [size if each == axis else side for each, side in enumerate(x.shape)]
+            part = jax.ShapeDtypeStruct(tuple(shape), np.float32)
+            parts.append(
+                self._slice(part, x, start_indices=first, limit_indices=last, strides=None)
+            )
+        return parts
 
     def _concatenate(self, aval, *values, dimension) -> _Value:
         order = next(value.order for value in values if isinstance(value, _Value))
@@ -394,6 +417,10 @@ def _computed(equation, values) -> list:
     found = equation.primitive.bind(*values, **params)
     found = found if equation.primitive.multiple_results else [found]
     return [np.asarray(array) for array in found]
+
+
+def _named(sides) -> list[int | str]:
+    return ["batch" if side == ANY_BATCH else side for side in sides]
 
 
 def _numbers(values) -> list:

@@ -158,11 +158,12 @@ class OnnxNetwork:
     """ONNX graphs with the methods of a `SiameseRPN`, called from within compiled functions.
 
     Its template features and mask features are dictionaries of arrays, by their names in the
-    graphs. A batch runs one image after the other.
+    graphs. A batch runs one image after the other, but for graphs with a dynamic batch.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], engine: Engine):
         self._outputs = manifest["outputs"]
+        self._dynamic_batch = manifest.get("dynamic_batch", False)
         self._searches = {int(size): name for size, name in manifest["searches"].items()}
         self._run = {name: _load(folder / name, engine) for name in self._outputs}
 
@@ -198,7 +199,9 @@ class OnnxNetwork:
             key: jax.ShapeDtypeStruct((count, *shape[1:]), np.float32)
             for key, shape in self._outputs[name].items()
         }
-        run = partial(_run_rows, self._run[name])
+        run = self._run[name]
+        if not self._dynamic_batch or name == "mask.onnx":
+            run = partial(_run_rows, run)
         # Experimental in JAX: nothing but ONNX graphs is to depend on it.
         from jax.experimental.buffer_callback import buffer_callback
 
