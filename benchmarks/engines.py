@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 import numpy as np
 from forward import random_variables
 from harness import print_table, time_by_turns
@@ -22,6 +21,7 @@ from harness import print_table, time_by_turns
 import siamjax
 from siamjax.config_files import load_config
 from siamjax.models.build import build_network
+from siamjax.models.forward import forward_jit
 
 MODELS = (
     "siamjax_small",
@@ -70,8 +70,8 @@ def search_calls(model: siamjax.Model, folder: Path) -> dict[str, Callable[[], o
         for side in (size, search_size)
     )
     features = own.network.apply(own.variables, template, method="encode_template")
-    predict = jax.jit(lambda *arrays: own.network.apply(*arrays, method="predict"))
-    compiled = predict.lower(own.variables, features, search).compile()
+    predict = forward_jit()(lambda *arrays: own.network.apply(*arrays, method="predict"))
+    compiled = predict.trace(own.variables, features, search).lower().compile()
     calls = {"siamjax": lambda: compiled(own.variables, features, search)}
 
     def first(array):

@@ -168,7 +168,7 @@ def stages(model: Contender, frame: np.ndarray, repeat: int) -> tuple[list, list
         predict(),
     )
     start = time.perf_counter()
-    lowered = step.update.lower(variables, state, padded, frame_size, **options)
+    lowered = step.update.trace(variables, state, padded, frame_size, **options).lower()
     compiled = lowered.compile()
     step_compile = time.perf_counter() - start
     advance = lambda: compiled(variables, state, padded, frame_size)  # noqa: E731

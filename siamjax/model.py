@@ -1,7 +1,7 @@
 """A network with its weights: what `siamjax.load_model` returns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from jax import Array
 from siamjax.config import Config
 from siamjax.errors import InputError
 from siamjax.models.folding import fold_batch_norm
+from siamjax.models.forward import forward_jit
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
 from siamjax.tracking.batch import BatchTracker, MultiTracker
 from siamjax.tracking.exported import Format, export
@@ -265,7 +266,7 @@ class ServedModel(Model):
         return self.network, self.variables, self.config
 
 
-@partial(jax.jit, static_argnames=("network", "method"))
+@forward_jit("network", "method")
 def _apply(variables, *arguments, network, method: str) -> Any:
     return network.apply(variables, *arguments, method=method)
 

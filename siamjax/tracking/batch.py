@@ -11,6 +11,7 @@ from jax import Array
 
 from siamjax.config import Config, TrackingConfig
 from siamjax.errors import InputError
+from siamjax.models.forward import forward_jit
 from siamjax.models.siamese import SiameseRPN, SiamFC
 from siamjax.tracking import step
 from siamjax.tracking.frames import (
@@ -33,7 +34,7 @@ MAX_SLOTS = 4096  # each holds a template on the device; more is a mistake
 _FramesOf = Callable[[list[int]], tuple[Array, Array | np.ndarray]]
 
 
-@partial(jax.jit, static_argnames=("network", "config", "search_size"))
+@forward_jit("network", "config", "search_size")
 def update_batch(
     variables: dict,
     states: TrackerState,
@@ -73,7 +74,7 @@ def update_batch(
     return follow(states, prediction, scales, frame_sizes)
 
 
-@partial(jax.jit, static_argnames=("network", "config", "search_size"))
+@forward_jit("network", "config", "search_size")
 def _advance(
     variables, states, chosen, frames, frame_sizes, *, network, config, search_size
 ) -> tuple[TrackerState, TrackOutput, Array | None]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ import numpy as np
 from siamjax.config import Config, TrackerConfig, TrackingConfig
 from siamjax.errors import InputError
 from siamjax.geometry.crops import context_side
+from siamjax.models.forward import forward_jit
 from siamjax.models.siamese import SiameseRPN
 from siamjax.tracking import step
 from siamjax.tracking.frames import (
@@ -121,7 +121,7 @@ class CandidateTracker:
         return boxes, scores
 
 
-@partial(jax.jit, static_argnames=("network", "config", "search_size"))
+@forward_jit("network", "config", "search_size")
 def _update(
     variables,
     state,

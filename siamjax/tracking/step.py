@@ -22,6 +22,7 @@ from siamjax.errors import InputError
 from siamjax.geometry.anchors import anchor_grid, anchor_sizes
 from siamjax.geometry.boxes import cxcywh_to_xywh
 from siamjax.geometry.crops import context_side
+from siamjax.models.forward import forward_jit
 from siamjax.models.siamese import Prediction, SiameseRPN, SiamFC, TemplateFeatures
 from siamjax.tracking import distractors, siamfc
 from siamjax.tracking.crop import mean_color, subwindow
@@ -32,7 +33,7 @@ from siamjax.tracking.served import Programs
 from siamjax.tracking.state import TrackerState, TrackOutput
 
 
-@partial(jax.jit, static_argnames=("network", "config"))
+@forward_jit("network", "config")
 def init(
     variables: dict,
     frame: Array,
@@ -84,7 +85,7 @@ def init(
     return state
 
 
-@partial(jax.jit, static_argnames=("network", "config", "search_size"))
+@forward_jit("network", "config", "search_size")
 def update(
     variables: dict,
     state: TrackerState,
