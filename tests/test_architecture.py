@@ -23,6 +23,7 @@ GROUND = [
     "images",
     "interrupts",
     "compile_cache",
+    "allocator",
 ]
 # What each room may import of ours, besides itself and the ground. Every room is here.
 _BELOW = {"config", "config_files", "geometry", "models", "weights", "shipped", "video"}
