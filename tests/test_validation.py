@@ -92,9 +92,9 @@ def test_the_number_is_the_tracker_s_own(folders, variables, capsys):
     found = otb(variables)
     assert found.keys() == {"success_auc", "precision_20px", "norm_precision", "seconds"}
     assert found["success_auc"] == pytest.approx(expected, abs=1e-6)
-    compiled = batch._advance._cache_size()
+    compiled = batch._advance._alone._cache_size()
     assert otb(variables)["success_auc"] == found["success_auc"]
-    assert batch._advance._cache_size() == compiled
+    assert batch._advance._alone._cache_size() == compiled
 
     vot = with_validation(data=str(folders / "vot"), benchmark="vot2018", max_frames=4)
     # the start that VOT gives is the polygon's own rectangle, a little larger
