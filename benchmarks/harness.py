@@ -68,12 +68,15 @@ def time_by_turns(
     least: int = 10,
     seconds: float = 0.0,
     most: float = float("inf"),
+    unmeasured: int = 0,
 ) -> Turns:
     """Times calls that take turns, so that whatever else the machine does befalls each.
 
     Goes on until each has `least` turns and all together have taken `seconds`. A call that
     raises is left out from then on, and so are all if `most` seconds are too few for `least`
     turns. Waits for JAX arrays that a call returns; anything else the call waits for itself.
+    Each turn begins with `unmeasured` calls: threads of other engines, which wait in a busy
+    loop for a while, and cold caches would slow the first.
     """
     first, failed = {}, {}
     times: dict[str, list[float]] = {name: [] for name in calls}
@@ -81,6 +84,9 @@ def time_by_turns(
     def take_turn(name):
         start = time.perf_counter()
         try:
+            for _ in range(unmeasured):
+                jax.block_until_ready(calls[name]())
+            start = time.perf_counter()
             jax.block_until_ready(calls[name]())
         except Exception as error:  # out of memory, above all: the others go on
             failed[name] = one_line(error)
