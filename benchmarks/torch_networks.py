@@ -79,6 +79,8 @@ class TorchNetwork:
         x = F.relu6(self._layer(x, "backbone/layer0", stride=2))
         stages, previous = {"layer0": x}, 1
         for g, (_, _, count, group_stride, dilation, _) in enumerate(GROUPS, start=1):
+            if f"layer{g}" not in self.params["backbone"]:
+                break  # no level needs it
             for b in range(count):
                 block = f"backbone/layer{g}/block{b}"
                 stride = 1 if b else group_stride
