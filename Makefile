@@ -76,7 +76,7 @@ $(PREPARED)/.ready: $(INSTALLED)
 	done
 	touch $@
 
-# Also research sources, since no study is released: real videos and sequences are measured on
+# Research sources too, since no network of a study is released; kept videos only probe
 REAL := prepared/real
 REAL_SIZES := --crop-size 255 --template-size 79
 

@@ -38,8 +38,6 @@ NETWORKS = {
     "siamrpnpp_r50": {"backbone.width": 0.125, "channels": (16, 24, 32)},
     "siammask_r50": {"backbone.width": 0.25, "channels": (32,)},
 }
-
-
 DAILY = ("siamfc", "siamrpnpp_alexnet")  # of the tests of a dynamic batch
 
 
@@ -144,6 +142,10 @@ def test_several_targets_share_one_call_of_a_graph_with_a_dynamic_batch(tmp_path
     model = model_of(config)
     model.export(tmp_path / "out", format="onnx", dynamic_batch=True)
     served = siamjax.load_model(weights=tmp_path / "out")
+    rows, search = [], served.network._run["search.onnx"]
+    served.network._run["search.onnx"] = lambda given: (
+        rows.append(len(given["image"])) or search(given)
+    )
     frames = film(0, 160, 120)
     boxes = np.array([[50, 40, 30, 24], [80, 60, 20, 30], [20, 30, 24, 24]], np.float32)
     ours, theirs = (each.multi_tracker() for each in (model, served))
@@ -153,6 +155,7 @@ def test_several_targets_share_one_call_of_a_graph_with_a_dynamic_batch(tmp_path
         pairs = zip(theirs.update(frame), ours.update(frame), strict=True)
         for found, expected in pairs:
             np.testing.assert_allclose(found.box_xywh, expected.box_xywh, atol=1e-2)
+    assert rows == [3] * (len(frames) - 1)
 
 
 def test_programs_have_no_dynamic_batch(tmp_path):
